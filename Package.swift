@@ -1,0 +1,85 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One list of settings for every Swift target, so that no module speaks a dialect of its own.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+/// A Swift target: the module carries the prefix, the folder does not.
+func module(_ folder: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(
+        name: "Chimera" + folder, dependencies: dependencies,
+        path: "Sources/" + folder, swiftSettings: settings)
+}
+
+func tests(of folder: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: "Chimera\(folder)Tests", dependencies: dependencies,
+        path: "Tests/\(folder)Tests", swiftSettings: settings)
+}
+
+let package = Package(
+    name: "chimera",
+    products: [
+        .library(name: "Chimera", targets: ["Chimera"]),
+        .executable(name: "chimera", targets: ["ChimeraServer"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.3.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    ],
+    targets: [
+        // C, fenced: what Swift cannot import, and the system libraries.
+        .target(name: "CLinux", path: "Sources/CLinux"),
+        .systemLibrary(
+            name: "CCrypt", path: "Sources/CCrypt", pkgConfig: "libcrypt",
+            providers: [.apt(["libcrypt-dev"])]),
+        .systemLibrary(
+            name: "COpenSSL", path: "Sources/COpenSSL", pkgConfig: "libcrypto",
+            providers: [.apt(["libssl-dev"])]),
+
+        // A module imports only modules above it in this list.
+        module("Bytes", []),
+        module("EventLoop", ["CLinux", "ChimeraBytes"]),
+        module("HTTPCore", ["ChimeraBytes"]),
+        module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
+        module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
+        module("Upstream", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1"]),
+        module("Configuration", ["ChimeraBytes", "ChimeraHTTPCore"]),
+        module("Telemetry", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
+        .target(
+            name: "Chimera",
+            dependencies: [
+                "CLinux", "CCrypt", "COpenSSL", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
+                "ChimeraHTTP1", "ChimeraFiles", "ChimeraUpstream", "ChimeraConfiguration", "ChimeraTelemetry",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Sources/Gateway", swiftSettings: settings),
+        .executableTarget(
+            name: "ChimeraServer",
+            dependencies: [
+                "Chimera", "CLinux", "ChimeraConfiguration",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Sources/Server", swiftSettings: settings),
+
+        tests(of: "Bytes", ["ChimeraBytes"]),
+        tests(of: "EventLoop", ["ChimeraEventLoop", "ChimeraBytes", "CLinux"]),
+        tests(of: "HTTPCore", ["ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "HTTP1", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "Files", ["ChimeraFiles", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "Upstream", ["ChimeraUpstream", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
+        tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "Gateway", ["Chimera", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration"]),
+    ]
+)
