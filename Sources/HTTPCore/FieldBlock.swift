@@ -94,6 +94,13 @@ package class FieldBlock {
     @inlinable
     package final func contains(_ name: FieldName) -> Bool { first[Int(name.rawValue)] != 0 }
 
+    /// The index of the first line of that well-known name.
+    @inlinable
+    package final func index(of name: FieldName) -> Int? {
+        let position = Int(first[Int(name.rawValue)])
+        return position == 0 ? nil : position - 1
+    }
+
     /// How many lines there are of that well-known name.
     package final func occurrences(of name: FieldName) -> Int {
         guard contains(name) else { return 0 }
@@ -130,6 +137,13 @@ package class FieldBlock {
         }
         byteCount += count
         return Slice(start: byteCount - count, count: count)
+    }
+
+    /// Copies the bytes of a head that was parsed where it lay: the slices of the lines added so far are relative
+    /// to its start, so nothing may have been stored before.
+    package final func adopt(_ span: Span<UInt8>) {
+        precondition(byteCount == 0)
+        _ = store(span)
     }
 
     /// Appends a line whose name and value lie in the block already.
@@ -190,7 +204,7 @@ package class FieldBlock {
         let known = FieldName(name)
         if known != .other { return remove(known) }
         for index in 0..<lineCount where lines[index].name == .other {
-            if equalIgnoringCase(self[lines[index].nameBytes], name) { lines[index].isPresent = false }
+            if self[lines[index].nameBytes].equalsIgnoringCase(name) { lines[index].isPresent = false }
         }
     }
 
@@ -211,7 +225,7 @@ package class FieldBlock {
             return position == 0 ? nil : position - 1
         }
         for index in 0..<lineCount where lines[index].isPresent && lines[index].name == .other {
-            if equalIgnoringCase(self[lines[index].nameBytes], name) { return index }
+            if self[lines[index].nameBytes].equalsIgnoringCase(name) { return index }
         }
         return nil
     }
@@ -234,14 +248,4 @@ package class FieldBlock {
         lines = fresh
         lineCapacity *= 2
     }
-}
-
-/// Whether two names are the same in whatever case (ASCII only).
-package func equalIgnoringCase(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {
-    guard left.count == right.count else { return false }
-    for index in left.indices {
-        let (a, b) = (left[index], right[index])
-        if a != b && (a | 0x20 != b | 0x20 || (a | 0x20) &- 97 > 25) { return false }
-    }
-    return true
 }
