@@ -26,7 +26,7 @@ package enum HeadWriter {
     ///
     /// - Returns: how the body that follows is framed; `untilClose` means that the connection must close after it.
     package static func writeResponse(
-        _ head: ResponseHead, _ context: borrowing ResponseContext, into output: ByteBuffer
+        _ head: ResponseHead, _ context: ResponseContext, into output: ByteBuffer
     ) -> WireFraming {
         writeStatusLine(head.status, into: output)
         writeFields(head, into: output)
@@ -92,7 +92,7 @@ package enum HeadWriter {
     }
 
     private static func writeFraming(
-        _ head: ResponseHead, _ context: borrowing ResponseContext, into output: ByteBuffer
+        _ head: ResponseHead, _ context: ResponseContext, into output: ByteBuffer
     ) -> WireFraming {
         // RFC 9110 §8.6: no Content-Length with 1xx and 204; in a 304 it would describe another message.
         if head.forbidsContent { return .none }
