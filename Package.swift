@@ -48,7 +48,7 @@ let package = Package(
         // A module imports only modules above it in this list.
         module("Bytes", []),
         module("EventLoop", ["CLinux", "ChimeraBytes"]),
-        module("HTTPCore", ["ChimeraBytes"]),
+        module("HTTPCore", ["ChimeraBytes", "ChimeraEventLoop"]),
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         module("Upstream", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1"]),
