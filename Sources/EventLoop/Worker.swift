@@ -56,6 +56,8 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
     @exclusivity(unchecked) private var turnEnds: [() -> Void] = []
     /// The worker's clock in milliseconds, read once for each turn of its loop; monotonic.
     @exclusivity(unchecked) package private(set) var now: Int64
+    /// The same clock in nanoseconds.
+    @exclusivity(unchecked) package private(set) var nanoseconds: Int64 = 0
     /// The wall clock in whole seconds since 1970, read once for each turn.
     @exclusivity(unchecked) package private(set) var wallSeconds: Int64 = 0
     /// Nanoseconds of the wall clock's second.
@@ -142,7 +144,8 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
     }
 
     private func readClocks() {
-        now = Clock.monotonicMilliseconds()
+        nanoseconds = Clock.monotonicNanoseconds()
+        now = nanoseconds / 1_000_000
         var wall = timespec()
         clock_gettime(CLOCK_REALTIME, &wall)
         wallSeconds = Int64(wall.tv_sec)
@@ -172,9 +175,11 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
     // MARK: Descriptors
 
     /// Watches a descriptor, edge-triggered, for input and the peer's end; `target` is kept until `unwatch`.
-    package func watch(_ descriptor: Int32, writable: Bool = false, _ target: any EventTarget)
-        throws(SystemError) -> WatchID
-    {
+    ///
+    /// - Parameter levelTriggered: news is told for as long as there is some, for what takes one piece at a time.
+    package func watch(
+        _ descriptor: Int32, writable: Bool = false, levelTriggered: Bool = false, _ target: any EventTarget
+    ) throws(SystemError) -> WatchID {
         onThread()
         let index: UInt32
         if let free = freeWatches.popLast() {
@@ -185,7 +190,7 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         }
         let id = WatchID(index: index, generation: watched[Int(index)].generation)
         do throws(SystemError) {
-            try control(EPOLL_CTL_ADD, descriptor, id, writable: writable)
+            try control(EPOLL_CTL_ADD, descriptor, id, writable: writable, levelTriggered: levelTriggered)
         } catch {
             freeWatches.append(index)
             throw error
@@ -215,9 +220,12 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         unwatch(id)
     }
 
-    private func control(_ operation: Int32, _ descriptor: Int32, _ id: WatchID, writable: Bool) throws(SystemError) {
+    private func control(
+        _ operation: Int32, _ descriptor: Int32, _ id: WatchID, writable: Bool, levelTriggered: Bool = false
+    ) throws(SystemError) {
         var event = epoll_event()
-        event.events = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+        event.events = EPOLLIN.rawValue | EPOLLRDHUP.rawValue
+        if !levelTriggered { event.events |= EPOLLET.rawValue }
         if writable { event.events |= EPOLLOUT.rawValue }
         event.data.u64 = UInt64(id.index) | UInt64(id.generation) << 32
         try SystemError.check(epoll_ctl(epoll, operation, descriptor, &event), "epoll_ctl")
