@@ -79,6 +79,16 @@ package final class ListeningSocket: EventTarget {
 }
 
 extension PeerAddress {
+    /// The address that a system call gave by pointer and length.
+    package init(_ address: UnsafeRawBufferPointer) {
+        var storage = sockaddr_storage()
+        withUnsafeMutableBytes(of: &storage) { bytes in
+            let count = min(address.count, bytes.count)
+            bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: address[..<count]))
+        }
+        self.init(storage)
+    }
+
     init(_ storage: sockaddr_storage) {
         self = withUnsafeBytes(of: storage) { bytes in
             // Sound: the kernel wrote the address of the family that it names.

@@ -53,7 +53,7 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
     @exclusivity(unchecked) private var timers = Timers()
     @exclusivity(unchecked) private var watched: [Watch] = []
     @exclusivity(unchecked) private var freeWatches: [UInt32] = []
-    @exclusivity(unchecked) private var turnEnds: [() -> Void] = []
+    @exclusivity(unchecked) private var yielded: [UnsafeContinuation<Void, Never>] = []
     /// The worker's clock in milliseconds, read once for each turn of its loop; monotonic.
     @exclusivity(unchecked) package private(set) var now: Int64
     /// The same clock in nanoseconds.
@@ -125,7 +125,6 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
 
     private func turn(_ events: UnsafeMutablePointer<epoll_event>) {
         runJobs(rounds: 2)
-        runTurnEnds()
         let count = epoll_wait(epoll, events, Int32(Worker.eventsPerTurn), waitMilliseconds())
         readClocks()
         var index = 0
@@ -134,10 +133,11 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
             index += 1
         }
         while let target = timers.popExpired(now: now) { target.deadlineReached(now: now) }
+        resumeYielded()
     }
 
     private func waitMilliseconds() -> Int32 {
-        if !ring.isEmpty { return 0 }
+        if !ring.isEmpty || !yielded.isEmpty { return 0 }
         let earliest = timers.earliest
         if earliest == .max { return -1 }
         return Int32(clamping: max(0, earliest - now))
@@ -160,16 +160,17 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         watched[slot].target?.ready(Readiness(rawValue: event.events))
     }
 
-    /// Runs `body` once at the end of this turn, after the jobs; for work that gathers what a turn produced.
-    package func atTurnEnd(_ body: @escaping () -> Void) {
-        turnEnds.append(body)
+    /// Lets the other tasks and the sockets of the worker have a turn. `Task.yield` would leave the worker.
+    package func yield() async {
+        onThread()
+        await withUnsafeContinuation { yielded.append($0) }
     }
 
-    private func runTurnEnds() {
-        guard !turnEnds.isEmpty else { return }
-        let due = turnEnds
-        turnEnds = []
-        for body in due { body() }
+    private func resumeYielded() {
+        guard !yielded.isEmpty else { return }
+        let due = yielded
+        yielded.removeAll(keepingCapacity: true)
+        for continuation in due { continuation.resume() }
     }
 
     // MARK: Descriptors

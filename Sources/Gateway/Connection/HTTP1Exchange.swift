@@ -344,7 +344,7 @@ final class HTTP1Exchange: Exchange {
             sent += step
             if sent == count { break }
             if step > 0 && socket.isWritable {
-                await Task.yield()
+                await worker.yield()
                 continue
             }
             if socket.isBroken { return .clientFailed }
