@@ -164,7 +164,8 @@ struct ErrorTests {
         // Templates.
         ErrorCase("respond 200 {hosst}", 13, #"unknown variable {hosst}; did you mean "{host}"?"#),
         ErrorCase("/u/{name} respond 200 {nane}", 23, #"unknown variable {nane}, and "/u/{name}" does not capture it; did you mean "{name}"?"#),
-        ErrorCase("/a /b/{id} respond 200 {id}", 24, #"unknown variable {id}, and "/a" does not capture it"#),
+        ErrorCase("/a /b/{nr} respond 200 {nr}", 24, #"unknown variable {nr}, and "/a" does not capture it"#),
+        ErrorCase("/b/{id} respond 200", 1, "{id} is a variable of its own, so no capture can have this name"),
         ErrorCase("/a respond 200 {rest}", 16, "{rest} is what `*` matches, and \"/a\" has none"),
         ErrorCase("header X {rest}", 10, "{rest} needs a pattern to stand under"),
         ErrorCase("respond 200 {tls.version}", 13, "this version does not have {tls.version} yet"),
@@ -180,7 +181,8 @@ struct ErrorTests {
         // Upstreams.
         ErrorCase("proxy localhost", 7, #"no pool "localhost" is in this file or the machine's; did you mean "localhost:80"?"#),
         ErrorCase("proxy 3000", 7, #"no pool "3000" is in this file or the machine's; did you mean "127.0.0.1:3000"?"#),
-        ErrorCase("proxy ::1", 7, #""::1" is not a target: "1" is not a port"#),
+        ErrorCase("proxy ::1", 7, #"no pool "::1" is in this file or the machine's; did you mean "[::1]:80"?"#),
+        ErrorCase("proxy a:b", 7, #""a:b" is not a target: "b" is not a port"#),
         ErrorCase("proxy a:99999", 7, #""a:99999" is not a target: "99999" is not a port"#),
         ErrorCase("proxy https://a", 7, "this version does not have `https://` targets yet"),
         ErrorCase("proxy h2c://a", 7, "this version does not have `h2c://` targets yet"),
@@ -272,7 +274,7 @@ struct ErrorTests {
         ErrorCase("listen ::1:80", 8, #""::1:80" is not a port, an address with a port, or unix:/path; did you mean "[::1]:80"?"#),
         ErrorCase("listen 127.0.0.1", 8, #""127.0.0.1" is not a port, an address with a port, or unix:/path; did you mean "127.0.0.1:80"?"#),
         ErrorCase("listen 443 tls", 12, "this version does not have `tls` yet"),
-        ErrorCase("listen 443 tsl", 12, #""tsl" is one word too many: listen ADDRESS [name=LISTENER'S NAME]"#),
+        ErrorCase("listen 443 tsl", 12, #""tsl" is one word too many: listen ADDRESS [name=NAME]"#),
         ErrorCase("listen 80 public=443", 11, "this version does not have `public=` yet"),
         ErrorCase("listen 80 proxy-protocol=on", 11, "this version does not have `proxy-protocol=` yet"),
         ErrorCase("listen 8080", 1, "this address is listened on twice (see chimera.conf:1:1)"),

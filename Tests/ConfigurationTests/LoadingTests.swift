@@ -135,6 +135,12 @@ struct LoadingTests {
         #expect(result.diagnostics.first?.position.column == 8)
     }
 
+    @Test func `the machine's file is no tenant of its own`() {
+        #expect(load(machine: "listen 1\nimport *.conf\n").diagnostics.isEmpty)
+        let result = load(machine: "listen 1\nimport chimera.conf\n")
+        #expect(result.diagnostics.map(\.text) == ["the machine's file cannot import itself"])
+    }
+
     @Test func `two files with one stem are an error with both positions`() throws {
         let result = load(
             tenant: "site t.example { respond 200 }", machine: "listen 1\nimport other/*.conf\n",

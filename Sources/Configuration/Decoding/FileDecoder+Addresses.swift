@@ -111,7 +111,9 @@ extension FileDecoder {
 
     /// Splits at the colon before the port. Nil where there is none: a bare word, or a bare IPv6 address.
     private func splitTarget(_ text: String) -> (host: String, port: String)? {
-        guard let (host, port) = split(text), !host.isEmpty, !port.contains("]"), !port.contains("}") else { return nil }
+        guard let (host, port) = split(text), !host.isEmpty, !port.contains("]"), !port.contains("}"),
+            IPAddress(text) == nil
+        else { return nil }
         return (host, port)
     }
 

@@ -195,7 +195,8 @@ extension FileDecoder {
             rest = rest.dropFirst(count)
         }
         guard let extra = rest.first else { return groups }
-        let near = NearMiss.suggestions(for: extra.text, among: row.options.filter { $0.since == .first }.map(\.key))
+        let flags = row.options.filter { $0.since == .first && $0.type.isFlag }.map(\.key)
+        let near = NearMiss.suggestions(for: extra.text, among: flags)
         report(extra, "\"\(extra.text)\" is one word too many: \(row.usage)", near)
         return nil
     }

@@ -44,6 +44,6 @@ enum Quantity {
         guard let (number, unit) = split(text), let names = aliases[unit.lowercased()] else { return [] }
         let mine = Set((isSize ? bytes : milliseconds).map(\.unit))
         let isAmbiguous = unit.lowercased() == "m"
-        return names.filter { isAmbiguous || mine.contains($0) }.map { "\(number)\($0)" }
+        return names.filter { isAmbiguous || mine.contains($0) }.map { "\(number)\($0)" }.filter { $0 != text }
     }
 }

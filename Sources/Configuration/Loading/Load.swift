@@ -82,6 +82,7 @@ struct Load {
                 return []
             }
         }
+        found = withoutMachineFile(found, item, arguments, isNamed: !hasStar)
         if found.count + tenants.count > session.limits.tenantFiles {
             machine.within(arguments.statement) {
                 machine.report(item.token, "a machine has at most \(session.limits.tenantFiles) tenant files")
@@ -89,6 +90,18 @@ struct Load {
             return []
         }
         return found.map { shown($0, below: source) }
+    }
+
+    /// A pattern may match the machine's own file, which is no tenant's.
+    private func withoutMachineFile(
+        _ paths: [String], _ item: Arguments.Item, _ arguments: Arguments, isNamed: Bool
+    ) -> [String] {
+        let own = FilePath.resolve(machine.current.name, in: session.currentDirectory)
+        guard paths.contains(own) else { return paths }
+        if isNamed {
+            machine.within(arguments.statement) { machine.report(item.token, "the machine's file cannot import itself") }
+        }
+        return paths.filter { $0 != own }
     }
 
     /// Relative to where the machine's file was named from, if it was named by a relative path.

@@ -5,7 +5,7 @@ package struct Directive: Sendable {
     }
 
     /// One word, or two: `limit body`.
-    var name: String
+    package var name: String
     var family: Family
     /// Where it may stand.
     var places: Places
@@ -19,7 +19,7 @@ package struct Directive: Sendable {
     /// What counts where it is not given, in words.
     var defaultText: String?
     /// One sentence or two, for the reference page.
-    var meaning: String
+    package var meaning: String
     var since: Release = .first
     var effect: Effect = .structure
 

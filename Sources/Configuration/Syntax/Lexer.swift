@@ -29,12 +29,9 @@ struct Lexer {
         switch bytes[index] {
         case UInt8(ascii: " "), UInt8(ascii: "\t"): advance()
         case UInt8(ascii: "\n"): newline(.newline)
-        case UInt8(ascii: "\r") where isLineEnd(at: index): advance()
-        case 0..<0x20, 0x7f:
-            var token = begin(.word)
+        case UInt8(ascii: "\r"):
+            if !isLineEnd(at: index) { reportControl(bytes[index]) }
             advance()
-            finish(&token)
-            report(token, "a control character cannot stand here")
         case UInt8(ascii: "#"): comment()
         case UInt8(ascii: "\""), UInt8(ascii: "'"):
             var token = begin(.word)
@@ -95,6 +92,7 @@ struct Lexer {
         var isUnbalanced = false
         while index < bytes.count, !isBlank(bytes[index]) {
             let byte = bytes[index]
+            reportControl(byte)
             advance()
             if byte == UInt8(ascii: "{") { depth += 1 }
             if byte == UInt8(ascii: "}") { depth -= 1 }
@@ -146,7 +144,10 @@ struct Lexer {
             split(token, from: rest, .close)
         case let text where isUnbalanced:
             report(token, "the braces of \"\(text)\" do not match", ["'\(text)'"])
-            append(token, as: .word)
+            // Taken as it stands, so that its braces are not complained of twice.
+            var word = token
+            word.quoting = .raw
+            append(word, as: .word)
         default: append(token, as: .word)
         }
     }
@@ -173,6 +174,7 @@ struct Lexer {
             if quote == UInt8(ascii: "\""), bytes[index] == UInt8(ascii: "\\") {
                 escape(into: &content)
             } else {
+                reportControl(bytes[index])
                 content.append(bytes[index])
                 advance()
             }
@@ -273,9 +275,18 @@ struct Lexer {
         errors.append(SyntaxError(token: token, message: message, suggestions: suggestions))
     }
 
+    /// Nothing that a terminal would act on stands in a file.
+    private mutating func reportControl(_ byte: UInt8) {
+        guard byte < 0x20 && byte != UInt8(ascii: "\t") || byte == 0x7f else { return }
+        report(begin(.word), "a control character cannot stand here")
+    }
+
     private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
 
-    private func isBlank(_ byte: UInt8) -> Bool { byte <= 0x20 || byte == 0x7f }
+    /// What ends a bare word.
+    private func isBlank(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r")
+    }
 
     private func isLowercase(_ byte: UInt8) -> Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) }
 }
