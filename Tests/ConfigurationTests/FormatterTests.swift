@@ -56,8 +56,10 @@ struct FormatterTests {
     }
 
     @Test(arguments: [
-        "", "\n\n", "# only a comment", "a", "a {\n}\n", "a { }", "a {\n\n# c\n\n}\n", "a { b {\nc } }", "a {\nb } c",
-        "a \\\n\\\n b", "a \\\n\n b", "a \\\n # c\n", "\t{x}\t\n", "a ;\n; b", "/x\n/yy\n/z { a\n}", "a # c\n\nb # c\n",
+        "", "\n\n", "# only a comment", "a", "a {\n}\n", "a { }", "a {\n\n# c\n\n}\n", "a { b {\nc } }",
+        "a {\nb } c",
+        "a \\\n\\\n b", "a \\\n\n b", "a \\\n # c\n", "\t{x}\t\n", "a ;\n; b", "/x\n/yy\n/z { a\n}",
+        "a # c\n\nb # c\n",
         "a {\n b 1 # x\n ccc 2\n}\nd 1 # y", "\u{feff}a\r\nb\r\n", "a \"b\n", "a }",
     ])
     func `formatting twice is formatting once`(text: String) throws {
@@ -99,8 +101,10 @@ struct ReferenceTests {
     @Test func `the reference page has every directive, variable and matcher of this version`() {
         let page = Reference.markdown()
         for usage in [
-            "### `listen ADDRESS [name=NAME]`", "### `site HOST…`", "### `files DIR [index=NAME,NAME]", "### `auth off`",
-            "### `redirect URL [STATUS]`", "| `head=DURATION\\|none` | for a request's head", "| `{header.N}` |",
+            "### `listen ADDRESS [name=NAME]`", "### `site HOST…`", "### `files DIR [index=NAME,NAME]",
+            "### `auth off`",
+            "### `redirect URL [STATUS]`", "| `head=DURATION\\|none` | for a request's head",
+            "| `{header.N}` |",
             "| `client CIDR…` |", "### `log access FORMAT [PATH]`",
         ] {
             #expect(page.contains(usage), "\(usage)")

@@ -18,8 +18,10 @@ struct GrammarTests {
 
     @Test(arguments: [
         ("plain", "plain"), (#""two words""#, "two words"), (#""a\n\t\"\\ \u{e9}""#, "a\n\t\"\\ \u{e9}"),
-        (#"'raw \n {host}'"#, #"raw \n {host}"#), (#""}""#, "}"), ("';'", ";"), (#"";""#, ";"), (#""{{x}""#, "{x}"),
-        ("/page#x", "/page#x"), ("it's", "it's"), (#"a"b"#, #"a"b"#), ("a;b", "a;b"), ("key=value", "key=value"),
+        (#"'raw \n {host}'"#, #"raw \n {host}"#), (#""}""#, "}"), ("';'", ";"), (#"";""#, ";"),
+        (#""{{x}""#, "{x}"),
+        ("/page#x", "/page#x"), ("it's", "it's"), (#"a"b"#, #"a"b"#), ("a;b", "a;b"),
+        ("key=value", "key=value"),
         (#"key="a b""#, "key=a b"), ("'{'", "{"), ("\"#x\"", "#x"), ("x\\", "x\\"), (#""""#, ""),
         ("ä", "ä"),
     ])
@@ -50,18 +52,23 @@ struct GrammarTests {
     }
 
     @Test func `line ends of either kind, a byte order mark and comments are no words`() throws {
-        let result = load(tenant: "\u{feff}# a comment\r\nsite a.example { # another\r\n\trespond 200 ok\r\n}\r\n")
+        let result = load(
+            tenant: "\u{feff}# a comment\r\nsite a.example { # another\r\n\trespond 200 ok\r\n}\r\n")
         #expect(result.diagnostics.isEmpty, "\(result.diagnostics.rendered)")
         #expect(result.configuration?.sites.first?.routes.count == 1)
     }
 
     @Test func `an option is one only where it is declared`() throws {
         let site = try site("header Cache-Control max-age=60 stale=1\nheader X a hidden=on\nrespond 200")
-        #expect(site.settings.headerOperations.map(\.value.description) == ["max-age=60 stale=1", "a hidden=on"])
+        #expect(
+            site.settings.headerOperations.map(\.value.description) == ["max-age=60 stale=1", "a hidden=on"])
     }
 
     @Test func `a quoted word is no option`() {
-        #expect(messages("files t \"hidden=on\"") == [#""hidden=on" is one word too many: files DIR [index=NAME,NAME] [fallback=/PATH] [hidden=on|off]"#])
+        #expect(
+            messages("files t \"hidden=on\"") == [
+                #""hidden=on" is one word too many: files DIR [index=NAME,NAME] [fallback=/PATH] [hidden=on|off]"#
+            ])
     }
 
     @Test func `an option's value may be quoted`() throws {
@@ -92,19 +99,22 @@ struct GrammarTests {
         #expect(
             try body(content, environment: environment)
                 == .file(
-                    ReferencedFile(path: "/etc/chimera/conf.d/t/page.html", content: Array("<p>closed</p>".utf8))))
+                    ReferencedFile(
+                        path: "/etc/chimera/conf.d/t/page.html", content: Array("<p>closed</p>".utf8))))
     }
 
     @Test func `quantities have the units of the language`() throws {
         let sizes = [
-            ("1B", 1), ("2kB", 2000), ("2KB", 2000), ("3MB", 3_000_000), ("1GB", 1_000_000_000), ("1KiB", 1024),
+            ("1B", 1), ("2kB", 2000), ("2KB", 2000), ("3MB", 3_000_000), ("1GB", 1_000_000_000),
+            ("1KiB", 1024),
             ("1MiB", 1 << 20), ("1GiB", 1 << 30), ("0B", 0),
         ]
         for (text, bytes) in sizes {
             #expect(try site("limit body \(text)\nrespond 200").settings.limitBody == Int64(bytes))
         }
         let durations = [
-            ("1ms", 1), ("2s", 2000), ("3m", 180_000), ("1h", 3_600_000), ("1d", 86_400_000), ("1y", 31_536_000_000),
+            ("1ms", 1), ("2s", 2000), ("3m", 180_000), ("1h", 3_600_000), ("1d", 86_400_000),
+            ("1y", 31_536_000_000),
         ]
         for (text, milliseconds) in durations {
             #expect(
@@ -135,7 +145,9 @@ struct LimitTests {
     @Test func `a statement has a bound`() {
         #expect(errors("listen 1\ntrust ::1 ::2", { $0.statementWords = 3 }).isEmpty)
         #expect(
-            errors("listen 1\ntrust ::1 ::2", { $0.statementWords = 2 }) == ["a statement has at most 2 words"])
+            errors("listen 1\ntrust ::1 ::2", { $0.statementWords = 2 }) == [
+                "a statement has at most 2 words"
+            ])
     }
 
     @Test func `blocks have a bound`() {
@@ -154,6 +166,22 @@ struct LimitTests {
         let messages = errors(text + "use a40", { $0.statements = 1000 })
         #expect(messages.allSatisfy { $0 == "`use` brings in more than 1000 statements" })
         #expect(!messages.isEmpty)
+    }
+
+    @Test func `a block under several patterns counts for each of them`() {
+        let text = "listen 1\nsite a { /a /b /c { strip /a ; limit body 1MB } ; respond 200 }"
+        #expect(errors(text, { $0.statements = 6 }).isEmpty)
+        #expect(
+            errors(text, { $0.statements = 5 }) == [
+                "the blocks of this file's routes have more than 5 statements"
+            ])
+    }
+
+    @Test func `no number of warnings hides an error`() {
+        let text = "listen 1\nsite a { /a { deny all } ; /b { deny all } ; /c { deny al } ; respond 200 }"
+        let messages = errors(text, { $0.diagnosticsPerFile = 1 })
+        #expect(messages.count == 2)
+        #expect(messages.last?.hasPrefix("\"al\" is not all") == true)
     }
 
     @Test func `messages have a bound for each file`() {

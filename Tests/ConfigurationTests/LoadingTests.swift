@@ -40,20 +40,21 @@ struct LoadingTests {
             "conf.d/shop/assets/a.css": "a {}", "conf.d/shop.htpasswd": "ann:x\n", "conf.d/down.html": "down",
             "chimera.conf": "listen 8080\nlimit head 16KiB\nheader X-Machine 1\nimport conf.d/*.conf\n",
             "conf.d/shop.conf": """
-                pool web { to 127.0.0.1:9001 ; to unix:web.sock }
-                site Shop.localhost *.shop.localhost {
-                    @office client 10.0.0.0/8
-                    header X-Site {site}
-                    /assets/*     files ./shop/assets index=index.html,index.htm
-                    GET,POST /api/{version}/* proxy web localhost:9003 { prefix /v2 ; timeout answer=5s }
-                    /admin/*      { auth basic shop.htpasswd ; allow 10.0.0.0/8 }
-                    !@office      { closed 503 down.html }
-                    /old/*        redirect /new/{rest} 308
-                    /*            proxy http://127.0.0.1:9000
-                }
-                """,
+            pool web { to 127.0.0.1:9001 ; to unix:web.sock }
+            site Shop.localhost *.shop.localhost {
+                @office client 10.0.0.0/8
+                header X-Site {site}
+                /assets/*     files ./shop/assets index=index.html,index.htm
+                GET,POST /api/{version}/* proxy web localhost:9003 { prefix /v2 ; timeout answer=5s }
+                /admin/*      { auth basic shop.htpasswd ; allow 10.0.0.0/8 }
+                !@office      { closed 503 down.html }
+                /old/*        redirect /new/{rest} 308
+                /*            proxy http://127.0.0.1:9000
+            }
+            """,
         ]
-        let result = ConfigurationLoader(fileSystem: MemoryFileSystem(files: files)).load(machineFile: "chimera.conf")
+        let result = ConfigurationLoader(fileSystem: MemoryFileSystem(files: files)).load(
+            machineFile: "chimera.conf")
         #expect(result.diagnostics.isEmpty, "\(result.diagnostics.rendered)")
         let configuration = try #require(result.configuration)
         let site = try #require(configuration.sites.first)
@@ -94,14 +95,16 @@ struct LoadingTests {
         #expect(to.variables == [.rest(fromSegment: 1)])
         #expect(
             configuration.files == [
-                "/etc/chimera/chimera.conf", "/etc/chimera/conf.d/shop.conf", "/etc/chimera/conf.d/shop.htpasswd",
+                "/etc/chimera/chimera.conf", "/etc/chimera/conf.d/shop.conf",
+                "/etc/chimera/conf.d/shop.htpasswd",
                 "/etc/chimera/conf.d/down.html",
             ])
     }
 
     @Test func `a tenant whose file has errors is left out and touches no other`() throws {
         let result = load(
-            tenant: "site t.example { respond 200 }", files: ["conf.d/broken.conf": "site b.example { respnd 200 }"])
+            tenant: "site t.example { respond 200 }",
+            files: ["conf.d/broken.conf": "site b.example { respnd 200 }"])
         #expect(result.refusedTenants == ["broken"])
         #expect(result.hasErrors)
         #expect(result.configuration?.sites.map(\.tenant) == ["t"])

@@ -53,8 +53,10 @@ struct RobustnessTests {
     func `mutated files never trap, and formatting them is stable`(seed: Int) {
         var random = SeededGenerator(state: UInt64(seed))
         let scraps = [
-            "{", "}", ";", "\"", "'", "\\", "\n", "#", " ", "=", "/", "*", "@", "!@", "{rest}", "{{", "env:", "file:", "\r",
-            "\u{0}", "é", "%2F", "use", "define", "site", "  { ", "-- ", "\\\n", "://", "[::1]:", "*.", "99999999999999999999",
+            "{", "}", ";", "\"", "'", "\\", "\n", "#", " ", "=", "/", "*", "@", "!@", "{rest}", "{{", "env:",
+            "file:", "\r",
+            "\u{0}", "é", "%2F", "use", "define", "site", "  { ", "-- ", "\\\n", "://", "[::1]:", "*.",
+            "99999999999999999999",
         ].map { Array($0.utf8) }
         for round in 0..<25 {
             var bytes = Array(Self.seeds[round % 2].utf8)
@@ -68,7 +70,9 @@ struct RobustnessTests {
                 case 2: if place < bytes.count { bytes[place] = UInt8.random(in: 0...255, using: &random) }
                 case 3:
                     let end = min(bytes.count, place + Int.random(in: 0..<60, using: &random))
-                    bytes.insert(contentsOf: Array(bytes[place..<end]), at: Int.random(in: 0...bytes.count, using: &random))
+                    bytes.insert(
+                        contentsOf: Array(bytes[place..<end]),
+                        at: Int.random(in: 0...bytes.count, using: &random))
                 default: bytes.removeSubrange(place...)
                 }
             }
@@ -85,10 +89,14 @@ struct RobustnessTests {
         var random = SeededGenerator(state: 1000 + UInt64(seed))
         let words =
             Schema.directives.flatMap { $0.name.split(separator: " ").map(String.init) }
-            + ["{", "}", ";", "\n", "\n", "/x/*", "/{a}/*.b", "@m", "header", "10.0.0.0/8", "on", "a:1", "200", "t.html", "{rest}"]
+            + [
+                "{", "}", ";", "\n", "\n", "/x/*", "/{a}/*.b", "@m", "header", "10.0.0.0/8", "on", "a:1",
+                "200", "t.html", "{rest}",
+            ]
         for _ in 0..<40 {
             let count = Int.random(in: 1...80, using: &random)
-            let text = (0..<count).map { _ in words.randomElement(using: &random) ?? "" }.joined(separator: " ")
+            let text = (0..<count).map { _ in words.randomElement(using: &random) ?? "" }.joined(
+                separator: " ")
             #expect(isRight(Array(text.utf8)), "\(text)")
         }
     }

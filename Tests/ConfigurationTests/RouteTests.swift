@@ -12,13 +12,18 @@ struct RouteTests {
     }
 
     @Test(arguments: [
-        ("/", "/", true), ("/", "/a", false), ("/*", "/", true), ("/*", "/a/b", true), ("/api/*", "/api", true),
-        ("/api/*", "/api/", true), ("/api/*", "/api/x/y", true), ("/api/*", "/apix", false), ("/admin", "/admin/", true),
+        ("/", "/", true), ("/", "/a", false), ("/*", "/", true), ("/*", "/a/b", true),
+        ("/api/*", "/api", true),
+        ("/api/*", "/api/", true), ("/api/*", "/api/x/y", true), ("/api/*", "/apix", false),
+        ("/admin", "/admin/", true),
         ("/admin", "/admin/x", false), ("/admin/", "/admin", true), ("/*.php", "/a/b.php", true),
-        ("/*.php", "/b.php", true), ("/*.php", "/b.PHP", false), ("/*.php", "/b.php/x", false), ("/*.php", "/php", false),
-        ("/a/*.tar.gz", "/a/x.tar.gz", true), ("/a/*.tar.gz", "/a/x.gz", false), ("/a/*.gz", "/a/x.tar.gz", true),
+        ("/*.php", "/b.php", true), ("/*.php", "/b.PHP", false), ("/*.php", "/b.php/x", false),
+        ("/*.php", "/php", false),
+        ("/a/*.tar.gz", "/a/x.tar.gz", true), ("/a/*.tar.gz", "/a/x.gz", false),
+        ("/a/*.gz", "/a/x.tar.gz", true),
         ("/u/{name}", "/u/ann", true), ("/u/{name}", "/u", false), ("/u/{name}", "/u/ann/x", false),
-        ("/u/{name}/*", "/u/ann", true), ("/A", "/a", false), ("/caf%C3%A9", "/café", true), ("/café", "/café", true),
+        ("/u/{name}/*", "/u/ann", true), ("/A", "/a", false), ("/caf%C3%A9", "/café", true),
+        ("/café", "/café", true),
         ("//a//b", "/a/b", true), ("/%7Ea", "/~a", true),
     ])
     func `a pattern matches what the language says`(text: String, path: String, isMatch: Bool) throws {
@@ -33,7 +38,8 @@ struct RouteTests {
         }
         #expect(
             variables == [
-                [.capture("x", segment: 1), .rest(fromSegment: 2)], [.capture("x", segment: 0), .rest(fromSegment: 1)],
+                [.capture("x", segment: 1), .rest(fromSegment: 2)],
+                [.capture("x", segment: 0), .rest(fromSegment: 1)],
             ])
     }
 
@@ -68,15 +74,18 @@ struct RouteTests {
         #expect(
             matcher.conditions == [
                 .header("user-agent", [Glob("*Mobile*"), Glob("b")]),
-                .client([try #require(CIDR("10.0.0.0/8")), try #require(CIDR("::1"))]), .method(["GET", "HEAD"]),
-                .cookie("c", []), .query("q", [Glob("1")]), .scheme(["https"]), .host([.wildcard("b.example")]),
+                .client([try #require(CIDR("10.0.0.0/8")), try #require(CIDR("::1"))]),
+                .method(["GET", "HEAD"]),
+                .cookie("c", []), .query("q", [Glob("1")]), .scheme(["https"]),
+                .host([.wildcard("b.example")]),
                 .path([PathPattern(segments: [.literal(Array("x".utf8)), .rest], text: "/x/*")]),
             ])
     }
 
     @Test func `a site's matcher comes before its file's, and that before the machine's`() throws {
         let result = load(
-            tenant: "@a header X t\n@b header X t\nsite a.example { @a header X s ; /1 @a @b @c respond 200 }",
+            tenant:
+                "@a header X t\n@b header X t\nsite a.example { @a header X s ; /1 @a @b @c respond 200 }",
             machine: "listen 1\n@b header X m\n@c header X m\n")
         let matchers = try #require(result.configuration?.sites.first?.routes.first).matchers
         #expect(
@@ -86,8 +95,10 @@ struct RouteTests {
     }
 
     @Test(arguments: [
-        ("*", "", true), ("*", "abc", true), ("abc", "abc", true), ("abc", "abcd", false), ("a*", "abc", true),
-        ("*c", "abc", true), ("a*c", "ac", true), ("a*c", "a", false), ("aa*aa", "aaa", false), ("*b*", "abc", true),
+        ("*", "", true), ("*", "abc", true), ("abc", "abc", true), ("abc", "abcd", false),
+        ("a*", "abc", true),
+        ("*c", "abc", true), ("a*c", "ac", true), ("a*c", "a", false), ("aa*aa", "aaa", false),
+        ("*b*", "abc", true),
         ("*b*c*", "xbxcx", true), ("*c*b*", "abc", false), ("a*b*b", "abb", true), ("a*b*b", "ab", false),
         ("", "", true), ("", "a", false), ("**", "a", true), ("A", "a", false),
     ])
@@ -98,20 +109,23 @@ struct RouteTests {
 
     @Test func `a target's name may have labels of the host and captures`() throws {
         let route = try route("/t/{app}/* proxy {app}.{host.1}.internal:8080")
-        guard case .proxy(let proxy) = route.destination, case .template(let name, 8080)? = proxy.targets.first?.address
+        guard case .proxy(let proxy) = route.destination,
+            case .template(let name, 8080)? = proxy.targets.first?.address
         else {
             Issue.record("no template")
             return
         }
         #expect(
             name.parts == [
-                .variable(.capture("app", segment: 1)), .literal("."), .variable(.hostLabel(1)), .literal(".internal"),
+                .variable(.capture("app", segment: 1)), .literal("."), .variable(.hostLabel(1)),
+                .literal(".internal"),
             ])
     }
 
     @Test func `every variable of the language is read`() throws {
         let names = [
-            "host", "host.1", "path", "uri", "query", "query.a b", "header.User-Agent", "cookie.c", "method", "scheme",
+            "host", "host.1", "path", "uri", "query", "query.a b", "header.User-Agent", "cookie.c", "method",
+            "scheme",
             "client", "user", "id", "site", "tenant", "route", "rest",
         ]
         let word = names.map { "{\($0)}" }.joined(separator: "-")
@@ -122,7 +136,8 @@ struct RouteTests {
         }
         #expect(
             template.variables == [
-                .host, .hostLabel(1), .path, .uri, .query, .queryParameter("a b"), .header("user-agent"), .cookie("c"),
+                .host, .hostLabel(1), .path, .uri, .query, .queryParameter("a b"), .header("user-agent"),
+                .cookie("c"),
                 .method, .scheme, .client, .user, .id, .site, .tenant, .route, .rest(fromSegment: 0),
             ])
         #expect(template.description == word.replacingUserAgent)
@@ -132,7 +147,9 @@ struct RouteTests {
         ("/assets/* files t", 1), ("/* files t", 0), ("/favicon.ico files t", 0), ("/a/b files t", 1),
         ("/a/b/*.css files t", 2), ("/a/{x}/* files t", 1), ("/ files t", 0),
     ])
-    func `files takes the leading literals off, but an exact pattern keeps its last`(line: String, count: Int) throws {
+    func `files takes the leading literals off, but an exact pattern keeps its last`(line: String, count: Int)
+        throws
+    {
         guard case .files(let target) = try route(line).destination else {
             Issue.record("not files")
             return
@@ -152,7 +169,9 @@ struct RouteTests {
     }
 
     @Test func `a redirect may begin with a path, a scheme, or a variable that is one`() throws {
-        for url in ["/a", "https://b.example{uri}", "{scheme}://www.{host}{uri}", "{path}/", "mailto:a@b.example"] {
+        for url in [
+            "/a", "https://b.example{uri}", "{scheme}://www.{host}{uri}", "{path}/", "mailto:a@b.example",
+        ] {
             #expect(messages("redirect \(url)").isEmpty)
         }
     }

@@ -4,7 +4,9 @@ import Testing
 
 struct SettingsTests {
     /// The settings that a request meets: the machine's, the site's, a block's and the route's.
-    private func merged(machine: String = "", site: String = "", block: String = "", route: String = "") throws -> Settings {
+    private func merged(machine: String = "", site: String = "", block: String = "", route: String = "")
+        throws -> Settings
+    {
         let result = load(
             tenant: "site a.example {\n\(site)\n/* {\n\(block)\n}\nrespond 200 {\n\(route)\n}\n}",
             machine: "listen 1\n\(machine)\n", files: ["m.users": "m:x", "page.html": "m"])
@@ -17,7 +19,8 @@ struct SettingsTests {
         let settings = try merged(
             machine: "limit body 1MB\nheader A 1\ntimeout head=1s send=1s\nlog access json",
             site: "limit body 2MB\nheader +A 2\ntimeout send=2s read=2s\nstrip /a\ncanonical a.example",
-            block: "header -A\nrequest-header ?B {host}\nlog access off", route: "header C c d\nlimit head 8KiB\nrewrite /b")
+            block: "header -A\nrequest-header ?B {host}\nlog access off",
+            route: "header C c d\nlimit head 8KiB\nrewrite /b")
         #expect(settings.limitBody == 2_000_000)
         #expect(settings.limitHead == 8192)
         #expect(
@@ -111,10 +114,13 @@ struct SettingsTests {
 
 struct HostTests {
     @Test(arguments: [
-        ("Example.COM", "example.com"), ("example.com.", "example.com"), ("bücher.example", "xn--bcher-kva.example"),
+        ("Example.COM", "example.com"), ("example.com.", "example.com"),
+        ("bücher.example", "xn--bcher-kva.example"),
         ("BÜCHER.example", "xn--bcher-kva.example"), ("münchen.de", "xn--mnchen-3ya.de"),
-        ("例え.テスト", "xn--r8jz45g.xn--zckzah"), ("правда.рф", "xn--80aafi6cg.xn--p1ai"), ("straße.de", "xn--strae-oqa.de"),
-        ("127.0.0.1", "127.0.0.1"), ("[::1]", "[::1]"), ("[0:0::1]", "[::1]"), ("a_b.x", "a_b.x"), ("localhost", "localhost"),
+        ("例え.テスト", "xn--r8jz45g.xn--zckzah"), ("правда.рф", "xn--80aafi6cg.xn--p1ai"),
+        ("straße.de", "xn--strae-oqa.de"),
+        ("127.0.0.1", "127.0.0.1"), ("[::1]", "[::1]"), ("[0:0::1]", "[::1]"), ("a_b.x", "a_b.x"),
+        ("localhost", "localhost"),
     ])
     func `a host has one normal form`(text: String, normal: String) {
         #expect(HostName.normalized(text) == .success(normal))
@@ -123,7 +129,8 @@ struct HostTests {
     @Test(arguments: [
         ("", HostName.Failure.empty), ("a..b", .length), (".a", .length), (".", .length), ("a b", .character),
         ("a/b", .character), ("-a", .character), ("a-", .character), ("a:80", .hasPort(host: "a")),
-        ("[::1]:80", .hasPort(host: "[::1]")), ("[::1", .character), ("[1.2.3.4]", .character), ("a😀b", .character),
+        ("[::1]:80", .hasPort(host: "[::1]")), ("[::1", .character), ("[1.2.3.4]", .character),
+        ("a😀b", .character),
         (String(repeating: "a", count: 64), .length),
     ])
     func `what is not a host is refused`(text: String, failure: HostName.Failure) {

@@ -5,7 +5,8 @@ struct SpecificityTests {
     /// From the most specific on.
     private func order(_ lines: [String]) throws -> [String] {
         let site = try site(
-            (["@m scheme http", "@n scheme https"] + lines.map { "\($0) respond 200" }).joined(separator: "\n"))
+            (["@m scheme http", "@n scheme https"] + lines.map { "\($0) respond 200" }).joined(
+                separator: "\n"))
         return site.routesBySpecificity.map { lines[$0] }
     }
 
@@ -42,11 +43,15 @@ struct SpecificityTests {
 
     @Test(arguments: [
         ("/a/*", "/a/b", true), ("/a/*", "/a", true), ("/a/*", "/*", false), ("/*", "/a/*.php", true),
-        ("/{x}", "/a", true), ("/a", "/{x}", false), ("/*.php", "/a/b.php", true), ("/*.php", "/a/*.php", true),
-        ("/*.gz", "/*.tar.gz", true), ("/*.tar.gz", "/*.gz", false), ("/*.php", "/a/{x}", false), ("/{x}/*", "/*", false),
+        ("/{x}", "/a", true), ("/a", "/{x}", false), ("/*.php", "/a/b.php", true),
+        ("/*.php", "/a/*.php", true),
+        ("/*.gz", "/*.tar.gz", true), ("/*.tar.gz", "/*.gz", false), ("/*.php", "/a/{x}", false),
+        ("/{x}/*", "/*", false),
         ("/{x}/*", "/a/*", true), ("/", "/", true),
     ])
-    func `a pattern covers another if every path of that fits`(left: String, right: String, covers: Bool) throws {
+    func `a pattern covers another if every path of that fits`(left: String, right: String, covers: Bool)
+        throws
+    {
         let site = try site("\(left) { strip /x }\n\(right) { strip /y }\nrespond 200")
         #expect(site.settingsBlocks[0].pattern.covers(site.settingsBlocks[1].pattern) == covers)
     }
@@ -57,7 +62,9 @@ struct SpecificityTests {
         ("/*.a", "/*.b", nil), ("/a", "/a/b", nil), ("/", "/*", "/"), ("/caf%C3%A9", "/*", "/caf%C3%A9"),
         ("/{x}/*.php", "/a/{y}", "/a/x.php"), ("/*", "/*", "/x"),
     ])
-    func `two patterns have an example path where they meet`(left: String, right: String, path: String?) throws {
+    func `two patterns have an example path where they meet`(left: String, right: String, path: String?)
+        throws
+    {
         let site = try site("\(left) { strip /x }\n\(right) { strip /y }\nrespond 200")
         #expect(site.settingsBlocks[0].pattern.example(alsoMatching: site.settingsBlocks[1].pattern) == path)
         #expect(site.settingsBlocks[1].pattern.example(alsoMatching: site.settingsBlocks[0].pattern) == path)
@@ -66,28 +73,68 @@ struct SpecificityTests {
 
 struct WarningTests {
     static let cases: [(lines: String, warnings: [String])] = [
-        ("/a/{x} respond 200\n/a/{y} respond 201", ["\"/a/{y}\" is as specific as an earlier route, which is tried first (see conf.d/t.conf:2:1)"]),
+        (
+            "/a/{x} respond 200\n/a/{y} respond 201",
+            ["\"/a/{y}\" is as specific as an earlier route, which is tried first (see conf.d/t.conf:2:1)"]
+        ),
         ("GET /a respond 200\nPOST /a respond 201", []),
-        ("GET /a respond 200\nHEAD /a respond 201", ["\"/a\" is as specific as an earlier route, which is tried first (see conf.d/t.conf:2:1)"]),
+        (
+            "GET /a respond 200\nHEAD /a respond 201",
+            ["\"/a\" is as specific as an earlier route, which is tried first (see conf.d/t.conf:2:1)"]
+        ),
+        (
+            "GET /a respond 200\nPOST /a respond 201\nGET /a respond 202",
+            ["\"/a\" is as specific as an earlier route, which is tried first (see conf.d/t.conf:2:1)"]
+        ),
         ("@m scheme http\n/a @m respond 200\n/a !@m respond 201", []),
-        ("/admin/* respond 200 { auth basic t/users }\n/admin/login respond 200", ["/admin/login escapes `auth` of \"/admin/*\": \"/admin/login\" is more specific (see conf.d/t.conf:3:1)"]),
+        (
+            "/admin/* respond 200 { auth basic t/users }\n/admin/login respond 200",
+            [
+                "/admin/login escapes `auth` of \"/admin/*\": \"/admin/login\" is more specific (see conf.d/t.conf:3:1)"
+            ]
+        ),
         ("/admin/* respond 200 { auth basic t/users }\n/admin/login respond 200 { auth off }", []),
         ("/admin/* { auth basic t/users }\n/admin/* respond 200\n/admin/login respond 200", []),
         ("/admin/* respond 200 { allow 10.0.0.0/8 }\n/*.php respond 201", []),
-        ("/{x}/admin/* respond 200 { deny 10.0.0.0/8 }\n/*.php respond 201", ["/x/admin/x.php escapes `deny` of \"/{x}/admin/*\": \"/*.php\" is more specific (see conf.d/t.conf:3:1)"]),
-        ("@m client 10.0.0.0/8\n/a/* @m respond 200\n/a/b respond 201", ["/a/b escapes @m of \"/a/*\": \"/a/b\" is more specific (see conf.d/t.conf:4:1)"]),
+        (
+            "/{x}/admin/* respond 200 { deny 10.0.0.0/8 }\n/*.php respond 201",
+            [
+                "/x/admin/x.php escapes `deny` of \"/{x}/admin/*\": \"/*.php\" is more specific (see conf.d/t.conf:3:1)"
+            ]
+        ),
+        (
+            "@m client 10.0.0.0/8\n/a/* @m respond 200\n/a/b respond 201",
+            ["/a/b escapes @m of \"/a/*\": \"/a/b\" is more specific (see conf.d/t.conf:4:1)"]
+        ),
         ("@m client 10.0.0.0/8\n/a/* @m respond 200\n/a/b @m respond 201", []),
         ("@m client 10.0.0.0/8\n/a/* @m respond 200\n/a/* respond 201", []),
-        ("@m scheme http\n/a/* respond 200 { auth basic t/users }\n/a/* @m respond 201", ["/a/x escapes `auth` of \"/a/*\": \"/a/*\" is more specific (see conf.d/t.conf:4:1)"]),
+        (
+            "@m scheme http\n/a/* respond 200 { auth basic t/users }\n/a/* @m respond 201",
+            ["/a/x escapes `auth` of \"/a/*\": \"/a/*\" is more specific (see conf.d/t.conf:4:1)"]
+        ),
         ("POST /a/* respond 200 { auth basic t/users }\nGET /a/b respond 201", []),
-        ("/admin { auth basic t/users }\nrespond 200", ["`auth` under \"/admin\" guards nothing below it; did you mean \"/admin/*\"?"]),
-        ("/admin respond 200 { allow 10.0.0.0/8 }", ["`allow` under \"/admin\" guards nothing below it; did you mean \"/admin/*\"?"]),
-        ("/ { deny 10.0.0.0/8 }\nrespond 200", ["`deny` under \"/\" guards nothing below it; did you mean \"/*\"?"]),
+        (
+            "/admin { auth basic t/users }\nrespond 200",
+            ["`auth` under \"/admin\" guards nothing below it; did you mean \"/admin/*\"?"]
+        ),
+        (
+            "/admin respond 200 { allow 10.0.0.0/8 }",
+            ["`allow` under \"/admin\" guards nothing below it; did you mean \"/admin/*\"?"]
+        ),
+        (
+            "/ { deny 10.0.0.0/8 }\nrespond 200",
+            ["`deny` under \"/\" guards nothing below it; did you mean \"/*\"?"]
+        ),
         ("/hook { auth off ; allow all }\nrespond 200", []),
         ("/*.php { deny all }\nrespond 200", []),
         ("files t fallback=/none.html", ["\"/none.html\" is not a file in \"t\""]),
         ("files t fallback=/page.html", []),
-        ("allow 10.0.0.1/8\nrespond 200", ["\"10.0.0.1/8\" has address bits past its prefix, which do not count; did you mean \"10.0.0.0/8\"?"]),
+        (
+            "allow 10.0.0.1/8\nrespond 200",
+            [
+                "\"10.0.0.1/8\" has address bits past its prefix, which do not count; did you mean \"10.0.0.0/8\"?"
+            ]
+        ),
     ]
 
     @Test(arguments: cases)

@@ -12,11 +12,13 @@ func load(
     all["conf.d/t/page.html"] = "<p>closed</p>"
     all["conf.d/t/users"] = "ann:$2y$05$abcdefghijklmnopqrstuu\n"
     let disk = MemoryFileSystem(files: all)
-    return ConfigurationLoader(fileSystem: disk, environment: { environment[$0] }).load(machineFile: "chimera.conf")
+    return ConfigurationLoader(fileSystem: disk, environment: { environment[$0] }).load(
+        machineFile: "chimera.conf")
 }
 
 /// Loads the machine's file alone.
-func load(machine: String, files: [String: String] = [:], limits: ConfigurationLimits = .init()) -> LoadResult {
+func load(machine: String, files: [String: String] = [:], limits: ConfigurationLimits = .init()) -> LoadResult
+{
     var all = files
     all["chimera.conf"] = machine
     return ConfigurationLoader(

@@ -19,7 +19,9 @@ private final class TemporaryDirectory {
     }
 
     deinit {
-        for name in ["chimera.conf", "a.conf", "b.conf", ".c.conf", "pipe", "users"] { unlink(path + "/" + name) }
+        for name in ["chimera.conf", "a.conf", "b.conf", ".c.conf", "pipe", "users"] {
+            unlink(path + "/" + name)
+        }
         rmdir(path + "/www")
         rmdir(path)
     }
@@ -32,7 +34,8 @@ struct SystemFileSystemTests {
         let directory = try TemporaryDirectory()
         try directory.write("chimera.conf", "listen 8080\nimport *.conf\n")
         try directory.write("a.conf", "site a.example { files ./www }\n")
-        try directory.write("b.conf", "site b.example { auth basic users ; respond 200 env:CHIMERA_NO_SUCH_NAME }\n")
+        try directory.write(
+            "b.conf", "site b.example { auth basic users ; respond 200 env:CHIMERA_NO_SUCH_NAME }\n")
         try directory.write(".c.conf", "hidden")
         mkdir(directory.path + "/www", 0o755)
         let result = ConfigurationLoader().load(machineFile: directory.path + "/chimera.conf")
@@ -47,7 +50,9 @@ struct SystemFileSystemTests {
         let directory = try TemporaryDirectory()
         try directory.write("users", String(repeating: "x", count: 10_000))
         #expect(try disk.read(directory.path + "/users", atMost: 10_000).count == 10_000)
-        #expect(throws: FileFailure.tooLarge(limit: 9_999)) { try disk.read(directory.path + "/users", atMost: 9_999) }
+        #expect(throws: FileFailure.tooLarge(limit: 9_999)) {
+            try disk.read(directory.path + "/users", atMost: 9_999)
+        }
     }
 
     @Test func `what is no file is not read, and a pipe holds nothing up`() throws {

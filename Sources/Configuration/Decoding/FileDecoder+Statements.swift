@@ -82,7 +82,9 @@ extension FileDecoder {
             if statement.words.count > 1, statement.words[1].text.hasPrefix("/"),
                 HTTPMethods.known.contains(text.uppercased())
             {
-                report(word, "unknown directive \"\(text)\"; methods are written in capitals", [text.uppercased()])
+                report(
+                    word, "unknown directive \"\(text)\"; methods are written in capitals",
+                    [text.uppercased()])
                 return
             }
             if text.contains("/") || text.hasPrefix("*") {
@@ -100,7 +102,8 @@ extension FileDecoder {
     /// The words from `start` on as arguments and options of `row`; nil after a message.
     func arguments(of statement: Statement, from start: Int, for row: Directive) -> Arguments? {
         let keyword = statement.words[max(start - 1, 0)]
-        let name = statement.words.count > start - row.wordCount ? statement.words[start - row.wordCount] : keyword
+        let name =
+            statement.words.count > start - row.wordCount ? statement.words[start - row.wordCount] : keyword
         var result = Arguments(statement: statement, keyword: name)
         guard isBlockRight(statement, for: row, name) else { return nil }
         var isRight = true
@@ -210,7 +213,8 @@ extension Directive {
 /// The methods that a message can propose; any token of capitals is a method.
 enum HTTPMethods {
     static let known: Set<String> = [
-        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL",
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND",
+        "PROPPATCH", "MKCOL",
         "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "QUERY",
     ]
 }

@@ -6,8 +6,10 @@ package func fuzzConfiguration(_ bytes: Span<UInt8>) -> Bool {
     content.reserveCapacity(bytes.count)
     for index in bytes.indices { content.append(bytes[index]) }
     var files = MemoryFileSystem(files: [
-        "chimera.conf": "listen 8080 name=a\nlisten 8081\ndefine shared { header X y }\nimport conf.d/*.conf\n",
-        "conf.d/page.html": "<p>page</p>", "conf.d/users": "a:b\n", "page.html": "<p>page</p>", "users": "a:b\n",
+        "chimera.conf":
+            "listen 8080 name=a\nlisten 8081\ndefine shared { header X y }\nimport conf.d/*.conf\n",
+        "conf.d/page.html": "<p>page</p>", "conf.d/users": "a:b\n", "page.html": "<p>page</p>",
+        "users": "a:b\n",
     ])
     files.add("conf.d/tenant.conf", content)
     files.add("fuzz.conf", content)
@@ -16,7 +18,9 @@ package func fuzzConfiguration(_ bytes: Span<UInt8>) -> Bool {
         let result = loader.load(machineFile: machine)
         _ = result.diagnostics.rendered.utf8.count + result.diagnostics.json.utf8.count
     }
-    guard let text = String(validating: content, as: UTF8.self), case .success(let once) = Formatter.format(text) else {
+    guard let text = String(validating: content, as: UTF8.self),
+        case .success(let once) = Formatter.format(text)
+    else {
         return true
     }
     guard case .success(let twice) = Formatter.format(once) else { return false }

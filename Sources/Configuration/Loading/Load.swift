@@ -43,7 +43,8 @@ struct Load {
     }
 
     /// Decodes one site and reports what its routes' order may surprise with.
-    private static func site(_ arguments: Arguments, _ decoder: FileDecoder, over settings: Settings) -> Site {
+    private static func site(_ arguments: Arguments, _ decoder: FileDecoder, over settings: Settings) -> Site
+    {
         let site = decoder.within(arguments.statement) { decoder.site(arguments, over: settings) }
         for finding in RouteCheck(site: site, limits: decoder.session.limits).findings() {
             decoder.warn(at: finding.position, finding.message, other: finding.other)
@@ -99,7 +100,9 @@ struct Load {
         let own = FilePath.resolve(machine.current.name, in: session.currentDirectory)
         guard paths.contains(own) else { return paths }
         if isNamed {
-            machine.within(arguments.statement) { machine.report(item.token, "the machine's file cannot import itself") }
+            machine.within(arguments.statement) {
+                machine.report(item.token, "the machine's file cannot import itself")
+            }
         }
         return paths.filter { $0 != own }
     }
@@ -167,13 +170,15 @@ struct Load {
         configuration.files = session.filesRead
         configuration.warnings = diagnostics.filter { $0.severity == .warning }
         return LoadResult(
-            configuration: machine.hasErrors ? nil : configuration, diagnostics: diagnostics, refusedTenants: refused)
+            configuration: machine.hasErrors ? nil : configuration, diagnostics: diagnostics,
+            refusedTenants: refused)
     }
 
     private static func claim(_ sites: [Site], _ decoder: FileDecoder, _ claims: inout HostClaims) {
         for site in sites {
             for (host, first) in claims.claim(site) {
-                decoder.reportHost("the host \"\(host)\" belongs to another site", at: site.position, other: first)
+                decoder.reportHost(
+                    "the host \"\(host)\" belongs to another site", at: site.position, other: first)
             }
         }
     }

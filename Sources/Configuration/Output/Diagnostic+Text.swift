@@ -39,7 +39,8 @@ extension Diagnostic {
         }
         if let other {
             fields.append(
-                "\"other\":{\"file\":\(JSONText.quoted(other.file)),\"line\":\(other.line),\"column\":\(other.column)}")
+                "\"other\":{\"file\":\(JSONText.quoted(other.file)),\"line\":\(other.line),\"column\":\(other.column)}"
+            )
         }
         return "{" + fields.joined(separator: ",") + "}"
     }

@@ -79,7 +79,8 @@ private struct Layout {
             let opensBlock = Self.opensBlock(words)
             result.isAligned =
                 !isContinued && closing == 0 && !result.rest.isEmpty && result.rest != ["{"]
-                && (result.isRoute || !opensBlock) && result.headText.unicodeScalars.count <= Self.headWidthMax
+                && (result.isRoute || !opensBlock)
+                && result.headText.unicodeScalars.count <= Self.headWidthMax
             lines.append(result)
             for token in words {
                 if token.kind == .open { depth += 1 }
@@ -197,7 +198,9 @@ private struct Layout {
         for (line, body) in zip(lines, bodies) {
             var text = body
             if let comment = line.comment {
-                text = line.head.isEmpty ? comment : Self.padded(body, to: bodyWidths[line.group] ?? 0) + "  " + comment
+                text =
+                    line.head.isEmpty
+                    ? comment : Self.padded(body, to: bodyWidths[line.group] ?? 0) + "  " + comment
             }
             if !text.isEmpty { result += String(repeating: "    ", count: line.depth) + text }
             result += "\n"

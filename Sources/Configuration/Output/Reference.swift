@@ -39,7 +39,8 @@ package enum Reference {
         text += "\n| option | meaning | default |\n|---|---|---|\n"
         for option in options {
             let key = option.type.isFlag ? option.key : "\(option.key)=\(option.type.placeholder)"
-            text += "| `\(key.replacingBars)` | \(option.meaning) | \(option.defaultText.map { "`\($0)`" } ?? "–") |\n"
+            text +=
+                "| `\(key.replacingBars)` | \(option.meaning) | \(option.defaultText.map { "`\($0)`" } ?? "–") |\n"
         }
         return text
     }
@@ -56,7 +57,8 @@ package enum Reference {
 
     private static var matchers: String {
         var text = "\n## Matchers\n\n"
-        text += "`@name KIND …` defines a matcher; several lines with one name must all hold, and of several values in a "
+        text +=
+            "`@name KIND …` defines a matcher; several lines with one name must all hold, and of several values in a "
         text += "line one suffices. `!@name` negates where it is used.\n\n| kind | holds if |\n|---|---|\n"
         for kind in MatcherKind.all where kind.since == .first {
             text += "| `\(kind.usage.replacingBars)` | \(kind.text) |\n"
@@ -66,7 +68,8 @@ package enum Reference {
 
     private static var later: String {
         let names = Schema.directives.filter { $0.since == .later }.map { "`\($0.name)`" }.sorted()
-        return "\n## Later versions\n\nKnown by name and refused by this version: \(names.joined(separator: ", ")).\n"
+        return
+            "\n## Later versions\n\nKnown by name and refused by this version: \(names.joined(separator: ", ")).\n"
     }
 }
 

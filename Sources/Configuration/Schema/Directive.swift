@@ -65,8 +65,10 @@ struct Places: OptionSet, Sendable, Hashable {
     static let upstream: Places = [.proxy, .pool]
 
     private static let names: [(Places, String)] = [
-        (.machine, "the machine's file"), (.tenantFile, "a tenant's file outside of its sites"), (.site, "a site"),
-        (.route, "a route's block"), (.proxy, "the block of `proxy`"), (.pool, "a `pool`"), (.tls, "the block of `tls`"),
+        (.machine, "the machine's file"), (.tenantFile, "a tenant's file outside of its sites"),
+        (.site, "a site"),
+        (.route, "a route's block"), (.proxy, "the block of `proxy`"), (.pool, "a `pool`"),
+        (.tls, "the block of `tls`"),
         (.tenants, "`tenants` or `tenant`"), (.program, "the block of a program's verb"),
     ]
 
@@ -107,7 +109,8 @@ struct Option: Sendable {
     var meaning: String
 
     init(
-        _ key: String, _ type: ValueType, since: Release = .first, default defaultText: String? = nil, _ meaning: String
+        _ key: String, _ type: ValueType, since: Release = .first, default defaultText: String? = nil,
+        _ meaning: String
     ) {
         self.key = key
         self.type = type

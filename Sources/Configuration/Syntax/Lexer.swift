@@ -69,13 +69,16 @@ struct Lexer {
     private func isLineEnd(at index: Int) -> Bool {
         guard index < bytes.count else { return true }
         if bytes[index] == UInt8(ascii: "\n") { return true }
-        return bytes[index] == UInt8(ascii: "\r") && index + 1 < bytes.count && bytes[index + 1] == UInt8(ascii: "\n")
+        return bytes[index] == UInt8(ascii: "\r") && index + 1 < bytes.count
+            && bytes[index + 1] == UInt8(ascii: "\n")
     }
 
     /// A backslash with nothing but blanks between it and the end of its line.
     private var isContinuation: Bool {
         var next = index + 1
-        while next < bytes.count, bytes[next] == UInt8(ascii: " ") || bytes[next] == UInt8(ascii: "\t") { next += 1 }
+        while next < bytes.count, bytes[next] == UInt8(ascii: " ") || bytes[next] == UInt8(ascii: "\t") {
+            next += 1
+        }
         return next < bytes.count && isLineEnd(at: next)
     }
 
@@ -99,7 +102,9 @@ struct Lexer {
             if depth < 0 { isUnbalanced = true }
             if byte == UInt8(ascii: "="), token.keyBytes == 0, let length = keyLength(from: token.start) {
                 token.keyBytes = length
-                if index < bytes.count, bytes[index] == UInt8(ascii: "\"") || bytes[index] == UInt8(ascii: "'") {
+                if index < bytes.count,
+                    bytes[index] == UInt8(ascii: "\"") || bytes[index] == UInt8(ascii: "'")
+                {
                     token.text = text(token.start..<index)
                     readQuoted(into: &token)
                     endWord(&token)
@@ -208,7 +213,9 @@ struct Lexer {
             fallthrough
         default:
             finish(&token)
-            report(token, "unknown escape \"\(text(token.start..<index))\"; known are \\n \\r \\t \\\" \\\\ \\u{…}")
+            report(
+                token,
+                "unknown escape \"\(text(token.start..<index))\"; known are \\n \\r \\t \\\" \\\\ \\u{…}")
         }
     }
 
@@ -216,13 +223,15 @@ struct Lexer {
         guard index < bytes.count, bytes[index] == UInt8(ascii: "{") else { return nil }
         advance()
         let start = index
-        while index < bytes.count, index - start < 8, bytes[index] != UInt8(ascii: "}"), !isLineEnd(at: index),
+        while index < bytes.count, index - start < 8, bytes[index] != UInt8(ascii: "}"),
+            !isLineEnd(at: index),
             bytes[index] != UInt8(ascii: "\"")
         {
             advance()
         }
         guard index < bytes.count, bytes[index] == UInt8(ascii: "}"),
-            let scalar = UInt32(text(start..<index), radix: 16).flatMap(Unicode.Scalar.init), scalar.value != 0
+            let scalar = UInt32(text(start..<index), radix: 16).flatMap(Unicode.Scalar.init),
+            scalar.value != 0
         else { return nil }
         advance()
         return scalar
@@ -285,7 +294,8 @@ struct Lexer {
 
     /// What ends a bare word.
     private func isBlank(_ byte: UInt8) -> Bool {
-        byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r")
+        byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\n")
+            || byte == UInt8(ascii: "\r")
     }
 
     private func isLowercase(_ byte: UInt8) -> Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) }

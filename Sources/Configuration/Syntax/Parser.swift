@@ -43,7 +43,10 @@ struct Parser {
                 report(token, "this \"}\" closes nothing")
                 index += 1
             case .open:
-                report(token, "a \"{\" stands at the end of the statement whose block it opens, not at the start of a line")
+                report(
+                    token,
+                    "a \"{\" stands at the end of the statement whose block it opens, not at the start of a line"
+                )
                 let block = block(depth: depth)
                 if let last = result.indices.last, result[last].block == nil { result[last].block = block }
             case .word:
