@@ -39,7 +39,7 @@ final class CompiledSite {
         // The order of blocks is that in which they are merged; the walk wants the most specific one first.
         blockTrie = RouteTrie(site.blocksBySpecificity.reversed().map { (site.settingsBlocks[$0].pattern, $0) })
         applied = .allocate(capacity: max(1, blocks.count))
-        memo = SettingsMemo(capacity: blocks.isEmpty ? 0 : 64)
+        memo = SettingsMemo(capacity: blocks.isEmpty ? 0 : 128)
     }
 
     deinit { applied.deallocate() }
@@ -172,38 +172,5 @@ private struct BlockSearch: RouteTrieVisitor {
             count += 1
         }
         return false
-    }
-}
-
-/// Merged settings by route and applied blocks. A place holds one entry, so that no request can make it grow.
-private final class SettingsMemo {
-    private struct Entry {
-        var route: Int
-        var blocks: [Int]
-        var settings: CompiledSettings
-    }
-
-    private var entries: ContiguousArray<Entry?>
-
-    /// - Parameter capacity: a power of two, or 0 where nothing will be stored.
-    init(capacity: Int) {
-        entries = ContiguousArray(repeating: nil, count: capacity)
-    }
-
-    func settings(_ route: Int, _ blocks: UnsafeBufferPointer<Int>) -> CompiledSettings? {
-        guard let entry = entries[place(route, blocks)], entry.route == route, entry.blocks.count == blocks.count
-        else { return nil }
-        for index in 0..<blocks.count where entry.blocks[index] != blocks[index] { return nil }
-        return entry.settings
-    }
-
-    func store(_ settings: CompiledSettings, _ route: Int, _ blocks: UnsafeBufferPointer<Int>) {
-        entries[place(route, blocks)] = Entry(route: route, blocks: Array(blocks), settings: settings)
-    }
-
-    private func place(_ route: Int, _ blocks: UnsafeBufferPointer<Int>) -> Int {
-        var hash = UInt64(bitPattern: Int64(route)) &* 0x9E37_79B9_7F4A_7C15
-        for block in blocks { hash = (hash ^ UInt64(block)) &* 0xD6E8_FEB8_6659_FD93 }
-        return Int(truncatingIfNeeded: hash >> 32) & (entries.count - 1)
     }
 }
