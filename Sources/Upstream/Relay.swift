@@ -62,6 +62,7 @@ struct Relay {
         requestFraming = HeadWriter.writeRequest(
             exchange.request, target: target, upgrade: exchange.request.upgrade, into: connection.output)
         requestEnded = requestFraming == .none
+        exchange.response.reset()
         // A body that has come already goes with the head in one write.
         if !requestEnded, let end = passRequest() { return end }
         guard connection.flush() else { return .failed(.connectionTerminated) }
