@@ -38,3 +38,8 @@ package enum Clock {
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }
+
+extension SystemError {
+    /// Nobody listens there.
+    package var isRefusal: Bool { number == ECONNREFUSED || number == ENOENT }
+}

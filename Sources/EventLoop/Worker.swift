@@ -53,9 +53,11 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
     @exclusivity(unchecked) private var timers = Timers()
     @exclusivity(unchecked) private var watched: [Watch] = []
     @exclusivity(unchecked) private var freeWatches: [UInt32] = []
-    @exclusivity(unchecked) private var turnEnds: [() -> Void] = []
+    @exclusivity(unchecked) private var yielded: [UnsafeContinuation<Void, Never>] = []
     /// The worker's clock in milliseconds, read once for each turn of its loop; monotonic.
     @exclusivity(unchecked) package private(set) var now: Int64
+    /// The same clock in nanoseconds.
+    @exclusivity(unchecked) package private(set) var nanoseconds: Int64 = 0
     /// The wall clock in whole seconds since 1970, read once for each turn.
     @exclusivity(unchecked) package private(set) var wallSeconds: Int64 = 0
     /// Nanoseconds of the wall clock's second.
@@ -123,7 +125,6 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
 
     private func turn(_ events: UnsafeMutablePointer<epoll_event>) {
         runJobs(rounds: 2)
-        runTurnEnds()
         let count = epoll_wait(epoll, events, Int32(Worker.eventsPerTurn), waitMilliseconds())
         readClocks()
         var index = 0
@@ -132,17 +133,19 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
             index += 1
         }
         while let target = timers.popExpired(now: now) { target.deadlineReached(now: now) }
+        resumeYielded()
     }
 
     private func waitMilliseconds() -> Int32 {
-        if !ring.isEmpty { return 0 }
+        if !ring.isEmpty || !yielded.isEmpty { return 0 }
         let earliest = timers.earliest
         if earliest == .max { return -1 }
         return Int32(clamping: max(0, earliest - now))
     }
 
     private func readClocks() {
-        now = Clock.monotonicMilliseconds()
+        nanoseconds = Clock.monotonicNanoseconds()
+        now = nanoseconds / 1_000_000
         var wall = timespec()
         clock_gettime(CLOCK_REALTIME, &wall)
         wallSeconds = Int64(wall.tv_sec)
@@ -157,24 +160,27 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         watched[slot].target?.ready(Readiness(rawValue: event.events))
     }
 
-    /// Runs `body` once at the end of this turn, after the jobs; for work that gathers what a turn produced.
-    package func atTurnEnd(_ body: @escaping () -> Void) {
-        turnEnds.append(body)
+    /// Lets the other tasks and the sockets of the worker have a turn. `Task.yield` would leave the worker.
+    package func yield() async {
+        onThread()
+        await withUnsafeContinuation { yielded.append($0) }
     }
 
-    private func runTurnEnds() {
-        guard !turnEnds.isEmpty else { return }
-        let due = turnEnds
-        turnEnds = []
-        for body in due { body() }
+    private func resumeYielded() {
+        guard !yielded.isEmpty else { return }
+        let due = yielded
+        yielded.removeAll(keepingCapacity: true)
+        for continuation in due { continuation.resume() }
     }
 
     // MARK: Descriptors
 
     /// Watches a descriptor, edge-triggered, for input and the peer's end; `target` is kept until `unwatch`.
-    package func watch(_ descriptor: Int32, writable: Bool = false, _ target: any EventTarget)
-        throws(SystemError) -> WatchID
-    {
+    ///
+    /// - Parameter levelTriggered: news is told for as long as there is some, for what takes one piece at a time.
+    package func watch(
+        _ descriptor: Int32, writable: Bool = false, levelTriggered: Bool = false, _ target: any EventTarget
+    ) throws(SystemError) -> WatchID {
         onThread()
         let index: UInt32
         if let free = freeWatches.popLast() {
@@ -185,7 +191,7 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         }
         let id = WatchID(index: index, generation: watched[Int(index)].generation)
         do throws(SystemError) {
-            try control(EPOLL_CTL_ADD, descriptor, id, writable: writable)
+            try control(EPOLL_CTL_ADD, descriptor, id, writable: writable, levelTriggered: levelTriggered)
         } catch {
             freeWatches.append(index)
             throw error
@@ -215,9 +221,12 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         unwatch(id)
     }
 
-    private func control(_ operation: Int32, _ descriptor: Int32, _ id: WatchID, writable: Bool) throws(SystemError) {
+    private func control(
+        _ operation: Int32, _ descriptor: Int32, _ id: WatchID, writable: Bool, levelTriggered: Bool = false
+    ) throws(SystemError) {
         var event = epoll_event()
-        event.events = EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+        event.events = EPOLLIN.rawValue | EPOLLRDHUP.rawValue
+        if !levelTriggered { event.events |= EPOLLET.rawValue }
         if writable { event.events |= EPOLLOUT.rawValue }
         event.data.u64 = UInt64(id.index) | UInt64(id.generation) << 32
         try SystemError.check(epoll_ctl(epoll, operation, descriptor, &event), "epoll_ctl")

@@ -45,6 +45,47 @@ package enum HeadWriter {
         return framing
     }
 
+    /// Writes a request head for an upstream. Its fields are those of this hop alone; how the body is framed and
+    /// what is upgraded to is said here (RFC 9112 §6, RFC 9110 §7.8).
+    ///
+    /// - Parameters:
+    ///   - target: path and query, of `head`'s bytes.
+    ///   - upgrade: the protocol that the client asks for, or empty.
+    package static func writeRequest(
+        _ head: RequestHead, target: Slice, upgrade: Slice, into output: ByteBuffer
+    ) -> WireFraming {
+        output.append(head[head.methodBytes])
+        output.append(" ")
+        output.append(head[target])
+        output.append(" HTTP/1.1\r\n")
+        writeFields(head, into: output)
+        let framing = writeRequestFraming(head, into: output)
+        if !upgrade.isEmpty {
+            output.append("Connection: Upgrade\r\nUpgrade: ")
+            output.append(head[upgrade])
+            output.append("\r\n")
+        }
+        output.append("\r\n")
+        return framing
+    }
+
+    private static func writeRequestFraming(_ head: RequestHead, into output: ByteBuffer) -> WireFraming {
+        switch head.body {
+        case .none:
+            return .none
+        case .known(let count):
+            if !head.contains(.contentLength) {
+                output.append("Content-Length: ")
+                output.append(decimal: count)
+                output.append("\r\n")
+            }
+            return .length(count)
+        case .unknown:
+            output.append("Transfer-Encoding: chunked\r\n")
+            return .chunked
+        }
+    }
+
     /// Writes an interim response head (RFC 9110 §15.2).
     package static func writeInformational(status: Int, _ fields: FieldBlock?, into output: ByteBuffer) {
         writeStatusLine(status, into: output)

@@ -66,7 +66,7 @@ package enum BodyProgress: Equatable, Sendable {
 
 /// One request and its response, on any protocol version.
 ///
-/// Below it are the wires, which make subclasses; above it nothing knows which protocol it serves. It never waits:
+/// Below it are the wires, which conform; above it nothing knows which protocol it serves. It never waits:
 /// its calls do what can be done now, and whoever serves it waits in `scope` for news of it and of whatever else it
 /// has to do with, in one task.
 ///
@@ -76,87 +76,80 @@ package enum BodyProgress: Equatable, Sendable {
 /// ```
 /// The final head is sent exactly once. `send` takes everything; a sender looks at `isBlocked` before it gets more,
 /// which is the backpressure.
-package class Exchange {
-    package final let worker: Worker
+package protocol Exchange: AnyObject {
+    var worker: Worker { get }
     /// Where the task that serves the exchange waits.
-    package final let scope: Scope
-    @exclusivity(unchecked) package final var request: RequestHead
+    var scope: Scope { get }
+    var request: RequestHead { get }
     /// The head to be sent; whoever answers fills it.
-    @exclusivity(unchecked) package final var response: ResponseHead
+    var response: ResponseHead { get }
     /// Whether the final head was sent.
-    @exclusivity(unchecked) package final var hasSentHead = false
-    /// Whether the response was sent to its end.
-    @exclusivity(unchecked) package final var hasFinished = false
+    var hasSentHead: Bool { get }
     /// Trailer fields of the request, once its body has ended.
-    @exclusivity(unchecked) package final var requestTrailers: FieldBlock?
-
-    package init(worker: Worker, scope: Scope, request: RequestHead, response: ResponseHead) {
-        self.worker = worker
-        self.scope = scope
-        self.request = request
-        self.response = response
-    }
+    var requestTrailers: FieldBlock? { get }
 
     // MARK: Request body
 
     /// Passes on what has come of the request's body, at most one read.
-    package func readBody(into sink: (Span<UInt8>) -> Void) -> BodyProgress { abstract() }
+    func readBody(into sink: (Span<UInt8>) -> Void) -> BodyProgress
 
     /// Whether the request's body has been read to its end.
-    package var bodyHasEnded: Bool { abstract() }
+    var bodyHasEnded: Bool { get }
 
     /// Why the client's side is lost, if it is; looks no further than what is known without reading.
-    package var lost: CloseReason? { abstract() }
+    var lost: CloseReason? { get }
+
+    /// Whether the client has ended its own side, which may only mean that it has no more to say.
+    var clientHasEnded: Bool { get }
 
     /// Tells the client that its body is wanted (RFC 9110 §15.2.1), where it waits for that.
-    package func continueBody() { abstract() }
+    func continueBody()
 
     // MARK: Response
 
     /// Sends an interim head (RFC 9110 §15.2), where the client's protocol has those.
-    package func sendInformational(status: Int, _ fields: FieldBlock) { abstract() }
+    func sendInformational(status: Int, _ fields: FieldBlock)
 
     /// Sends `response` as the final head.
-    package func sendHead() { abstract() }
+    func sendHead()
 
     /// Sends bytes of the body. All are taken; see `isBlocked`.
-    package func send(_ bytes: Span<UInt8>) { abstract() }
+    func send(_ bytes: Span<UInt8>)
 
     /// Sends part of a file, as much as goes now and at most `count` bytes.
     ///
     /// - Returns: how many bytes went, or nil when the file is shorter than it was.
-    package func sendFile(_ file: FileHandle, offset: Int64, count: Int) -> Int? { abstract() }
+    func sendFile(_ file: FileHandle, offset: Int64, count: Int) -> Int?
 
     /// Ends the response.
-    package func finish(trailers: FieldBlock?) { abstract() }
+    func finish(trailers: FieldBlock?)
 
     /// Writes what was sent so far to the wire.
     ///
     /// - Returns: whether all of it went.
     @discardableResult
-    package func flush() -> Bool { abstract() }
+    func flush() -> Bool
 
     /// Whether sent bytes still wait for the client, so that no more should be sent.
-    package var isBlocked: Bool { abstract() }
+    var isBlocked: Bool { get }
 
     /// Gives the exchange up: the client sees an answer that is not whole.
-    package func abort(_ reason: CloseReason) { abstract() }
+    func abort(_ reason: CloseReason)
 
     // MARK: Time
 
     /// Wakes the scope with `.deadline` after so many milliseconds; nil for never. There is one deadline.
-    package func setDeadline(after milliseconds: Int64?) { abstract() }
+    func setDeadline(after milliseconds: Int64?)
 
     // MARK: Upgrade
 
-    /// Turns the exchange into a tunnel (RFC 9110 §7.8) after sending `response` as the head that agrees; from then
-    /// on `readBody` gives the client's bytes as they are, and `send` sends bytes as they are.
-    package func acceptUpgrade() { abstract() }
+    /// Turns the exchange into a tunnel (RFC 9110 §7.8) after sending `response` as the head that agrees on the
+    /// protocol `token`; from then on `readBody` gives the client's bytes as they are, and `send` sends bytes as
+    /// they are.
+    func acceptUpgrade(_ token: Span<UInt8>)
 
     /// Ends our side of a tunnel; the client's side goes on.
-    package func finishTunnel() { abstract() }
-
-    private func abstract() -> Never { preconditionFailure("an exchange is always one of a wire's") }
+    func finishTunnel()
 }
 
 /// An open file, closed when nobody holds it any more.

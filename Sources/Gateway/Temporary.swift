@@ -1,0 +1,37 @@
+internal import ChimeraBytes
+internal import ChimeraEventLoop
+internal import ChimeraHTTPCore
+final class RequestContext {}
+enum Verdict { case answer(AnswerBody), wait }
+nonisolated(unsafe) var keep: GatewayWorker?
+nonisolated(unsafe) let fixed = Blob("Hello, world!")
+extension GatewayWorker {
+    func begin(_ t: Transaction, on c: HTTP1Connection) -> Verdict {
+        t.response.reset(status: 200)
+        t.response.add(.contentType, "text/plain")
+        t.response.body = .known(fixed.count)
+        return .answer(.bytes(fixed))
+    }
+    func serve(_ e: any Exchange, _ v: Verdict) async {
+        if case .answer(let b) = v { await (e as! HTTP1Exchange).answer(b) }
+    }
+    func refuse(_ t: Transaction, _ r: Refusal, on c: HTTP1Connection) -> AnswerBody {
+        t.response.reset(status: r.status)
+        return .none
+    }
+    func finished(_ t: Transaction, on c: HTTP1Connection) {}
+    func bodyLimit(_ t: Transaction) -> Int { 1 << 40 }
+}
+public func temporaryMain(port: UInt16) throws {
+    let worker = try Worker(index: 0)
+    let fd = try Sockets.listen(.ip(IPAddress(v4: 0x7f000001), port: port))
+    Thread.start(name: "w0") {
+        worker.submit { w in
+            let host = GatewayWorker(worker: worker)
+            keep = host
+            let l = ListeningSocket(fd, on: w, exhausted: {}) { d, p in host.accept(d, p, ListenerFacts(name: nil, port: 80, isSecure: false)) }
+            try! l.resume()
+        }
+        worker.run()
+    }
+}
