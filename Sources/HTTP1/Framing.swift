@@ -18,49 +18,48 @@ enum Framing {
     }
 
     /// The one value of all Content-Length lines, or nil where there is none.
-    ///
-    /// RFC 9110 §8.6: a list of identical values may be taken as one; anything else is refused.
     static func contentLength(_ head: FieldBlock) throws(Refusal) -> Int? {
         guard head.contains(.contentLength) else { return nil }
-        var length: Int?
+        var length = ContentLength()
         for index in 0..<head.lineCount {
             let line = head.line(at: index)
             guard line.isPresent, line.name == .contentLength else { continue }
-            try merge(head[line.value], into: &length)
+            do throws(ContentLength.Refusal) {
+                try length.add(head[line.value])
+            } catch {
+                throw error == .differing ? .lengthsDiffer : .lengthMalformed
+            }
         }
-        return length
+        return length.value.map { Int($0) }
     }
 
-    private static func merge(_ value: Span<UInt8>, into length: inout Int?) throws(Refusal) {
-        var start = 0
-        while start <= value.count {
-            let end = value.firstIndex(of: 44, from: start) ?? value.count
-            let next = try digits(value.extracting(value.trimmingWhitespace(start..<end)))
-            if let length, length != next { throw .lengthsDiffer }
-            length = next
-            start = end + 1
-        }
-    }
-
-    private static func digits(_ text: Span<UInt8>) throws(Refusal) -> Int {
-        guard text.count > 0, text.count <= 18 else { throw .lengthMalformed }
-        var value = 0
-        for index in text.indices {
-            guard text[index].isDigit else { throw .lengthMalformed }
-            value = value * 10 + Int(text[index] - 48)
-        }
-        return value
-    }
-
-    /// RFC 9112 §6.1: chunked once, alone; other transfer codings are not implemented here, and one that follows
+    /// RFC 9112 §6.1: chunked once, and last; other transfer codings are not implemented here, and one that follows
     /// chunked would hide the message's end.
     static func checkChunked(_ head: FieldBlock) throws(Refusal) {
-        guard head.occurrences(of: .transferEncoding) == 1, let value = head[.transferEncoding],
-            value.equalsIgnoringCase("chunked")
-        else { throw .codingUnsupported }
+        var coding = TransferEncoding()
+        do throws(TransferEncoding.Refusal) {
+            for index in 0..<head.lineCount {
+                let line = head.line(at: index)
+                guard line.isPresent, line.name == .transferEncoding else { continue }
+                try coding.add(head[line.value])
+            }
+            _ = try coding.isChunked()
+        } catch {
+            throw error == .unsupported ? .codingUnsupported : .codingMalformed
+        }
     }
 
-    /// RFC 9112 §3.2: exactly one valid Host in HTTP/1.1, and the same as the authority of an absolute target.
+    /// The options of all Connection lines (RFC 9110 §7.6.1).
+    static func connectionOptions(_ head: FieldBlock) -> ConnectionOptions {
+        var options = ConnectionOptions()
+        for index in 0..<head.lineCount {
+            let line = head.line(at: index)
+            if line.isPresent && line.name == .connection { options.add(head[line.value]) }
+        }
+        return options
+    }
+
+    /// RFC 9112 §3.2: exactly one Host in HTTP/1.1, and the same as the authority of an absolute target.
     static func checkHost(_ head: RequestHead) throws(Refusal) {
         guard let index = head.index(of: .host) else {
             if head.minorVersion > 0 { throw .hostMissing }

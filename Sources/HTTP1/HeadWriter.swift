@@ -127,7 +127,7 @@ package enum HeadWriter {
             output.append("HTTP/1.1 ")
             output.append(decimal: status)
             output.append(" ")
-            output.append(StatusText.reason(for: status))
+            output.append(ReasonPhrase.of(status))
             output.append("\r\n")
         }
     }

@@ -168,23 +168,18 @@ package struct RequestParser {
     // MARK: What the fields say, RFC 9112 §6 and §9
 
     private mutating func finish(_ head: RequestHead) throws(Refusal) {
-        if head.contains(.connection) || head.contains(.proxyConnection) { readConnection(head) }
+        if head.contains(.connection) { readConnection(head) }
         head.body = try Framing.requestBody(head)
         if head.contains(.expect) { try readExpectation(head) }
         try Framing.checkHost(head)
     }
 
     private mutating func readConnection(_ head: RequestHead) {
-        var closes = false
-        var upgrades = false
-        ConnectionOptions.forEach(in: head) { option in
-            if option.equalsIgnoringCase("close") { closes = true }
-            if option.equalsIgnoringCase("keep-alive") { persistence.keepAlive = true }
-            if option.equalsIgnoringCase("upgrade") { upgrades = true }
-        }
-        if closes { persistence.keepAlive = false }
+        let options = Framing.connectionOptions(head)
+        if options.contains(.keepAlive) { persistence.keepAlive = true }
+        if options.contains(.close) { persistence.keepAlive = false }
         // RFC 9110 §7.8: Upgrade counts only when Connection names it, and never in HTTP/1.0.
-        if upgrades && head.minorVersion > 0, let line = head.index(of: .upgrade) {
+        if options.contains(.upgrade), head.minorVersion > 0, let line = head.index(of: .upgrade) {
             head.upgrade = head.line(at: line).value
         }
     }

@@ -69,12 +69,9 @@ package struct ResponseParser {
 
     private mutating func readConnection(_ head: ResponseHead) {
         guard head.contains(.connection) else { return }
-        var closes = false
-        ConnectionOptions.forEach(in: head) { option in
-            if option.equalsIgnoringCase("close") { closes = true }
-            if option.equalsIgnoringCase("keep-alive") { persistence.keepAlive = true }
-        }
-        if closes { persistence.keepAlive = false }
+        let options = Framing.connectionOptions(head)
+        if options.contains(.keepAlive) { persistence.keepAlive = true }
+        if options.contains(.close) { persistence.keepAlive = false }
     }
 
     /// RFC 9112 §6.3, in its order.

@@ -8,7 +8,7 @@ package enum Refusal: UInt8, CaseIterable, Sendable, Error {
     // Routing, RFC 9110 §7.2 and RFC 9112 §3.2.
     case hostMissing, hostRepeated, hostMalformed, hostMismatched
     // Framing, RFC 9112 §6 and §7.
-    case lengthMalformed, lengthsDiffer, lengthAndCoding, codingUnsupported, codingInHTTP10
+    case lengthMalformed, lengthsDiffer, lengthAndCoding, codingMalformed, codingUnsupported, codingInHTTP10
     case chunkMalformed, chunkTooLarge, chunkExtensionTooLong, trailerMalformed, trailersTooLarge
     // Path, and what RFC 9110 §10.1.1 says of expectations.
     case pathMalformed, expectationFailed

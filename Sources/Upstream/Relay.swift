@@ -273,7 +273,7 @@ struct Relay {
         if response.status == 101 { return switchProtocols() }
         if response.status < 200 {
             // RFC 9110 §15.2: interim answers are passed on; 100 was ours to give.
-            ConnectionOptions.removeHopByHop(from: response)
+            HopByHop.remove(from: response)
             if response.status != 100 { exchange.sendInformational(status: response.status, response) }
             response.reset()
             parser.reset()
@@ -283,7 +283,7 @@ struct Relay {
         isReusable = parser.persistence.keepAlive && parser.framing != .untilClose
         isEventStream = response[.contentType]?.startsIgnoringCase(with: "text/event-stream") ?? false
         decoder = BodyDecoder(parser.framing, limits: limits)
-        ConnectionOptions.removeHopByHop(from: response)
+        HopByHop.remove(from: response)
         response.remove(.contentLength)
         response.remove(.trailer)
         client.upstreamAnswered()
@@ -360,7 +360,7 @@ struct Relay {
             return .failed(.upgradeUnexpected)
         }
         let token = response.line(at: upgrade).value
-        ConnectionOptions.removeHopByHop(from: response)
+        HopByHop.remove(from: response)
         client.upstreamFigures.answeredAt = worker.nanoseconds
         client.upstreamAnswered()
         exchange.acceptUpgrade(response[token])

@@ -1,9 +1,10 @@
 internal import ChimeraBytes
 internal import ChimeraHTTPCore
+internal import ChimeraUpstream
 
 /// One request and what becomes of it: heads, routing and the figures for the log. Pooled by the worker, so that
 /// a request in steady state allocates nothing.
-final class Transaction {
+final class Transaction: ProxyClient {
     let request = RequestHead()
     let response = ResponseHead()
     let context = RequestContext()
@@ -17,7 +18,9 @@ final class Transaction {
     @exclusivity(unchecked) var bytesOut = 0
     @exclusivity(unchecked) var refusal: Refusal?
     @exclusivity(unchecked) var closeReason: CloseReason?
-    @exclusivity(unchecked) var upstream = UpstreamFigures()
+    @exclusivity(unchecked) var upstreamFigures = UpstreamFigures()
+
+    func upstreamAnswered() {}
 
     func reset() {
         request.reset()
@@ -27,6 +30,6 @@ final class Transaction {
         bytesOut = 0
         refusal = nil
         closeReason = nil
-        upstream = UpstreamFigures()
+        upstreamFigures = UpstreamFigures()
     }
 }
