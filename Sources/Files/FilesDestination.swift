@@ -116,7 +116,7 @@ package final class FilesDestination {
             return names.refuse(path) ? .failed(status: 404) : nil
         }
         guard isMissing(entry), let fallback else { return entry.content }
-        return cache.usable(place, fallback.span, now: now)?.content
+        return cache.usable(place, fallback.span, now: now).map(fallbackContent)
     }
 
     private func loadedContent(_ path: [UInt8]) async -> FileEntry.Content {
@@ -125,7 +125,13 @@ package final class FilesDestination {
         let entry = await cache.loaded(place, path, now: cache.worker.now)
         guard let entry else { return .failed(status: 503) }
         guard isMissing(entry), let fallback else { return entry.content }
-        return await cache.loaded(place, fallback, now: cache.worker.now)?.content ?? .failed(status: 503)
+        let last = await cache.loaded(place, fallback, now: cache.worker.now)
+        return last.map(fallbackContent) ?? .failed(status: 503)
+    }
+
+    /// A fallback that is a directory is nothing that could be served.
+    private func fallbackContent(_ entry: FileEntry) -> FileEntry.Content {
+        if case .directory = entry.content { .failed(status: 404) } else { entry.content }
     }
 
     private func isMissing(_ entry: FileEntry) -> Bool {
@@ -152,7 +158,6 @@ package final class FilesDestination {
         case .file(let resource):
             return FileResponse(resource, request, response, wallSeconds: cache.worker.wallSeconds).fill()
         case .failed(let status): response.status = status
-        // A fallback that is a directory is nothing that could be served.
         case .directory, .unknown: response.status = 404
         }
         return .body(.none)
