@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 
 /// A directory that goes when the test does.
