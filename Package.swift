@@ -76,7 +76,7 @@ let package = Package(
         tests(of: "EventLoop", ["ChimeraEventLoop", "ChimeraBytes", "CLinux"]),
         tests(of: "HTTPCore", ["ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "HTTP1", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes"]),
-        tests(of: "Files", ["ChimeraFiles", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "Files", ["ChimeraFiles", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Upstream", ["ChimeraUpstream", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraHTTPCore", "ChimeraBytes"]),

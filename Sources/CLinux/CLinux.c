@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static _Thread_local void *thread_worker;
@@ -24,6 +25,15 @@ int chimera_open_beneath(int directory, const char *path, int flags) {
     how.flags = (uint64_t)flags;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
     return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
+int chimera_open_place(int directory, const char *path) {
+    return openat(directory, path, O_PATH | O_CLOEXEC);
+}
+
+long chimera_read_resident(int file, void *room, size_t count, int64_t offset) {
+    struct iovec part = {.iov_base = room, .iov_len = count};
+    return preadv2(file, &part, 1, (off_t)offset, RWF_NOWAIT);
 }
 
 int chimera_errno(void) { return errno; }
