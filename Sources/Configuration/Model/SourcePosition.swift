@@ -25,8 +25,8 @@ package struct Diagnostic: Sendable, Hashable {
     package var position: SourcePosition
     /// One sentence without a full stop, for example `unknown verb "prxy"`.
     package var message: String
-    /// What to write instead, for example `proxy`; nil where nothing can be proposed.
-    package var suggestion: String?
+    /// What to write instead, for example `proxy`; empty where nothing can be proposed.
+    package var suggestions: [String]
     /// A second place that takes part, for example the first claim of a host.
     package var other: SourcePosition?
     /// The line of the file, for display; nil where there is none (a missing file).
@@ -35,13 +35,13 @@ package struct Diagnostic: Sendable, Hashable {
     package var length: Int
 
     package init(
-        _ severity: Severity, at position: SourcePosition, _ message: String, suggestion: String? = nil,
+        _ severity: Severity, at position: SourcePosition, _ message: String, suggestions: [String] = [],
         other: SourcePosition? = nil, sourceLine: String? = nil, length: Int = 1
     ) {
         self.severity = severity
         self.position = position
         self.message = message
-        self.suggestion = suggestion
+        self.suggestions = suggestions
         self.other = other
         self.sourceLine = sourceLine
         self.length = length
