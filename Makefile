@@ -12,7 +12,7 @@ PYTEST_FLAGS ?= -n 2
 FUZZ_SECONDS ?= 20
 BENCH_FLAGS ?=
 
-SWIFT_FILES = Package.swift Sources Tests
+SWIFT_FILES = Package.swift $(shell find Sources Tests -name '*.swift' -not -path '*/.build/*')
 RELEASE = -c release --static-swift-stdlib
 
 .PHONY: help build run test check lint format bench fuzz docs clean
@@ -55,12 +55,12 @@ check-end-to-end:
 
 lint: ## refuse what the style and the design rule out
 	@Tools/require lint
-	Tools/lint
-	swift format lint --strict --parallel --recursive $(SWIFT_FILES)
+	@Tools/lint
+	@swift format lint --strict --parallel $(SWIFT_FILES)
 
 format: ## rewrite the Swift sources in the project's format
 	@Tools/require lint
-	swift format --in-place --parallel --recursive $(SWIFT_FILES)
+	@swift format --in-place --parallel $(SWIFT_FILES)
 
 bench: build ## CPU time for a request, beside nginx and HAProxy (BENCH_FLAGS="--rounds 15")
 	@Tools/require bench
