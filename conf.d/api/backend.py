@@ -13,7 +13,7 @@
     GET  /ws                       a WebSocket that sends back what it gets (RFC 6455)
     GET  /healthz                  200 while it lives
 
-It listens on 127.0.0.1, prints one line when it is ready, and ends on SIGTERM.
+It listens on 127.0.0.1 unless told otherwise, prints one line when it is ready, and ends on SIGTERM.
 """
 import argparse
 import base64
@@ -293,9 +293,9 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self, port, name):
+    def __init__(self, address, name):
         self.backend_name, self.requests, self.lock = name, 0, threading.Lock()
-        super().__init__(("127.0.0.1", port), Backend)
+        super().__init__(address, Backend)
 
     def count(self):
         with self.lock:
@@ -309,16 +309,17 @@ class Server(http.server.ThreadingHTTPServer):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True, help="0 takes a free one")
     parser.add_argument("--name", default="backend")
     options = parser.parse_args()
     # Streams may be endless, so nothing waits for the threads that serve them.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     try:
-        server = Server(options.port, options.name)
+        server = Server((options.address, options.port), options.name)
     except OSError as problem:
         sys.exit(f"backend {options.name}: port {options.port}: {problem.strerror}")
-    print(f"backend {options.name} listens on 127.0.0.1:{server.server_address[1]}", flush=True)
+    print(f"backend {options.name} listens on {options.address}:{server.server_address[1]}", flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
