@@ -51,7 +51,8 @@ let package = Package(
         module("HTTPCore", ["ChimeraBytes", "ChimeraEventLoop"]),
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
-        module("Upstream", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1"]),
+        module(
+            "Upstream", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1"]),
         module("Configuration", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("Telemetry", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         .target(
