@@ -23,7 +23,7 @@ def shared(start_shared, origin):
         site test {{
             /strip/*    proxy {origin.target} {{ strip /strip }}
             /rewrite/*  proxy {origin.target} {{ rewrite /new/{{rest}} }}
-            /user/{{id}}  proxy {origin.target} {{ rewrite /users/{{id}}/page }}
+            /user/{{who}}  proxy {origin.target} {{ rewrite /users/{{who}}/page }}
             /prefix/*   proxy {origin.target} {{ prefix /v2 }}
             /both/*     proxy {origin.target} {{ strip /both ; prefix /v3 }}
             /url/*      proxy http://{origin.target}
