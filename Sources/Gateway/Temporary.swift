@@ -3,13 +3,11 @@ internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
 internal import ChimeraUpstream
 nonisolated(unsafe) var tempProxy: Proxy?
-final class RequestContext {}
-enum Verdict { case answer(AnswerBody), wait }
 nonisolated(unsafe) var keep: GatewayWorker?
 nonisolated(unsafe) let fixed = Blob("Hello, world!")
 extension GatewayWorker {
     func begin(_ t: Transaction, on c: HTTP1Connection) -> Verdict {
-        if let proxy = tempProxy { _ = proxy; t.request.remove(.connection); return .wait }
+        if let proxy = tempProxy { _ = proxy; t.request.remove(.connection); return .answer(.none) }
         t.response.reset(status: 200)
         t.response.add(.contentType, "text/plain")
         t.response.body = .known(fixed.count)
