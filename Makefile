@@ -69,7 +69,7 @@ bench: build ## CPU time for a request, beside nginx and HAProxy (BENCH_FLAGS="-
 	python3 Tests/Benchmark/bench.py $(BENCH_FLAGS)
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (20)
-	@Tools/require build
+	@Tools/require build run
 	@Tools/fuzz $(FUZZ_SECONDS)
 
 docs: build ## write docs/reference.md from the schema of the configuration language
