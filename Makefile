@@ -13,6 +13,8 @@ FUZZ_SECONDS ?= 20
 BENCH_FLAGS ?=
 
 SWIFT_FILES = Package.swift $(shell find Sources Tests -name '*.swift' -not -path '*/.build/*')
+# A plain user's PATH on Debian is without the folder that nginx is in.
+TEST_ENVIRONMENT = CHIMERA_BINARY=$(abspath $(BINARY)) PATH="$$PATH:/usr/sbin:/sbin"
 RELEASE = -c release --static-swift-stdlib
 
 .PHONY: help build run test check lint format bench fuzz docs clean
@@ -40,8 +42,8 @@ test-unit:
 test-end-to-end:
 	@Tools/require test
 	@Tools/python-packages $(VENV) Tests/EndToEnd/requirements.txt
-	CHIMERA_BINARY=$(abspath $(BINARY)) $(VENV)/bin/python -m pytest $(PYTEST_FLAGS) Tests/EndToEnd
-	$(VENV)/bin/python -m pytest -q -p no:cacheprovider Tests/Tools
+	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest $(PYTEST_FLAGS) Tests/EndToEnd
+	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest -q -p no:cacheprovider Tests/Tools
 
 check: ## the unit tests, and a short load on the server, under ThreadSanitizer
 	@Tools/require build
@@ -67,7 +69,7 @@ bench: build ## CPU time for a request, beside nginx and HAProxy (BENCH_FLAGS="-
 	python3 Tests/Benchmark/bench.py $(BENCH_FLAGS)
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (20)
-	@Tools/require build
+	@Tools/require build run
 	@Tools/fuzz $(FUZZ_SECONDS)
 
 docs: build ## write docs/reference.md from the schema of the configuration language
