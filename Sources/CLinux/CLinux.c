@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -39,3 +40,11 @@ long chimera_read_resident(int file, void *room, size_t count, int64_t offset) {
 int chimera_errno(void) { return errno; }
 
 void chimera_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int chimera_usable_cores(void) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    int count = CPU_COUNT(&set);
+    return count < 1 ? 1 : count;
+}

@@ -56,6 +56,29 @@ package struct FileSender {
         self.timeout = timeout
     }
 
+    /// Sends an answer: the exchange's response head, the body, the end.
+    ///
+    /// - Parameter sendTimeout: how long the client may take none of it, in milliseconds.
+    /// - Returns: why it ended before that, or nil.
+    package static func send(
+        _ answer: FilesAnswer, on exchange: any Exchange, pool: BlockingPool, sendTimeout: Int64 = FileSender.timeout
+    ) async -> CloseReason? {
+        let sender = FileSender(exchange: exchange, pool: pool, timeout: sendTimeout)
+        exchange.sendHead()
+        let reason: CloseReason? =
+            switch answer {
+            case .body(.none): nil
+            case .body(.bytes(let blob)): await sender.send(blob, 0..<blob.count)
+            case .body(.file(let file, let offset, let count)):
+                await sender.send(file, offset: offset, count: count)
+            case .parts(let parts): await sender.send(parts)
+            }
+        if let reason { return reason }
+        exchange.finish(trailers: nil)
+        exchange.flush()
+        return nil
+    }
+
     /// Sends `count` bytes of the file from `offset`, window by window.
     ///
     /// - Returns: why that was not all, or nil; the exchange is aborted, or lost already, where there is a reason.

@@ -81,30 +81,7 @@ package final class FilesDestination {
     /// - Returns: why it ended before that, or nil.
     package func serve(_ file: RequestedFile, _ exchange: any Exchange) async -> CloseReason? {
         let answer = await prepare(file, request: exchange.request, response: exchange.response)
-        return await send(answer, on: exchange)
-    }
-
-    /// Sends an answer: the exchange's response head, the body, the end.
-    ///
-    /// - Parameter sendTimeout: how long the client may take none of it, in milliseconds.
-    /// - Returns: why it ended before that, or nil.
-    package func send(
-        _ answer: FilesAnswer, on exchange: any Exchange, sendTimeout: Int64 = FileSender.timeout
-    ) async -> CloseReason? {
-        let sender = FileSender(exchange: exchange, pool: cache.pool, timeout: sendTimeout)
-        exchange.sendHead()
-        let reason: CloseReason? =
-            switch answer {
-            case .body(.none): nil
-            case .body(.bytes(let blob)): await sender.send(blob, 0..<blob.count)
-            case .body(.file(let file, let offset, let count)):
-                await sender.send(file, offset: offset, count: count)
-            case .parts(let parts): await sender.send(parts)
-            }
-        if let reason { return reason }
-        exchange.finish(trailers: nil)
-        exchange.flush()
-        return nil
+        return await FileSender.send(answer, on: exchange, pool: cache.pool)
     }
 
     // MARK: Finding

@@ -30,3 +30,6 @@ int chimera_errno(void);
 
 /// Names the calling thread, for ps and debuggers.
 void chimera_name_thread(const char *name);
+
+/// How many cores the process's affinity allows; at least 1.
+int chimera_usable_cores(void);

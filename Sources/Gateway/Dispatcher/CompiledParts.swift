@@ -11,9 +11,9 @@ final class CompiledParts {
     private var previous = Shared()
 
     private struct Shared {
-        var files: [FilesKey: FilesDestination] = [:]
-        var proxies: [ProxyKey: ProxyDestination] = [:]
-        var passwords: [ReferencedFile: PasswordFile] = [:]
+        var files: [FilesKey: DirectoryTarget] = [:]
+        var proxies: [ProxyKey: UpstreamTargets] = [:]
+        var passwords: [ReferencedFile: PasswordGuard] = [:]
         var pages: [ReferencedFile: CompiledPage] = [:]
     }
 
@@ -52,14 +52,14 @@ final class CompiledParts {
         CompiledMatcherUse(matcher: CompiledMatcher(use.matcher), isNegated: use.isNegated)
     }
 
-    func files(_ target: FilesTarget, sourceExtensions: [String]) -> FilesDestination {
+    func files(_ target: FilesTarget, sourceExtensions: [String]) -> DirectoryTarget {
         let key = FilesKey(
             directory: target.directory, index: target.index, fallback: target.fallback, hidden: target.hidden,
             strippedSegments: target.strippedSegments, sourceExtensions: sourceExtensions)
         return shared(\.files, key) { factory.files(target, sourceExtensions: sourceExtensions) }
     }
 
-    func proxy(_ target: ProxyTarget) -> ProxyDestination {
+    func proxy(_ target: ProxyTarget) -> UpstreamTargets {
         let members = target.targets.map {
             ProxyKey.Member(address: $0.address, weight: $0.weight, isBackup: $0.isBackup)
         }
@@ -67,7 +67,7 @@ final class CompiledParts {
         return shared(\.proxies, key) { factory.proxy(target) }
     }
 
-    func passwords(_ file: ReferencedFile) -> PasswordFile {
+    func passwords(_ file: ReferencedFile) -> PasswordGuard {
         shared(\.passwords, file) { factory.passwords(file) }
     }
 

@@ -66,7 +66,7 @@ struct StrippedPrefix {
 
 /// `auth basic FILE`.
 struct CompiledAuth {
-    let file: PasswordFile
+    let file: PasswordGuard
     /// The value of `WWW-Authenticate` (RFC 7617 §2).
     let challenge: [UInt8]
 

@@ -7,38 +7,19 @@ internal import ChimeraConfiguration
 enum RouteTarget {
     case redirect(RedirectTarget)
     case respond(RespondTarget)
-    case files(FilesDestination)
-    case proxy(ProxyDestination)
+    case files(DirectoryTarget)
+    case proxy(UpstreamTargets)
     /// The sample page.
     case welcome
-}
-
-/// A directory as one worker serves it; made by the `TargetFactory`.
-class FilesDestination {
-    init() {}
-}
-
-/// A set of upstreams as one worker uses it, with its connections; made by the `TargetFactory`.
-class ProxyDestination {
-    init() {}
-}
-
-/// A password file as one worker asks it; made by the `TargetFactory`.
-class PasswordFile {
-    init() {}
-
-    /// What is known without hashing: whether the password is the user's; nil where that has to be verified off the
-    /// worker.
-    func cachedVerdict(user: Span<UInt8>, password: Span<UInt8>) -> Bool? { nil }
 }
 
 /// Makes what routes lead to, one instance for each worker and each distinct target: routes that name the same target
 /// share its connections and caches.
 protocol TargetFactory: AnyObject {
     /// - Parameter sourceExtensions: in small letters, without their dot: never served, whatever the case.
-    func files(_ target: FilesTarget, sourceExtensions: [String]) -> FilesDestination
-    func proxy(_ target: ProxyTarget) -> ProxyDestination
-    func passwords(_ file: ReferencedFile) -> PasswordFile
+    func files(_ target: FilesTarget, sourceExtensions: [String]) -> DirectoryTarget
+    func proxy(_ target: ProxyTarget) -> UpstreamTargets
+    func passwords(_ file: ReferencedFile) -> PasswordGuard
 }
 
 /// `redirect URL [STATUS]`.
