@@ -2,8 +2,8 @@ internal import ChimeraBytes
 internal import ChimeraHTTPCore
 internal import Glibc
 
-/// Entries by owner and path: open addressing with linear probes, so that a look-up reads one line of memory and
-/// allocates nothing. The seed keeps clients from choosing paths that meet.
+/// Entries by owner and path: open addressing with linear probes, so that a look-up reads one line of memory
+/// and allocates nothing. The seed keeps clients from choosing paths that meet.
 struct EntryTable {
     private struct Slot {
         var hash: UInt64 = 0

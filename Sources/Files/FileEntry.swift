@@ -49,6 +49,11 @@ final class FileEntry {
         }
     }
 
+    /// Whether no look has ended yet.
+    var isUnknown: Bool {
+        if case .unknown = content { true } else { false }
+    }
+
     var descriptors: Int {
         if case .file(let resource) = content { resource.descriptors } else { 0 }
     }

@@ -33,7 +33,8 @@ struct LoadedFile: Sendable {
     var variants: [LoadedVariant]
     /// When it was looked at.
     var time: FileTime
-    /// Whether one of the variants was written just then, or while it was read, so that the stamps prove nothing.
+    /// Whether one of the variants was written just then, or while it was read, so that the stamps prove
+    /// nothing.
     var isYoung: Bool
 }
 
@@ -107,13 +108,18 @@ struct FileLoader {
         return .file(loaded)
     }
 
-    private func openSiblings(of file: OpenedFile, _ name: [UInt8]) -> [(coding: ContentCoding, file: OpenedFile)] {
+    private struct Sibling {
+        var coding: ContentCoding
+        var file: OpenedFile
+    }
+
+    private func openSiblings(of file: OpenedFile, _ name: [UInt8]) -> [Sibling] {
         let endings: [(ContentCoding, String)] = [(.br, ".br"), (.zstd, ".zst"), (.gzip, ".gz")]
         return endings.compactMap { coding, ending in
             guard let sibling = try? root.open(name + Array(ending.utf8)), sibling.isRegular,
                 sibling.stamp.isCurrent(for: file.stamp)
             else { return nil }
-            return (coding, sibling)
+            return Sibling(coding: coding, file: sibling)
         }
     }
 

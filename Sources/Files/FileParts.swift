@@ -16,12 +16,14 @@ package final class FileParts {
     init(_ variant: FileVariant, _ ranges: [Range<Int>], contentType: StaticString) {
         self.variant = variant
         self.ranges = ranges
-        // A client looks for the boundary in content that it does not control; 128 random bits are not in there.
+        // A client looks for the boundary in content that it does not control; 128 random bits are not in
+        // there.
         let boundary = (0..<2).map { _ in String(UInt64.random(in: 0 ... .max), radix: 16) }.joined()
         self.contentType = Blob("multipart/byteranges; boundary=\(boundary)")
         var separators = ranges.enumerated().map { index, range in
             let contentRange = String(decoding: ContentRange.value(range, of: variant.size), as: UTF8.self)
-            return Blob("""
+            return Blob(
+                """
                 \(index == 0 ? "" : "\r\n")--\(boundary)\r
                 Content-Type: \(contentType)\r
                 Content-Range: \(contentRange)\r

@@ -1,7 +1,8 @@
 internal import ChimeraBytes
 internal import ChimeraHTTPCore
 
-/// One file as a worker serves it: the file itself and its precompressed variants, with their field values ready.
+/// One file as a worker serves it: the file itself and its precompressed variants, with their field values
+/// ready.
 final class FileResource {
     let contentType: StaticString
     let identity: FileVariant
@@ -52,7 +53,8 @@ final class FileVariant {
     let content: Content
     /// The `ETag` field's value.
     let entityTag: Blob
-    /// `Last-Modified` in seconds since 1970, and as the field's value; nil where the file's time says nothing.
+    /// `Last-Modified` in seconds since 1970, and as the field's value; nil where the file's time says
+    /// nothing.
     let lastModified: Int64?
     let lastModifiedText: InlineArray<29, UInt8>
 

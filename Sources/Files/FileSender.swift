@@ -5,12 +5,12 @@ internal import Glibc
 
 /// The part of a large file that is sent in one go.
 package enum FileWindow {
-    /// Bytes. Long enough that a look at the page cache for each costs nothing beside sending it, short enough that
-    /// what is read ahead from a slow disk is sent soon.
+    /// Bytes. Long enough that a look at the page cache for each costs nothing beside sending it, short
+    /// enough that what is read ahead from a slow disk is sent soon.
     package static let bytes = 512 << 10
 
-    /// Whether the file's bytes there are in memory, as far as a look at the first and the last of them tells, so
-    /// that sending them does not wait for a disk. Does not block; costs two system calls.
+    /// Whether the file's bytes there are in memory, as far as a look at the first and the last of them
+    /// tells, so that sending them does not wait for a disk. Does not block; costs two system calls.
     ///
     /// A file system that cannot tell counts as slow.
     package static func isResident(_ file: FileHandle, offset: Int64, count: Int) -> Bool {
@@ -24,8 +24,8 @@ package enum FileWindow {
         return chimera_read_resident(file.descriptor, &byte, 1, offset) >= 0
     }
 
-    /// Reads the file's bytes there into the page cache, and lets the kernel go on with what follows. Blocks; for
-    /// threads of the pool.
+    /// Reads the file's bytes there into the page cache, and lets the kernel go on with what follows. Blocks;
+    /// for threads of the pool.
     static func read(_ descriptor: Int32, offset: Int64, count: Int) {
         posix_fadvise(descriptor, off_t(offset), off_t(count * 2), POSIX_FADV_WILLNEED)
         withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) { room in
@@ -40,8 +40,8 @@ package enum FileWindow {
     }
 }
 
-/// Sends files and parts of files to a client, as fast as it takes them and without letting the worker wait for a
-/// disk. For tasks of the exchange's worker.
+/// Sends files and parts of files to a client, as fast as it takes them and without letting the worker wait
+/// for a disk. For tasks of the exchange's worker.
 package struct FileSender {
     /// How long a client may take nothing, in milliseconds, where nobody says.
     package static let timeout: Int64 = 30_000
@@ -81,7 +81,8 @@ package struct FileSender {
 
     /// Sends `count` bytes of the file from `offset`, window by window.
     ///
-    /// - Returns: why that was not all, or nil; the exchange is aborted, or lost already, where there is a reason.
+    /// - Returns: why that was not all, or nil; the exchange is aborted, or lost already, where there is a
+    ///   reason.
     package func send(_ file: FileHandle, offset: Int64, count: Int) async -> CloseReason? {
         var done = 0
         while done < count {
@@ -97,7 +98,8 @@ package struct FileSender {
     private func send(window: Int, of file: FileHandle, at offset: Int64) async -> CloseReason? {
         if !FileWindow.isResident(file, offset: offset, count: window) {
             let descriptor = file.descriptor
-            // Where the pool is full, the worker has to wait for the disk itself. The handle outlives the call.
+            // Where the pool is full, the worker has to wait for the disk itself. The handle outlives the
+            // call.
             _ = await pool.run { FileWindow.read(descriptor, offset: offset, count: window) }
         }
         var done = 0
@@ -170,10 +172,12 @@ package struct FileSender {
 
 /// Sends part of a file as the body of an exchange, or a part of its body.
 ///
-/// - Returns: why that was not all, or nil; the exchange is aborted, or lost already, where there is a reason.
+/// - Returns: why that was not all, or nil; the exchange is aborted, or lost already, where there is a
+///   reason.
 package func sendFileBody(
     _ exchange: any Exchange, _ file: FileHandle, offset: Int64, count: Int, pool: BlockingPool,
     sendTimeout: Int64 = FileSender.timeout
 ) async -> CloseReason? {
-    await FileSender(exchange: exchange, pool: pool, timeout: sendTimeout).send(file, offset: offset, count: count)
+    await FileSender(exchange: exchange, pool: pool, timeout: sendTimeout).send(
+        file, offset: offset, count: count)
 }

@@ -1,6 +1,7 @@
 internal import Glibc
 
-/// A moment of the wall clock. Seconds and nanoseconds stay apart, since a file may claim any second of 64 bits.
+/// A moment of the wall clock. Seconds and nanoseconds stay apart, since a file may claim any second of 64
+/// bits.
 struct FileTime: Sendable, Equatable, Comparable {
     var seconds: Int64
     var nanoseconds: Int64
@@ -53,9 +54,9 @@ struct FileStamp: Sendable, Equatable {
 
     /// Whether another write now could leave size and times as they are.
     ///
-    /// A file system's clock ticks: every 10 ms at worst where times have fractions, and every one or two seconds
-    /// where they have none. A file that was written in the current tick is young. An explicitly set time in the
-    /// past or the future is no sign of that.
+    /// A file system's clock ticks: every 10 ms at worst where times have fractions, and every one or two
+    /// seconds where they have none. A file that was written in the current tick is young. An explicitly set
+    /// time in the past or the future is no sign of that.
     func isYoung(at now: FileTime) -> Bool {
         modified.isWithin(modified.nanoseconds == 0 ? 2000 : 50, of: now)
     }
@@ -69,7 +70,8 @@ struct FileStamp: Sendable, Equatable {
         return modified.nanoseconds == 0 || original.modified.nanoseconds - modified.nanoseconds <= 1000
     }
 
-    /// Times this early are not when anything was written: packers of reproducible images set them on all files.
+    /// Times this early are not when anything was written: packers of reproducible images set them on all
+    /// files.
     private var hasModificationTime: Bool { modified.seconds > 1 }
 
     /// For `Last-Modified`, in seconds since 1970. RFC 9110 §8.8.2.1: never later than the message.
@@ -79,10 +81,10 @@ struct FileStamp: Sendable, Equatable {
 
     /// The entity tag of the file's content, quotes and all (RFC 9110 §8.8.3).
     ///
-    /// It is made of time and size and nothing that differs between machines that serve copies. Only where the
-    /// time says nothing does the inode's change stand in for it. The tag of a young file is weak, since two
-    /// contents may share it, and has an opaque part of its own, so that it never matches the tag that the file
-    /// gets when it has settled: a copy fetched too early lasts until the next look.
+    /// It is made of time and size and nothing that differs between machines that serve copies. Only where
+    /// the time says nothing does the inode's change stand in for it. The tag of a young file is weak, since
+    /// two contents may share it, and has an opaque part of its own, so that it never matches the tag that
+    /// the file gets when it has settled: a copy fetched too early lasts until the next look.
     ///
     /// - Parameter suffix: sets the variants of one file apart.
     func entityTag(suffix: StaticString, isYoung: Bool) -> [UInt8] {

@@ -1,18 +1,18 @@
-package import ChimeraEventLoop
 internal import ChimeraBytes
+package import ChimeraEventLoop
 internal import ChimeraHTTPCore
 
-/// The files that one worker has open or in memory, for all its destinations together, and the looks at the disk
-/// that are under way.
+/// The files that one worker has open or in memory, for all its destinations together, and the looks at the
+/// disk that are under way.
 ///
 /// ```
 ///              look begins                 it ends
 ///   (nothing) ────────────▶ loading ───────────────▶ present | missing
-///   present, missing: used as they are while fresh; then a look begins and they are used on, until they are too
-///   old to be used or the look has ended; the one used longest ago is dropped when a bound is passed
+///   present, missing: used as they are while fresh; then a look begins and they are used on, until they are
+///   too old or the look has ended; the one used longest ago is dropped when a bound is passed
 /// ```
-/// Touched on its worker's thread only. All that blocks is done on the pool; a look that fails for want of memory
-/// or descriptors is not kept.
+/// Touched on its worker's thread only. All that blocks is done on the pool; a look that fails for want of
+/// memory or descriptors is not kept.
 package final class FilesCache {
     let worker: Worker
     let pool: BlockingPool
@@ -21,7 +21,9 @@ package final class FilesCache {
     @exclusivity(unchecked) private var present = RecencyList()
     @exclusivity(unchecked) private var missing = RecencyList()
     @exclusivity(unchecked) private var nextOwner: UInt32 = 0
+    /// Looks at the disk under way, first and second ones.
     @exclusivity(unchecked) private(set) package var loadsUnderWay = 0
+    @exclusivity(unchecked) private var firstLoadsUnderWay = 0
     /// How many looks at the disk were begun, ever.
     @exclusivity(unchecked) private(set) package var loadCount = 0
     @exclusivity(unchecked) private(set) package var descriptorCount = 0
@@ -68,8 +70,8 @@ package final class FilesCache {
         return entry
     }
 
-    /// The entry of a path after a look that began no earlier than it may; the requests that miss one path share
-    /// one look.
+    /// The entry of a path after a look that began no earlier than it may; the requests that miss one path
+    /// share one look.
     ///
     /// - Returns: nil when there is no room for another look.
     func loaded(_ place: FilePlace, _ path: [UInt8], now: Int64) async -> FileEntry? {
@@ -91,7 +93,8 @@ package final class FilesCache {
     // MARK: Looking at the disk
 
     private func look(at entry: FileEntry, _ place: FilePlace, _ now: Int64) -> Bool {
-        guard loadsUnderWay < limits.loadsMax else { return false }
+        let isFirst = entry.isUnknown
+        guard !isFirst || firstLoadsUnderWay < limits.loadsMax else { return false }
         let path = entry.path
         let request = LoadRequest(
             directory: place.options.directory, confinedTo: place.options.confinedTo,
@@ -107,6 +110,7 @@ package final class FilesCache {
         guard accepted else { return false }
         entry.isLoading = true
         loadsUnderWay += 1
+        if isFirst { firstLoadsUnderWay += 1 }
         loadCount += 1
         return true
     }
@@ -114,6 +118,7 @@ package final class FilesCache {
     private func lookEnded(_ entry: FileEntry, _ outcome: LoadOutcome, began: Int64) {
         worker.onThread()
         loadsUnderWay -= 1
+        if entry.isUnknown { firstLoadsUnderWay -= 1 }
         unlink(entry)
         switch outcome {
         case .unchanged: break

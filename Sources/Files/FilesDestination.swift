@@ -9,8 +9,8 @@ package import ChimeraHTTPCore
 ///          ──▶ nil ──▶ in a task: prepare ──▶ an answer        after a look at the disk, on the pool
 ///   an answer ──▶ a body that the wire sends itself, or `send`, in a task
 /// ```
-/// Paths are matched paths (see `PathNormaliser`): decoded, and without dot segments, doubled slashes, NUL and
-/// backslashes. Touched on its worker's thread only.
+/// Paths are matched paths (see `PathNormaliser`): decoded, and without dot segments, doubled slashes, NUL
+/// and backslashes. Touched on its worker's thread only.
 package final class FilesDestination {
     private let cache: FilesCache
     private let place: FilePlace
@@ -39,8 +39,8 @@ package final class FilesDestination {
 
     // MARK: Answering
 
-    /// Answers without waiting, if that can be done: fills `response`, which is empty, but for what codecs write
-    /// (`Content-Length`, `Date`, `Connection`).
+    /// Answers without waiting, if that can be done: fills `response`, which is empty, but for what codecs
+    /// write (`Content-Length`, `Date`, `Connection`).
     ///
     /// - Parameters:
     ///   - path: see `RequestedFile.path`.
@@ -48,16 +48,19 @@ package final class FilesDestination {
     ///   - query: see `RequestedFile.query`.
     /// - Returns: nil where the disk has to be looked at first, see `prepare`; `response` is as it was then.
     package func answer(
-        path: Span<UInt8>, prefix: Span<UInt8>, query: Span<UInt8>?, request: RequestHead, response: ResponseHead
+        path: Span<UInt8>, prefix: Span<UInt8>, query: Span<UInt8>?, request: RequestHead,
+        response: ResponseHead
     ) -> FilesAnswer? {
         cache.worker.onThread()
         return answer(
-            path: path, prefix: prefix, query: query, request: request, response: response, now: cache.worker.now)
+            path: path, prefix: prefix, query: query, request: request, response: response,
+            now: cache.worker.now)
     }
 
     /// The same at a given time of the worker's clock.
     func answer(
-        path: Span<UInt8>, prefix: Span<UInt8>, query: Span<UInt8>?, request: RequestHead, response: ResponseHead,
+        path: Span<UInt8>, prefix: Span<UInt8>, query: Span<UInt8>?, request: RequestHead,
+        response: ResponseHead,
         now: Int64
     ) -> FilesAnswer? {
         if let refusal = refuse(request.method, response) { return refusal }
@@ -72,7 +75,9 @@ package final class FilesDestination {
     ) async -> FilesAnswer {
         if let refusal = refuse(request.method, response) { return refusal }
         let content = await loadedContent(file.path)
-        if case .directory = content { return redirect(file.path.span, file.prefix.span, file.query?.span, response) }
+        if case .directory = content {
+            return redirect(file.path.span, file.prefix.span, file.query?.span, response)
+        }
         return respond(content, request, response)
     }
 
@@ -140,8 +145,8 @@ package final class FilesDestination {
         return .body(.none)
     }
 
-    /// Redirects to the directory's path with its slash, which browsers resolve relative links by. 301 is known to
-    /// every client, and only GET and HEAD come here, whose method it keeps.
+    /// Redirects to the directory's path with its slash, which browsers resolve relative links by. 301 is
+    /// known to every client, and only GET and HEAD come here, whose method it keeps.
     ///
     /// The location is made of matched paths, so it has one slash at its beginning and not two.
     private func redirect(

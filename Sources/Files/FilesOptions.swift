@@ -1,9 +1,10 @@
 /// What one `files` directive says.
 package struct FilesOptions: Sendable, Equatable {
-    /// The directory that is served, as an absolute path. It may be a symbolic link, looked at anew each time, so
-    /// that a release is switched by changing the link.
+    /// The directory that is served, as an absolute path. It may be a symbolic link, looked at anew each
+    /// time, so that a release is switched by changing the link.
     package var directory: String
-    /// A directory above `directory` which that must not lead out of, by symbolic links either; nil for no bound.
+    /// A directory above `directory` which that must not lead out of, by symbolic links either; nil for no
+    /// bound.
     package var confinedTo: String?
     /// File names that are tried in a directory, in this order.
     package var index: [String]
@@ -15,7 +16,8 @@ package struct FilesOptions: Sendable, Equatable {
     package var sourceExtensions: [String]
 
     package init(
-        directory: String, confinedTo: String? = nil, index: [String] = ["index.html"], fallback: String? = nil,
+        directory: String, confinedTo: String? = nil, index: [String] = ["index.html"],
+        fallback: String? = nil,
         servesHidden: Bool = false, sourceExtensions: [String] = []
     ) {
         self.directory = directory

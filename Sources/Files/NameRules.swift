@@ -28,8 +28,8 @@ struct NameRules: Sendable {
         return false
     }
 
-    /// Whether the last segment names source, or what an editor or a compressor made of source. Such endings are
-    /// taken off as often as there are any: `a.php.gz~` holds what `a.php` holds.
+    /// Whether the last segment names source, or what an editor or a compressor made of source. Such endings
+    /// are taken off as often as there are any: `a.php.gz~` holds what `a.php` holds.
     func namesSource(_ path: Span<UInt8>) -> Bool {
         guard !sources.isEmpty else { return false }
         var name = path

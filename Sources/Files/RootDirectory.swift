@@ -68,8 +68,8 @@ final class OpenedFile {
 
 /// A directory out of which no path and no symbolic link leads. Blocks; for threads of the pool.
 ///
-/// It is opened for each load and not kept: a directory that is itself a link may point elsewhere next time, and
-/// ten thousand sites would be as many descriptors.
+/// It is opened for each load and not kept: a directory that is itself a link may point elsewhere next time,
+/// and ten thousand sites would be as many descriptors.
 final class RootDirectory {
     private let descriptor: Int32
 
@@ -106,14 +106,15 @@ final class RootDirectory {
         throw ErrorNumber(value: EAGAIN)
     }
 
-    /// Opens by asking where the path has led before anything is read there. What is asked about is the opened
-    /// place itself, so nobody can put another there in between.
+    /// Opens by asking where the path has led before anything is read there. What is asked about is the
+    /// opened place itself, so nobody can put another there in between.
     func openChecked(_ name: [CChar]) throws(ErrorNumber) -> OpenedFile {
         let place = chimera_open_place(descriptor, name)
         guard place >= 0 else { throw ErrorNumber.current }
         defer { FileDescriptors.close(place) }
         guard let root = RootDirectory.path(of: descriptor), let target = RootDirectory.path(of: place),
-            target == root || target.starts(with: root == [UInt8(ascii: "/")] ? root : root + [UInt8(ascii: "/")])
+            target == root
+                || target.starts(with: root == [UInt8(ascii: "/")] ? root : root + [UInt8(ascii: "/")])
         else { throw ErrorNumber(value: EXDEV) }
         let file = Glibc.open("/proc/self/fd/\(place)", RootDirectory.flags)
         guard file >= 0 else { throw ErrorNumber.current }

@@ -1,5 +1,7 @@
 import ChimeraEventLoop
 import ChimeraHTTPCore
+import Glibc
+
 @testable import ChimeraFiles
 
 /// A worker with its thread, and a pool.
@@ -165,4 +167,24 @@ struct Fetched: Sendable {
 
 extension Span where Element == UInt8 {
     var text: String { withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) } }
+}
+
+/// Holds one thread until it is opened.
+final class Gate: Sendable {
+    private let ends: (Int32, Int32)
+
+    init() {
+        var pair: [Int32] = [0, 0]
+        precondition(pipe(&pair) == 0)
+        ends = (pair[0], pair[1])
+    }
+
+    deinit { close(ends.0) }
+
+    func wait() {
+        var byte: UInt8 = 0
+        _ = read(ends.0, &byte, 1)
+    }
+
+    func open() { close(ends.1) }
 }

@@ -1,6 +1,7 @@
 import ChimeraEventLoop
 import ChimeraHTTPCore
 import Testing
+
 @testable import ChimeraFiles
 
 @Suite struct `The cache of open files` {
@@ -138,11 +139,14 @@ import Testing
         let (lengths, left) = try await Bench().run { bench in
             let cache = FilesCache(worker: bench.worker, pool: bench.pool)
             var lengths: [Int?] = []
-            let first = Client(bench, cache, FilesDestination(options: FilesOptions(directory: one.path), cache: cache))
+            let first = Client(
+                bench, cache, FilesDestination(options: FilesOptions(directory: one.path), cache: cache))
             do {
                 let options = FilesOptions(directory: two.path)
                 let second = Client(bench, cache, FilesDestination(options: options, cache: cache))
-                lengths = [await first.get("/a").length, await second.get("/a").length, first.recall("/a")?.length]
+                lengths = [
+                    await first.get("/a").length, await second.get("/a").length, first.recall("/a")?.length,
+                ]
                 _ = await second.get("/missing")
             }
             cache.checkInvariants()
@@ -155,7 +159,8 @@ import Testing
         let directory = site()
         let (status, entries) = try await Bench().run { bench in
             let cache = FilesCache(worker: bench.worker, pool: bench.pool)
-            let place = FilePlace(owner: cache.makeOwner(), options: FilesOptions(directory: directory.path), index: [])
+            let place = FilePlace(
+                owner: cache.makeOwner(), options: FilesOptions(directory: directory.path), index: [])
             let scope = Scope()
             var entry: FileEntry?
             bench.worker.start {
@@ -278,6 +283,31 @@ import Testing
             return statuses
         }
         #expect(statuses.filter { $0 == 503 }.count == 3 - max && statuses.filter { $0 == 200 }.count == max)
+    }
+
+    @Test func `takes second looks past that bound`() async throws {
+        let directory = site()
+        var limits = FilesLimits()
+        limits.loadsMax = 1
+        let bench = try Bench(pool: BlockingPool(threadsMax: 1))
+        let (underWay, status) = await bench.serve(options(directory), limits: limits) { client in
+            _ = await client.get("/small0")
+            let gate = Gate()
+            #expect(client.bench.pool.submit { gate.wait() })
+            let scope = Scope()
+            client.bench.worker.start {
+                _ = await client.get("/small1")
+                scope.wake(.done)
+            }
+            while client.cache.loadsUnderWay == 0 { await client.bench.worker.yield() }
+            let refused = await client.get("/small2")
+            _ = client.recall("/small0", after: 1000)
+            let underWay = client.cache.loadsUnderWay
+            gate.open()
+            _ = await scope.wait()
+            return (underWay, refused.status)
+        }
+        #expect(underWay == 2 && status == 503)
     }
 
     @Test func `says 503 when the pool has no room`() async throws {

@@ -1,5 +1,6 @@
 import ChimeraHTTPCore
 import Testing
+
 @testable import ChimeraFiles
 
 @Suite struct `Conditions and ranges` {
@@ -15,21 +16,25 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ([("If-None-Match", tag)], 304), ([("If-None-Match", "W/" + tag)], 304), ([("If-None-Match", "*")], 304),
-        ([("If-None-Match", "\"x\", " + tag)], 304), ([("If-None-Match", "\"x\"")], 200),
-        ([("If-Modified-Since", date)], 304), ([("If-Modified-Since", earlier)], 200),
-        ([("If-Modified-Since", "nonsense")], 200),
-        ([("If-None-Match", "\"x\""), ("If-Modified-Since", date)], 200),
-        ([("If-None-Match", tag), ("If-Modified-Since", earlier)], 304),
-        ([("If-Match", tag)], 200), ([("If-Match", "*")], 200), ([("If-Match", "\"x\"")], 412),
-        ([("If-Match", "W/" + tag)], 412), ([("If-Match", "\"x\""), ("If-None-Match", tag)], 412),
-        ([("If-Match", tag), ("If-Unmodified-Since", earlier)], 200),
-        ([("If-Unmodified-Since", date)], 200), ([("If-Unmodified-Since", earlier)], 412),
-        ([("If-None-Match", tag), ("Range", "bytes=0-1")], 304),
-        ([("If-Match", "\"x\""), ("Range", "bytes=0-1")], 412),
-    ] as [([(String, String)], Int)])
-    func `are judged in the order of RFC 9110 §13.2.2`(_ fields: [(String, String)], _ status: Int) async throws {
+    @Test(
+        arguments: [
+            ([("If-None-Match", tag)], 304), ([("If-None-Match", "W/" + tag)], 304),
+            ([("If-None-Match", "*")], 304),
+            ([("If-None-Match", "\"x\", " + tag)], 304), ([("If-None-Match", "\"x\"")], 200),
+            ([("If-Modified-Since", date)], 304), ([("If-Modified-Since", earlier)], 200),
+            ([("If-Modified-Since", "nonsense")], 200),
+            ([("If-None-Match", "\"x\""), ("If-Modified-Since", date)], 200),
+            ([("If-None-Match", tag), ("If-Modified-Since", earlier)], 304),
+            ([("If-Match", tag)], 200), ([("If-Match", "*")], 200), ([("If-Match", "\"x\"")], 412),
+            ([("If-Match", "W/" + tag)], 412), ([("If-Match", "\"x\""), ("If-None-Match", tag)], 412),
+            ([("If-Match", tag), ("If-Unmodified-Since", earlier)], 200),
+            ([("If-Unmodified-Since", date)], 200), ([("If-Unmodified-Since", earlier)], 412),
+            ([("If-None-Match", tag), ("Range", "bytes=0-1")], 304),
+            ([("If-Match", "\"x\""), ("Range", "bytes=0-1")], 412),
+        ] as [([(String, String)], Int)])
+    func `are judged in the order of RFC 9110 §13.2.2`(_ fields: [(String, String)], _ status: Int)
+        async throws
+    {
         let (reply, fetched) = try await ask(fields)
         #expect(reply.status == status && fetched.status == status)
         #expect(fetched.body.isEmpty == (status != 200))
@@ -48,7 +53,9 @@ import Testing
     ])
     func `one range is 206`(_ range: String, _ content: String, _ contentRange: String) async throws {
         let (reply, fetched) = try await ask([("Range", range)])
-        #expect(reply.status == 206 && reply["Content-Range"] == contentRange && reply.length == content.utf8.count)
+        #expect(
+            reply.status == 206 && reply["Content-Range"] == contentRange
+                && reply.length == content.utf8.count)
         #expect(reply["ETag"] == Self.tag && reply["Content-Type"] == "text/plain; charset=utf-8")
         #expect(fetched.text == content)
     }
@@ -66,11 +73,15 @@ import Testing
     }
 
     @Test func `two lines of Range are none`() async throws {
-        let (request, response) = (Client.request("GET", [("Range", "bytes=0-1"), ("Range", "bytes=0-2")]), ResponseHead())
+        let (request, response) = (
+            Client.request("GET", [("Range", "bytes=0-1"), ("Range", "bytes=0-2")]), ResponseHead()
+        )
         let directory = Directory()
         directory.write("f", "0123456789")
-        let loaded = FileLoader.load(LoadRequest(
-            directory: directory.path, confinedTo: nil, path: Array("/f".utf8), index: [], blobBytesMax: 100, known: []))
+        let loaded = FileLoader.load(
+            LoadRequest(
+                directory: directory.path, confinedTo: nil, path: Array("/f".utf8), index: [],
+                blobBytesMax: 100, known: []))
         guard case .file(let file) = loaded else {
             Issue.record("not loaded")
             return
@@ -82,7 +93,9 @@ import Testing
     @Test(arguments: [
         (tag, 206), ("W/" + tag, 200), ("\"x\"", 200), (date, 206), (earlier, 200), ("nonsense", 200),
     ])
-    func `If-Range lets the range count for the very same content`(_ value: String, _ status: Int) async throws {
+    func `If-Range lets the range count for the very same content`(_ value: String, _ status: Int)
+        async throws
+    {
         let (reply, _) = try await ask([("Range", "bytes=0-1"), ("If-Range", value)])
         #expect(reply.status == status)
     }
@@ -130,12 +143,14 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("br, gzip, zstd", "br", "br", "-br"), ("gzip", "gzip", "gzipped", "-gz"), ("zstd", "zstd", "zstd", "-zst"),
-        ("gzip;q=1, br;q=0.5", "gzip", "gzipped", "-gz"), ("identity", nil, "identity", ""),
-        (nil, nil, "identity", ""), ("deflate", nil, "identity", ""), ("*", "br", "br", "-br"),
-        ("identity;q=0, *;q=0", nil, "identity", ""), ("br;q=0, *", "zstd", "zstd", "-zst"),
-    ] as [(String?, String?, String, String)])
+    @Test(
+        arguments: [
+            ("br, gzip, zstd", "br", "br", "-br"), ("gzip", "gzip", "gzipped", "-gz"),
+            ("zstd", "zstd", "zstd", "-zst"),
+            ("gzip;q=1, br;q=0.5", "gzip", "gzipped", "-gz"), ("identity", nil, "identity", ""),
+            (nil, nil, "identity", ""), ("deflate", nil, "identity", ""), ("*", "br", "br", "-br"),
+            ("identity;q=0, *;q=0", nil, "identity", ""), ("br;q=0, *", "zstd", "zstd", "-zst"),
+        ] as [(String?, String?, String, String)])
     func `are chosen by Accept-Encoding`(
         _ accept: String?, _ coding: String?, _ content: String, _ suffix: String
     ) async throws {
@@ -148,10 +163,14 @@ import Testing
 
     @Test func `have ranges and tags of their own`() async throws {
         let (part, _) = try await ask("gzip", [("Range", "bytes=1-2")])
-        #expect(part.status == 206 && part["Content-Range"] == "bytes 1-2/7" && part["Content-Encoding"] == "gzip")
+        #expect(
+            part.status == 206 && part["Content-Range"] == "bytes 1-2/7" && part["Content-Encoding"] == "gzip"
+        )
         let (same, _) = try await ask("gzip", [("If-None-Match", "\"6553f100-5-7-gz\"")])
-        #expect(same == Reply(
-            status: 304, fields: ["ETag": "\"6553f100-5-7-gz\"", "Vary": "Accept-Encoding"]))
+        #expect(
+            same
+                == Reply(
+                    status: 304, fields: ["ETag": "\"6553f100-5-7-gz\"", "Vary": "Accept-Encoding"]))
         let (other, _) = try await ask("gzip", [("If-None-Match", "\"6553f100-5-8\"")])
         #expect(other.status == 200)
     }

@@ -12,8 +12,8 @@ final class Directory: Sendable {
 
     deinit { Directory.remove(path) }
 
-    /// Writes a file, and the directories above it. It was last written on 14 November 2023 unless `modified` says
-    /// something else; nil is now.
+    /// Writes a file, and the directories above it. It was last written on 14 November 2023 unless `modified`
+    /// says something else; nil is now.
     func write(_ name: String, _ content: [UInt8], modified: (Int, Int)? = (1_700_000_000, 5)) {
         makeDirectories(above: name)
         let file = open("\(path)/\(name)", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)

@@ -1,5 +1,6 @@
 import ChimeraBytes
 import Testing
+
 @testable import ChimeraFiles
 
 @Suite struct `The table of entries` {

@@ -1,9 +1,11 @@
 import ChimeraBytes
 import Testing
+
 @testable import ChimeraFiles
 
 @Suite struct `Names that are not served` {
-    private func refuses(_ path: String, hidden: Bool = false, _ sources: [String] = ["php", "phar"]) -> Bool {
+    private func refuses(_ path: String, hidden: Bool = false, _ sources: [String] = ["php", "phar"]) -> Bool
+    {
         let rules = NameRules(FilesOptions(directory: "/", servesHidden: hidden, sourceExtensions: sources))
         return rules.refuse(Array(path.utf8).span)
     }
@@ -26,7 +28,8 @@ import Testing
         ("/a.txt", false), ("/aphp", false), ("/a.php.txt", false), ("/a.php5", false), ("/php", false),
         ("/a.php/b", false), ("/a.html~", false), ("/a.bak", false), ("/~", false), ("/", false),
     ])
-    func `source is refused in whatever case and with what editors append`(_ path: String, _ isRefused: Bool) {
+    func `source is refused in whatever case and with what editors append`(_ path: String, _ isRefused: Bool)
+    {
         #expect(refuses(path) == isRefused)
         #expect(!refuses(path, []), "no extension is source")
     }

@@ -1,6 +1,7 @@
 import ChimeraEventLoop
 import ChimeraHTTPCore
 import Testing
+
 @testable import ChimeraFiles
 
 @Suite struct `A file is sent` {
@@ -9,7 +10,8 @@ import Testing
     private func content(_ size: Int) -> [UInt8] { (0..<size).map { UInt8(truncatingIfNeeded: $0 / 7) } }
 
     private func fetch(
-        _ size: Int, _ fields: [(String, String)] = [], _ prepare: @escaping @Sendable (TestExchange) -> Void = { _ in }
+        _ size: Int, _ fields: [(String, String)] = [],
+        _ prepare: @escaping @Sendable (TestExchange) -> Void = { _ in }
     ) async throws -> (Fetched, Directory) {
         let directory = Directory()
         directory.write("f", content(size))
@@ -18,7 +20,8 @@ import Testing
     }
 
     @Test(arguments: [
-        16 * 1024 + 1, FileWindow.bytes - 1, FileWindow.bytes, FileWindow.bytes + 1, 2 * FileWindow.bytes, size,
+        16 * 1024 + 1, FileWindow.bytes - 1, FileWindow.bytes, FileWindow.bytes + 1, 2 * FileWindow.bytes,
+        size,
     ])
     func `whole, window by window`(_ size: Int) async throws {
         let (fetched, _) = try await fetch(size)
@@ -120,7 +123,8 @@ import Testing
                 return [UInt8]()
             }
             let handle = FileHandle(descriptor: file.take())
-            let reason = await sendFileBody(exchange, handle, offset: 10, count: FileWindow.bytes, pool: bench.pool)
+            let reason = await sendFileBody(
+                exchange, handle, offset: 10, count: FileWindow.bytes, pool: bench.pool)
             #expect(reason == nil && !exchange.isFinished)
             return exchange.body
         }

@@ -1,6 +1,7 @@
 import ChimeraEventLoop
 import ChimeraHTTPCore
 import Testing
+
 @testable import ChimeraFiles
 
 @Suite struct `A directory is served` {
@@ -43,7 +44,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("/", 200), ("/a.txt", 200), ("/empty", 200), ("/big.bin", 200), ("/index.html", 200), ("/docs/", 200),
+        ("/", 200), ("/a.txt", 200), ("/empty", 200), ("/big.bin", 200), ("/index.html", 200),
+        ("/docs/", 200),
         ("/second/", 200), ("/inside", 200), ("/up", 200), ("/absolute", 200), ("/.well-known/x", 200),
         ("/docs", 301), ("/bare", 301), ("/nested/index.html", 301), ("/ph", 301),
         ("/nothing", 404), ("/bare/", 404), ("/nested/", 404), ("/a.txt/", 404), ("/a.txt/b", 404),
@@ -70,16 +72,18 @@ import Testing
     func `with the file's content`(_ path: String, _ content: String) async throws {
         let directory = site()
         let fetched = try await Bench().serve(options(directory)) { await $0.fetch(path) }
-        #expect(fetched.status == 200 && fetched.text == content && fetched.isFinished && fetched.reason == nil)
+        #expect(
+            fetched.status == 200 && fetched.text == content && fetched.isFinished && fetched.reason == nil)
     }
 
     @Test func `with the fields that a file has`() async throws {
         let directory = site()
         let reply = try await Bench().serve(options(directory)) { await $0.get("/a.txt") }
-        #expect(reply.fields == [
-            "Content-Type": "text/plain; charset=utf-8", "Last-Modified": "Tue, 14 Nov 2023 22:13:20 GMT",
-            "ETag": "\"6553f100-5-4\"", "Accept-Ranges": "bytes",
-        ])
+        #expect(
+            reply.fields == [
+                "Content-Type": "text/plain; charset=utf-8", "Last-Modified": "Tue, 14 Nov 2023 22:13:20 GMT",
+                "ETag": "\"6553f100-5-4\"", "Accept-Ranges": "bytes",
+            ])
         #expect(reply.length == 4)
     }
 
@@ -94,8 +98,10 @@ import Testing
     @Test func `to HEAD with the length of what GET would get`() async throws {
         let directory = site()
         let (head, fetched) = try await Bench().serve(options(directory)) { client in
-            (await client.get("/big.bin", [("Range", "bytes=0-1")], method: "HEAD"),
-             await client.fetch("/a.txt", method: "HEAD"))
+            (
+                await client.get("/big.bin", [("Range", "bytes=0-1")], method: "HEAD"),
+                await client.fetch("/a.txt", method: "HEAD")
+            )
         }
         #expect(head.status == 200 && head.length == 16 * 1024 + 1 && head.form == .none)
         #expect(fetched.body.isEmpty && fetched.length == .known(4) && fetched.isFinished)
@@ -111,11 +117,13 @@ import Testing
         #expect(unknown == known, "nothing is said of what is there")
     }
 
-    @Test(arguments: [
-        ("/docs", "", nil, "/docs/"), ("/docs", "/assets", nil, "/assets/docs/"), ("", "/assets", nil, "/assets/"),
-        ("/docs", "", "a=1&b=%20", "/docs/?a=1&b=%20"), ("/docs", "", "", "/docs/?"), ("", "", nil, "/"),
-        ("/a#b;c d", "/é", "x=\"\r\n<é", "/%C3%A9/a%23b%3Bc%20d/?x=%22%0D%0A%3C%C3%A9"),
-    ] as [(String, String, String?, String)])
+    @Test(
+        arguments: [
+            ("/docs", "", nil, "/docs/"), ("/docs", "/assets", nil, "/assets/docs/"),
+            ("", "/assets", nil, "/assets/"),
+            ("/docs", "", "a=1&b=%20", "/docs/?a=1&b=%20"), ("/docs", "", "", "/docs/?"), ("", "", nil, "/"),
+            ("/a#b;c d", "/é", "x=\"\r\n<é", "/%C3%A9/a%23b%3Bc%20d/?x=%22%0D%0A%3C%C3%A9"),
+        ] as [(String, String, String?, String)])
     func `and a directory without its slash is redirected`(
         _ path: String, _ prefix: String, _ query: String?, _ location: String
     ) async throws {
@@ -135,10 +143,13 @@ import Testing
     }
 
     @Test(arguments: [
-        ("/nothing", 200, "app"), ("/nothing/deep/", 200, "app"), ("/bare/", 200, "app"), ("/a.txt/", 200, "app"),
+        ("/nothing", 200, "app"), ("/nothing/deep/", 200, "app"), ("/bare/", 200, "app"),
+        ("/a.txt/", 200, "app"),
         ("/a.txt", 200, "text"), ("/run.php", 404, ""), ("/.secret", 404, ""), ("/docs", 301, ""),
     ])
-    func `with a fallback where nothing is found`(_ path: String, _ status: Int, _ content: String) async throws {
+    func `with a fallback where nothing is found`(_ path: String, _ status: Int, _ content: String)
+        async throws
+    {
         let directory = site()
         directory.write("www/app.html", "app")
         var options = options(directory)
@@ -189,7 +200,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("/srv", "/www", 200), ("/srv", "/out", 404), ("/srv/", "/www", 200), ("/sr", "/www", 404), ("", "/out", 200),
+        ("/srv", "/www", 200), ("/srv", "/out", 404), ("/srv/", "/www", 200), ("/sr", "/www", 404),
+        ("", "/out", 200),
     ])
     func `within a bound that the directory's own link must not leave`(
         _ base: String, _ name: String, _ status: Int
