@@ -12,6 +12,9 @@ package struct CounterTotals: Sendable, Equatable {
 
     package subscript(_ counter: Counter) -> UInt64 { counters[counter.rawValue] }
 
+    /// Connections that were accepted and have not ended.
+    package var openConnections: UInt64 { self[.connectionsAccepted] &- self[.connectionsClosed] }
+
     package subscript(_ refusal: Refusal) -> UInt64 { refusals[Int(refusal.rawValue)] }
 
     package subscript(_ reason: CloseReason) -> UInt64 { closes[Int(reason.rawValue)] }

@@ -67,7 +67,7 @@ public final class Gateway: Sendable {
         let target: AccessLogTarget
         switch log.target {
         case .standardOutput: target = .standardOutput
-        case .file(let path): target = .file(path)
+        case .file(let path): target = .file(path: path)
         }
         return try AccessLogWriter(target, format: format) { event in
             logger.warning("access log: \(event)")
@@ -101,12 +101,12 @@ public final class Gateway: Sendable {
             state.bound = bound
             state.undrained = Set(0..<workerCount)
         }
-        for worker in workers { try worker.start(snapshot, logger) }
+        for worker in workers { try worker.start(snapshot) }
         for listener in bound { open(listener, on: workers) }
     }
 
     private func makeSnapshot(_ configuration: MachineConfiguration) -> Snapshot {
-        let keys = configuration.sites.map { SiteKey(tenant: $0.tenant, name: $0.name) }
+        let keys = configuration.sites.map { ChimeraTelemetry.SiteKey(tenant: $0.tenant, name: $0.name) }
         return Snapshot(configuration, slots: counters.assign(keys))
     }
 

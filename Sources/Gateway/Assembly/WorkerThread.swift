@@ -1,6 +1,6 @@
+internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
-internal import Logging
 
 /// The thread of one worker, and how other threads tell it things.
 ///
@@ -17,13 +17,9 @@ final class WorkerThread: @unchecked Sendable {
     }
 
     /// Starts the thread and makes what it serves with.
-    func start(_ snapshot: Snapshot, _ logger: Logger) throws {
+    func start(_ snapshot: Snapshot) throws(SystemError) {
         worker.submit { [self] worker in
-            do {
-                host = try GatewayWorker(worker: worker, shared: shared, snapshot: snapshot)
-            } catch {
-                logger.critical("worker \(worker.index): \(error)")
-            }
+            host = GatewayWorker(worker: worker, shared: shared, snapshot: snapshot)
         }
         let hasStarted = Thread.start(name: "chimera-\(worker.index)") { [self] in
             worker.run()

@@ -2,6 +2,7 @@ internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraFiles
 internal import ChimeraHTTPCore
+internal import ChimeraTelemetry
 internal import ChimeraUpstream
 
 extension GatewayWorker {
@@ -50,8 +51,11 @@ extension GatewayWorker {
             case .answer(let body):
                 return await answer(exchange, .body(body))
             case .authenticate(let question):
-                guard let isValid = await question.answer() else { return await refuse(exchange, status: 503) }
-                exchange.transaction.context.passwordChecked(question, isValid: isValid)
+                guard let isValid = await pool.run({ question.answer() }) else {
+                    counters.add(.blockingWork)
+                    return await refuse(exchange, status: 503)
+                }
+                dispatcher.passwordAnswered(exchange.transaction.context, question, isRight: isValid)
                 verdict = decide(exchange.transaction)
             case .serve(let route):
                 switch route.target {

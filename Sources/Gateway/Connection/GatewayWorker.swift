@@ -53,7 +53,6 @@ final class GatewayWorker {
     @exclusivity(unchecked) private(set) var limits = Limits()
     @exclusivity(unchecked) private(set) var timeouts = ConnectionTimeouts()
     @exclusivity(unchecked) var buffers = BufferPool(capacity: 4096, keptMax: 1024)
-    @exclusivity(unchecked) var verified: VerifiedCredentialsBox
     @exclusivity(unchecked) private(set) var isDraining = false
     @exclusivity(unchecked) private(set) var dispatcher: Dispatcher
     @exclusivity(unchecked) private var factory: WorkerTargets
@@ -71,15 +70,13 @@ final class GatewayWorker {
     static let addressTextsMax = 1024
     private static let transactionsKept = 256
 
-    /// - Throws: when the system gives no randomness.
-    init(worker: Worker, shared: SharedParts, snapshot: Snapshot) throws(SystemError) {
+    init(worker: Worker, shared: SharedParts, snapshot: Snapshot) {
         self.worker = worker
         self.shared = shared
         counters = shared.counters.counters(ofWorker: worker.index)
         log = shared.log?.makeBuffer()
-        verified = try VerifiedCredentialsBox()
         factory = WorkerTargets(files: FilesCache(worker: worker, pool: shared.pool))
-        dispatcher = Dispatcher(snapshot, targets: factory)
+        dispatcher = Dispatcher(snapshot, targets: factory) { UInt64(worker.nanoseconds) }
         factory.host = self
         applySettings()
     }
@@ -277,6 +274,4 @@ private final class WorkerTargets: TargetFactory {
     }
 
     func proxy(_ target: ProxyTarget) -> UpstreamTargets { UpstreamTargets(target, host: host) }
-
-    func passwords(_ file: ReferencedFile) -> PasswordGuard { PasswordGuard(file, host: host) }
 }

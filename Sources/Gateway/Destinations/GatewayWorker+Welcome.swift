@@ -12,7 +12,7 @@ extension GatewayWorker {
         }
         response.reset()
         let asksForCounters = context.hasQuery && WelcomePage.asksForCounters(query: request[context.query])
-        let content: [UInt8]
+        var content: [UInt8] = []
         if asksForCounters {
             content = shared.welcome.counts()
             response.add(.contentType, WelcomePage.countersContentType)
@@ -25,11 +25,11 @@ extension GatewayWorker {
             response.add(.contentType, WelcomePage.contentType)
         }
         response.add(.cacheControl, WelcomePage.cacheControl)
-        response.add(
-            name: Array("Content-Security-Policy".utf8).span,
-            value: Array(WelcomePage.contentSecurityPolicy.utf8).span)
+        let policy = Array(WelcomePage.contentSecurityPolicy.utf8)
+        response.add(.contentSecurityPolicy, policy.span)
         response.body = .known(content.count)
         dispatcher.finishResponse(context, request, response)
-        return .bytes(Blob(content.span))
+        let blob = Blob(content.span)
+        return .bytes(blob)
     }
 }

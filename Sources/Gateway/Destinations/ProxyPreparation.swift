@@ -27,7 +27,8 @@ struct ProxyPreparation {
     }
 
     private func clean(_ head: RequestHead) {
-        let wantsTrailers = head[.te].map { ListElements.contains("trailers", in: $0) } ?? false
+        var wantsTrailers = false
+        if let te = head[.te] { wantsTrailers = ListElements.contains("trailers", in: te) }
         HopByHop.remove(from: head)
         head.remove(.expect)
         if wantsTrailers {
@@ -49,7 +50,7 @@ struct ProxyPreparation {
             head.remove(.xForwardedHost)
             head.remove(.xForwardedProto)
             head.remove(.forwarded)
-            head.remove(.xRealIP)
+            head.remove(.xRealIp)
         }
         let scratch = dispatcher.scratch
         scratch.clear()

@@ -20,12 +20,12 @@ final class BuiltInPages {
 
     /// RFC 9457 §3. The type is about:blank, so the title is the status's own.
     private static func problem(_ status: Int) -> CompiledPage {
-        let text = #"{"type":"about:blank","title":"\#(StatusText.reason(for: status))","status":\#(status)}"# + "\n"
+        let text = #"{"type":"about:blank","title":"\#(reason(for: status))","status":\#(status)}"# + "\n"
         return CompiledPage(content: Blob(text), contentType: "application/problem+json")
     }
 
     private static func html(_ status: Int) -> CompiledPage {
-        let reason = "\(StatusText.reason(for: status))"
+        let reason = reason(for: status)
         let text = """
             <!doctype html>
             <html lang="en">
@@ -47,7 +47,12 @@ final class BuiltInPages {
             </html>
 
             """
-        return CompiledPage(content: Blob(text), contentType: MediaType.html)
+        return CompiledPage(content: Blob(text), contentType: MediaTypes.html)
+    }
+
+    private static func reason(for status: Int) -> String {
+        let phrase = "\(ReasonPhrase.of(status))"
+        return phrase.isEmpty ? "Error" : phrase
     }
 
     /// One sentence for the person in front of the browser.

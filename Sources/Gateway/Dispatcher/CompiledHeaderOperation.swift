@@ -12,14 +12,17 @@ struct CompiledHeaderOperation {
     /// - Returns: nil for a field that says how the message is framed or what holds for the connection alone: those are
     ///   the codec's (RFC 9110 §7.6.1, RFC 9112 §6).
     init?(_ operation: HeaderOperation) {
-        kind = operation.kind
-        name = Array(operation.name.utf8)
-        field = FieldName(name.span)
+        let name = Array(operation.name.utf8)
+        let field = FieldName(name.span)
         switch field {
         case .contentLength, .transferEncoding, .connection, .keepAlive, .upgrade, .te, .trailer, .proxyConnection:
             return nil
-        default: value = CompiledTemplate(operation.value, for: .field)
+        default: break
         }
+        kind = operation.kind
+        self.name = name
+        self.field = field
+        value = CompiledTemplate(operation.value, for: .field)
     }
 
     /// Applies the operation to `block`, which may be the request itself.
@@ -31,7 +34,8 @@ struct CompiledHeaderOperation {
         if kind == .setIfMissing && block.contains(name: name.span) { return }
         if value.isLiteral {
             if kind == .set { remove(from: block) }
-            return add(value.bytes.span, to: block)
+            let text = value.bytes
+            return add(text.span, to: block)
         }
         scratch.clear()
         _ = value.expand(context, request, into: scratch)
@@ -51,9 +55,11 @@ struct CompiledHeaderOperation {
     /// Whether this makes the content markup, in which values have to be escaped.
     var makesMarkup: Bool {
         guard field == .contentType, kind != .remove, value.isLiteral else { return false }
-        let type = value.bytes.span
-        return type.startsIgnoringCase(with: "text/html") || type.startsIgnoringCase(with: "image/svg")
-            || type.startsIgnoringCase(with: "application/xhtml") || type.startsIgnoringCase(with: "application/xml")
-            || type.startsIgnoringCase(with: "text/xml")
+        let text = value.bytes
+        let types: [5 of StaticString] = [
+            "text/html", "text/xml", "image/svg", "application/xml", "application/xhtml",
+        ]
+        for index in types.indices where text.span.startsIgnoringCase(with: types[index]) { return true }
+        return false
     }
 }

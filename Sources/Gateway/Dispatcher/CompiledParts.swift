@@ -1,5 +1,6 @@
 internal import ChimeraBytes
 internal import ChimeraConfiguration
+internal import ChimeraHTTPCore
 
 /// What compiled sites of one worker share: destinations, password files and pages, one of each distinct kind.
 ///
@@ -13,7 +14,7 @@ final class CompiledParts {
     private struct Shared {
         var files: [FilesKey: DirectoryTarget] = [:]
         var proxies: [ProxyKey: UpstreamTargets] = [:]
-        var passwords: [ReferencedFile: PasswordGuard] = [:]
+        var passwords: [ReferencedFile: PasswordGate] = [:]
         var pages: [ReferencedFile: CompiledPage] = [:]
     }
 
@@ -67,13 +68,13 @@ final class CompiledParts {
         return shared(\.proxies, key) { factory.proxy(target) }
     }
 
-    func passwords(_ file: ReferencedFile) -> PasswordGuard {
-        shared(\.passwords, file) { factory.passwords(file) }
+    func passwords(_ file: ReferencedFile) -> PasswordGate {
+        shared(\.passwords, file) { PasswordGate(file) }
     }
 
     func page(_ file: ReferencedFile) -> CompiledPage {
         shared(\.pages, file) {
-            CompiledPage(content: Blob(file.content.span), contentType: MediaType.ofFile(file.path))
+            CompiledPage(content: Blob(file.content.span), contentType: MediaTypes.type(ofPath: Array(file.path.utf8).span))
         }
     }
 

@@ -66,19 +66,14 @@ struct StrippedPrefix {
 
 /// `auth basic FILE`.
 struct CompiledAuth {
-    let file: PasswordGuard
+    let gate: PasswordGate
     /// The value of `WWW-Authenticate` (RFC 7617 §2).
     let challenge: [UInt8]
 
     init?(_ setting: AuthSetting?, _ parts: CompiledParts) {
         guard case .basic(let file, let realm) = setting?.kind else { return nil }
-        self.file = parts.passwords(file)
-        var challenge = Array("Basic realm=\"".utf8)
-        for byte in realm.utf8 where !byte.isControl {
-            if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { challenge.append(UInt8(ascii: "\\")) }
-            challenge.append(byte)
-        }
-        self.challenge = challenge + Array("\", charset=\"UTF-8\"".utf8)
+        gate = parts.passwords(file)
+        challenge = Array(BasicCredentials.challenge(realm: realm).utf8)
     }
 }
 

@@ -18,7 +18,7 @@ final class CompiledSite {
     let tenant: [UInt8]
     let routes: ContiguousArray<CompiledRoute>
     /// What counts where no route and no settings block does.
-    let settings: CompiledSettings
+    let baseSettings: CompiledSettings
     /// What the access log says of requests that no route serves.
     let labels: AccessLabels
     /// Where the site's requests are counted.
@@ -39,7 +39,7 @@ final class CompiledSite {
         name = Array(site.name.utf8)
         tenant = Array(site.tenant.utf8)
         let compiler = SiteCompiler(site, parts)
-        settings = compiler.siteSettings
+        baseSettings = compiler.siteSettings
         routes = compiler.routes()
         blocks = compiler.blocks()
         routeTrie = RouteTrie(site.routesBySpecificity.map { (site.routes[$0].pattern, $0) })
@@ -84,10 +84,10 @@ final class CompiledSite {
         for route: CompiledRoute?, _ context: RequestContext, _ request: RequestHead
     ) -> CompiledSettings {
         if let settings = route?.settings { return settings }
-        if blocks.isEmpty { return settings }
+        if blocks.isEmpty { return baseSettings }
         var search = BlockSearch(site: self, context: context, request: request)
         blockTrie.visit(context.matchedPath, &search)
-        if search.count == 0 && route == nil { return settings }
+        if search.count == 0 && route == nil { return baseSettings }
         let numbers = UnsafeBufferPointer(start: applied, count: search.count)
         let index = route?.index ?? -1
         if let known = memo.settings(index, numbers) { return known }

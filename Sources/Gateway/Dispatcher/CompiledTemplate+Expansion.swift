@@ -44,9 +44,9 @@ extension CompiledTemplate {
         case .client: if let client = context.client { output.append(client) }
         case .user: output.append(context[context.user], encoding)
         case .id: context.id.append(to: output)
-        case .site: if let site = context.site { output.append(site.name.span, encoding) }
-        case .tenant: if let site = context.site { output.append(site.tenant.span, encoding) }
-        case .route: if let route = context.route { output.append(route.text.span, encoding) }
+        case .site: if let name = context.site?.name { output.append(name.span, encoding) }
+        case .tenant: if let tenant = context.site?.tenant { output.append(tenant.span, encoding) }
+        case .route: if let text = context.route?.text { output.append(text.span, encoding) }
         case .capture: output.append(context.capture(part.number), encoding)
         case .rest: output.append(context.rest(from: part.number), encoding)
         }

@@ -87,7 +87,10 @@ final class CompiledTemplate {
     /// The bytes of a literal or a name.
     subscript(_ slice: Slice) -> Span<UInt8> {
         @_lifetime(borrow self)
-        get { bytes.span.extracting(slice.range) }
+        get {
+            let blob = bytes
+            return _overrideLifetime(blob.span.extracting(slice.range), borrowing: self)
+        }
     }
 }
 

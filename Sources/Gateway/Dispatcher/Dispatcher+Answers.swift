@@ -54,6 +54,7 @@ extension Dispatcher {
     func refuseMethod(
         _ site: CompiledSite, _ context: RequestContext, _ request: RequestHead, _ response: ResponseHead
     ) -> AnswerBody {
+        let scratch = scratch
         response.reset(status: 405)
         scratch.clear()
         site.allowedMethods(context, request)?.append(to: scratch)
@@ -94,6 +95,7 @@ extension Dispatcher {
         case .none: return finishEmpty(context, request, response)
         case .fixed(let blob): return finish(blob, target.contentType, context, request, response)
         case .template(let template):
+            let scratch = scratch
             scratch.clear()
             let escapes = context.settings?.makesMarkup ?? false
             _ = template.expand(context, request, into: scratch, escapingMarkup: escapes)
@@ -139,6 +141,7 @@ extension Dispatcher {
     func redirect(
         toHost host: [UInt8], _ context: RequestContext, _ request: RequestHead, _ response: ResponseHead
     ) -> AnswerBody {
+        let scratch = scratch
         response.reset(status: 308)
         scratch.clear()
         scratch.append(context.isSecure ? "https://" : "http://")
@@ -156,6 +159,7 @@ extension Dispatcher {
     /// Appends the request's query to the URI in `scratch`, before a fragment.
     private func appendQuery(_ context: RequestContext, _ request: RequestHead) {
         guard !context.query.isEmpty else { return }
+        let scratch = scratch
         var fragment: [UInt8] = []
         if let hash = scratch.readable.firstIndex(of: UInt8(ascii: "#")) {
             fragment = Array(copying: scratch.readable.extracting(hash..<scratch.count))
@@ -169,6 +173,7 @@ extension Dispatcher {
     /// Stores the URI in `scratch`. One that begins with a slash stays on this host: browsers take `//` and `/\` for the
     /// beginning of an authority.
     private func storeLocation(in response: ResponseHead) -> Slice {
+        let scratch = scratch
         let location = scratch.readable
         guard location.count > 1, location[0] == UInt8(ascii: "/") else { return response.store(location) }
         var start = 1

@@ -57,45 +57,6 @@ extension Dispatcher {
         }
     }
 
-    // MARK: Password
-
-    private func checkPassword(
-        _ settings: CompiledSettings, _ context: RequestContext, _ request: RequestHead, _ response: ResponseHead
-    ) -> Verdict? {
-        // Without a file there is nothing that a password could be compared with.
-        guard let auth = settings.auth else { return .answer(refuse(403, context, request, response)) }
-        guard let colon = readCredentials(request) else {
-            return .answer(challenge(auth, context, request, response))
-        }
-        let user = credentials.span.extracting(0..<colon)
-        let password = credentials.span.extracting((colon + 1)..<credentials.count)
-        let isValid: Bool?
-        if case .answered(let file, let answer) = context.authentication, file == ObjectIdentifier(auth.file) {
-            isValid = answer
-        } else {
-            isValid = auth.file.cachedVerdict(user: user, password: password)
-        }
-        guard let isValid else {
-            return .authenticate(
-                PasswordQuestion(file: auth.file, user: Array(copying: user), password: Array(copying: password)))
-        }
-        guard isValid else { return .answer(challenge(auth, context, request, response)) }
-        context.user = context.store(user)
-        return nil
-    }
-
-    /// Decodes the credentials of the Basic scheme (RFC 7617 §2).
-    ///
-    /// - Returns: where the colon between user and password stands; nil where there are none.
-    private func readCredentials(_ request: RequestHead) -> Int? {
-        guard let value = request[.authorization], value.startsIgnoringCase(with: "basic ") else { return nil }
-        credentials.removeAll(keepingCapacity: true)
-        guard Base64.decode(value.extracting(6..<value.count).trimmingWhitespace(), into: &credentials) else {
-            return nil
-        }
-        return credentials.span.firstIndex(of: UInt8(ascii: ":"))
-    }
-
     // MARK: The destination's path
 
     /// Applies `rewrite`, `strip` and the prefix to the path.
@@ -104,6 +65,7 @@ extension Dispatcher {
     private func makeDestination(
         _ route: CompiledRoute, _ settings: CompiledSettings, _ context: RequestContext, _ request: RequestHead
     ) -> Bool {
+        let scratch = scratch
         scratch.clear()
         if let prefix = route.prefix { _ = prefix.expand(context, request, into: scratch) }
         let prefixEnd = scratch.count

@@ -25,9 +25,16 @@ final class Dispatcher {
     let pages = BuiltInPages()
     /// Where templates are expanded.
     let scratch = ByteBuffer(capacity: 1024)
-    @exclusivity(unchecked) var credentials: [UInt8] = []
+    /// Passwords that were right of late; nil where libcrypto has no SHA-256.
+    @exclusivity(unchecked) var verified: VerifiedCredentials?
+    /// Nanoseconds of a clock that never goes back.
+    let clock: () -> UInt64
 
-    init(_ snapshot: Snapshot, targets: any TargetFactory) {
+    /// - Parameter clock: nanoseconds of a clock that never goes back: how old a verified password is.
+    init(_ snapshot: Snapshot, targets: any TargetFactory, clock: @escaping () -> UInt64) {
+        self.clock = clock
+        var random = SystemRandomNumberGenerator()
+        verified = VerifiedCredentials(random: &random)
         self.snapshot = snapshot
         parts = CompiledParts(targets)
         table = snapshot.directory.table
@@ -95,7 +102,7 @@ final class Dispatcher {
         do throws(Rejection) {
             site = try findSite(context, request)
             context.site = site
-            context.settings = site.settings
+            context.settings = site.baseSettings
             if request.form == .asterisk { return .answer(answerAsterisk(context, request, response)) }
             try findPath(context, request)
         } catch {
@@ -147,12 +154,11 @@ final class Dispatcher {
         // RFC 9110 §9.3.6: CONNECT is for proxies that a client chose.
         if request.form == .authority { throw Rejection(status: 501) }
         let target = request[request.pathAndQuery]
-        guard case .path(let path) = normaliser.normalise(target) else { throw Rejection(.pathMalformed) }
-        context.sent = context.store(normaliser.sent(path, of: target))
-        context.matched =
-            path.matchedIsRewritten ? context.store(normaliser.matched(path, of: target)) : context.sent
-        context.isSentRewritten = path.sentIsRewritten
-        if let query = path.query(inTargetOf: target.count) {
+        guard let path = normaliser.store(target, in: context) else { throw Rejection(.pathMalformed) }
+        context.sent = path.sent
+        context.matched = path.matched
+        context.isSentRewritten = path.normalised.sentIsRewritten
+        if let query = path.normalised.query(inTargetOf: target.count) {
             context.hasQuery = true
             context.query = Slice(
                 start: Int(request.pathAndQuery.start) + query.lowerBound, count: query.count)
@@ -163,13 +169,11 @@ final class Dispatcher {
     ///
     /// - Returns: false where it is refused.
     func storeDestination(_ path: Span<UInt8>, _ context: RequestContext) -> Bool {
-        guard case .path(let normalised) = normaliser.normalise(path), normalised.targetEnd == path.count else {
+        guard let stored = normaliser.store(path, in: context), stored.normalised.targetEnd == path.count else {
             return false
         }
-        context.destinationSent = context.store(normaliser.sent(normalised, of: path))
-        context.destinationMatched =
-            normalised.matchedIsRewritten
-            ? context.store(normaliser.matched(normalised, of: path)) : context.destinationSent
+        context.destinationSent = stored.sent
+        context.destinationMatched = stored.matched
         context.isDestinationRewritten = true
         return true
     }
@@ -204,5 +208,19 @@ final class Dispatcher {
         var copied: ContiguousArray<CIDR> = []
         for block in blocks { copied.append(block) }
         return copied
+    }
+}
+
+extension PathNormaliser {
+    /// Normalises the path that `target` begins with and stores both of its forms.
+    ///
+    /// - Returns: nil where the path is refused.
+    fileprivate mutating func store(
+        _ target: Span<UInt8>, in context: RequestContext
+    ) -> (normalised: NormalisedPath, sent: Slice, matched: Slice)? {
+        guard case .path(let path) = normalise(target) else { return nil }
+        let sent = context.store(self.sent(path, of: target))
+        guard path.matchedIsRewritten else { return (path, sent, sent) }
+        return (path, sent, context.store(matched(path, of: target)))
     }
 }

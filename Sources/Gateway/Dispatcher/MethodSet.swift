@@ -4,7 +4,7 @@ internal import ChimeraHTTPCore
 /// The methods that a route or a settings block names.
 struct MethodSet {
     /// By `Method.rawValue`.
-    private var known: UInt16 = 0
+    private var known: UInt32 = 0
     /// Those that are not in `Method`.
     private(set) var others: [[UInt8]] = []
 
@@ -45,10 +45,9 @@ struct MethodSet {
     /// Appends the methods as `Allow` lists them (RFC 9110 §10.2.1).
     func append(to output: ByteBuffer) {
         var isFirst = true
-        for raw in 0..<Method.other.rawValue {
-            guard let method = Method(rawValue: raw), contains(method) else { continue }
+        for method in Method.allCases where method != .other && contains(method) {
             if !isFirst { output.append(", ") }
-            output.append(method.text)
+            output.append(method.token)
             isFirst = false
         }
         for name in others {
@@ -58,5 +57,5 @@ struct MethodSet {
         }
     }
 
-    private static func bit(_ method: Method) -> UInt16 { 1 << UInt16(method.rawValue) }
+    private static func bit(_ method: Method) -> UInt32 { 1 << UInt32(method.rawValue) }
 }

@@ -72,8 +72,8 @@ final class RequestContext {
     enum Authentication {
         /// Nothing was asked.
         case unasked
-        /// The answer of this password file.
-        case answered(ObjectIdentifier, isValid: Bool)
+        /// The answer to this question.
+        case answered(PasswordQuestion, isRight: Bool)
     }
 
     init() {}
@@ -116,11 +116,6 @@ final class RequestContext {
         user = .empty
     }
 
-    /// The driver tells what came of a password that it had verified; then it dispatches again.
-    func passwordChecked(_ question: PasswordQuestion, isValid: Bool) {
-        authentication = .answered(ObjectIdentifier(question.file), isValid: isValid)
-    }
-
     /// The request's id, made when it is first asked for.
     var id: RequestID {
         if let storedID { return storedID }
@@ -136,7 +131,12 @@ extension RequestContext {
     /// The bytes of a slice of `text`.
     subscript(_ slice: Slice) -> Span<UInt8> {
         @_lifetime(borrow self)
-        get { _overrideLifetime(text.readable.extracting(slice.range), borrowing: self) }
+        get {
+            precondition(slice.end <= text.end)
+            // Sound: the slice lies within what was written, and nothing of it was read away.
+            let span = Span(_unsafeStart: text.base + Int(slice.start), count: Int(slice.count))
+            return _overrideLifetime(span, borrowing: self)
+        }
     }
 
     /// Copies `bytes`, which do not lie in `text`.

@@ -1,5 +1,6 @@
 internal import ChimeraBytes
 internal import ChimeraConfiguration
+internal import ChimeraHTTPCore
 
 /// Where a route leads, with what one worker needs to go there.
 ///
@@ -19,7 +20,6 @@ protocol TargetFactory: AnyObject {
     /// - Parameter sourceExtensions: in small letters, without their dot: never served, whatever the case.
     func files(_ target: FilesTarget, sourceExtensions: [String]) -> DirectoryTarget
     func proxy(_ target: ProxyTarget) -> UpstreamTargets
-    func passwords(_ file: ReferencedFile) -> PasswordGuard
 }
 
 /// `redirect URL [STATUS]`.
@@ -48,41 +48,21 @@ final class RespondTarget {
     init(status: Int, body: RespondBody) {
         self.status = status
         switch body {
-        case .none: (self.body, contentType) = (.none, MediaType.text)
+        case .none: (self.body, contentType) = (.none, MediaTypes.text)
         case .text(let template):
-            contentType = MediaType.text
+            contentType = MediaTypes.text
             if let text = template.literal {
                 self.body = .fixed(Blob(text))
             } else {
                 self.body = .template(CompiledTemplate(template, for: .text))
             }
         case .file(let file):
-            (self.body, contentType) = (.fixed(Blob(file.content.span)), MediaType.ofFile(file.path))
+            (self.body, contentType) = (.fixed(Blob(file.content.span)), MediaTypes.type(ofPath: Array(file.path.utf8).span))
         }
     }
 }
 
-/// The types of the few files that a configuration names as whole answers.
-enum MediaType {
+extension MediaTypes {
     static var text: StaticString { "text/plain; charset=utf-8" }
     static var html: StaticString { "text/html; charset=utf-8" }
-
-    /// The type by the ending of a path.
-    static func ofFile(_ path: String) -> StaticString {
-        let name = path.split(separator: "/").last ?? ""
-        guard let dot = name.lastIndex(of: ".") else { return text }
-        return switch name[name.index(after: dot)...].lowercased() {
-        case "html", "htm": html
-        case "txt", "text", "md", "log": text
-        case "json": "application/json"
-        case "xml": "application/xml"
-        case "svg": "image/svg+xml"
-        case "css": "text/css; charset=utf-8"
-        case "js", "mjs": "text/javascript; charset=utf-8"
-        case "png": "image/png"
-        case "ico": "image/x-icon"
-        case "pdf": "application/pdf"
-        default: "application/octet-stream"
-        }
-    }
 }

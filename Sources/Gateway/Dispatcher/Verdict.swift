@@ -7,19 +7,18 @@ enum Verdict {
     case answer(AnswerBody)
     /// It is the turn of the route's target, `files`, `proxy` or `welcome`. The context has the settings and the path.
     case serve(CompiledRoute)
-    /// Whether a password is right has to be found out off the worker. Tell `RequestContext.passwordChecked`, then
-    /// dispatch again.
+    /// Whether a password is right has to be found out off the worker. Tell `Dispatcher.passwordAnswered`,
+    /// then dispatch again.
     case authenticate(PasswordQuestion)
 }
 
 /// Whether a user's password is right.
-struct PasswordQuestion {
-    let file: PasswordGuard
-    let user: [UInt8]
-    let password: [UInt8]
+struct PasswordQuestion: Sendable {
+    let file: PasswordFile
+    let credentials: BasicCredentials
 
-    /// Finds out, off the worker; nil where there is no room for that now.
-    func answer() async -> Bool? { await file.verify(user: user, password: password) }
+    /// Hashes the password, which takes up to a second: to be called off the worker.
+    func answer() -> Bool { file.verify(credentials) }
 }
 
 /// Why a request finds no site or no path.
