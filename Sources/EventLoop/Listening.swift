@@ -164,6 +164,21 @@ package enum Sockets {
         }
     }
 
+    /// Another descriptor of the same socket.
+    package static func duplicate(_ descriptor: Int32) throws(SystemError) -> Int32 {
+        try SystemError.check(fcntl(descriptor, F_DUPFD_CLOEXEC, 0), "fcntl")
+    }
+
+    /// Removes a Unix socket on which nobody listens any more.
+    package static func removeStale(_ path: String) {
+        guard let (descriptor, _) = try? connect(.unix(path: path)) else {
+            var information = stat()
+            if lstat(path, &information) == 0, information.st_mode & S_IFMT == S_IFSOCK { unlink(path) }
+            return
+        }
+        Glibc.close(descriptor)
+    }
+
     /// The address that a socket is bound to; nil for a Unix socket.
     package static func localAddress(of descriptor: Int32) -> PeerAddress {
         var storage = sockaddr_storage()

@@ -55,6 +55,16 @@ package struct RequestParser {
     ///   copy of its bytes, and the input may be reused.
     /// - Throws: why the request is refused; the connection can carry no further request then.
     package mutating func parse(_ input: Span<UInt8>, into head: RequestHead) throws(Refusal) -> HeadProgress {
+        do throws(Refusal) {
+            return try parseLines(input, head)
+        } catch {
+            // What was understood so far is for the log and for the answer.
+            if head.byteCount == 0 { head.adopt(input) }
+            throw error
+        }
+    }
+
+    private mutating func parseLines(_ input: Span<UInt8>, _ head: RequestHead) throws(Refusal) -> HeadProgress {
         while let line = try scanner.next(in: input) {
             if !seenRequestLine {
                 // RFC 9112 §2.2: empty lines before the request line are ignored; here a few.

@@ -155,6 +155,8 @@ package protocol Exchange: AnyObject {
 /// An open file, closed when nobody holds it any more.
 package final class FileHandle {
     package let descriptor: Int32
+    /// Until when its pages count as being in memory without another look, in milliseconds of the worker's clock.
+    @exclusivity(unchecked) package var residentUntil = Int64.min
 
     package init(descriptor: Int32) { self.descriptor = descriptor }
 

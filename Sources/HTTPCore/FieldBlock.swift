@@ -128,13 +128,14 @@ package class FieldBlock {
 
     // MARK: Writing
 
-    /// Copies `span` into the block's bytes.
+    /// Copies `span` into the block's bytes; it may be a part of them.
     package final func store(_ span: Span<UInt8>) -> Slice {
         let count = span.count
-        makeRoom(count)
+        let before = makeRoom(count)
         span.withUnsafeBufferPointer { source in
             if let from = source.baseAddress { (bytes + byteCount).update(from: from, count: count) }
         }
+        before?.deallocate()
         byteCount += count
         return Slice(start: byteCount - count, count: count)
     }
@@ -144,6 +145,13 @@ package class FieldBlock {
     package final func adopt(_ span: Span<UInt8>) {
         precondition(byteCount == 0)
         _ = store(span)
+    }
+
+    /// Becomes the same as `other`, slices included.
+    package final func copyFields(of other: FieldBlock) {
+        removeAll()
+        adopt(other[Slice(start: 0, count: other.byteCount)])
+        for index in 0..<other.lineCount where other.line(at: index).isPresent { add(other.line(at: index)) }
     }
 
     /// Appends a line whose name and value lie in the block already.
@@ -169,7 +177,7 @@ package class FieldBlock {
     /// Appends a field with a decimal value.
     package final func add(_ name: FieldName, decimal value: Int) {
         precondition(value >= 0)
-        makeRoom(20)
+        makeRoom(20)?.deallocate()
         var digits = 1
         var bound = 10
         while digits < 19 && value >= bound {
@@ -230,15 +238,17 @@ package class FieldBlock {
         return nil
     }
 
-    private final func makeRoom(_ count: Int) {
-        guard byteCount + count > byteCapacity else { return }
+    /// - Returns: the memory that the bytes were in before, for the caller to free once nothing refers to it.
+    private final func makeRoom(_ count: Int) -> UnsafeMutablePointer<UInt8>? {
+        guard byteCount + count > byteCapacity else { return nil }
         var grown = byteCapacity * 2
         while grown < byteCount + count { grown *= 2 }
         let fresh = UnsafeMutablePointer<UInt8>.allocate(capacity: grown)
         fresh.update(from: bytes, count: byteCount)
-        bytes.deallocate()
+        let before = bytes
         bytes = fresh
         byteCapacity = grown
+        return before
     }
 
     private final func growLines() {

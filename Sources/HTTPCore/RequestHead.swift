@@ -39,6 +39,22 @@ package final class RequestHead: FieldBlock {
     /// The minor version of HTTP/1, for the log and for what depends on the peer's age; 1 for later versions.
     @exclusivity(unchecked) package var minorVersion: UInt8 = 1
 
+    /// Becomes the same as `other`.
+    package func copy(_ other: RequestHead) {
+        copyFields(of: other)
+        method = other.method
+        methodBytes = other.methodBytes
+        form = other.form
+        target = other.target
+        pathAndQuery = other.pathAndQuery
+        authority = other.authority
+        body = other.body
+        expectsContinue = other.expectsContinue
+        upgrade = other.upgrade
+        isSecure = other.isSecure
+        minorVersion = other.minorVersion
+    }
+
     /// Empties the head for the next request.
     package func reset() {
         removeAll()

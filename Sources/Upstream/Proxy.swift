@@ -31,6 +31,8 @@ package struct UpstreamFigures: Sendable {
     package var answeredAt: Int64 = 0
     package var endedAt: Int64 = 0
     package var error: UpstreamError?
+    /// How often the request was sent again.
+    package var retries = 0
 
     package init() {}
 }
@@ -77,9 +79,12 @@ package final class Proxy {
 
     /// Passes the exchange's request on and its answer back.
     ///
-    /// - Parameter target: path and query for the upstream, of the request head's bytes.
+    /// - Parameters:
+    ///   - head: what the upstream gets: the exchange's own request head or another, without what concerns the
+    ///     client's connection alone.
+    ///   - target: path and query for the upstream, of the head's bytes.
     package func serve(
-        _ exchange: any Exchange, target: Slice, timeouts: UpstreamTimeouts, client: any ProxyClient
+        _ exchange: any Exchange, head: RequestHead, target: Slice, timeouts: UpstreamTimeouts, client: any ProxyClient
     ) async -> ProxyOutcome {
         client.upstreamFigures.startedAt = worker.nanoseconds
         var mayRetry = true
@@ -98,12 +103,13 @@ package final class Proxy {
             client.upstreamFigures.connectedAt = worker.nanoseconds
             connection.lease(to: exchange.scope)
             var relay = Relay(exchange, connection, timeouts, limits, scratch, client)
-            let outcome = await relay.run(target: target)
+            let outcome = await relay.run(head, target: target)
             relay.release()
             // RFC 9112 §9.3.1: a kept connection that turns out to be closed says nothing of this request, so it
             // may be sent once more if that does no harm.
             if isReused && mayRetry && relay.mayBeRepeated(outcome) {
                 mayRetry = false
+                client.upstreamFigures.retries += 1
                 continue
             }
             return note(outcome, client)

@@ -58,10 +58,10 @@ struct Relay {
     // MARK: The whole way
 
     /// Sends the request and passes the answer back.
-    mutating func run(target: Slice) async -> ProxyOutcome {
-        requestFraming = HeadWriter.writeRequest(
-            exchange.request, target: target, upgrade: exchange.request.upgrade, into: connection.output)
+    mutating func run(_ head: RequestHead, target: Slice) async -> ProxyOutcome {
+        requestFraming = HeadWriter.writeRequest(head, target: target, upgrade: head.upgrade, into: connection.output)
         requestEnded = requestFraming == .none
+        exchange.response.reset()
         // A body that has come already goes with the head in one write.
         if !requestEnded, let end = passRequest() { return end }
         guard connection.flush() else { return .failed(.connectionTerminated) }

@@ -52,7 +52,7 @@ struct FormatterTests {
     @Test func `the machine's file has its arguments in a column`() throws {
         #expect(
             try formatted("listen 80 # all\nlisten 443\nworkers auto\nlog access off\n\ndata x")
-                == "listen  80  # all\nlisten  443\nworkers auto\nlog     access off\n\ndata x\n")
+                == "listen  80  # all\nlisten  443\nworkers auto\nlog access off\n\ndata x\n")
     }
 
     @Test(arguments: [

@@ -110,6 +110,22 @@ struct LoadingTests {
         #expect(result.configuration?.sites.map(\.tenant) == ["t"])
     }
 
+    @Test func `a tenant's file that cannot be read touches no other`() {
+        var disk = MemoryFileSystem(files: [
+            "chimera.conf": "listen 1\nimport conf.d/*.conf\n",
+            "conf.d/a.conf": "site a.example { respond 200 }",
+            "conf.d/b.conf": "site b.example { respond 200 }",
+        ])
+        disk.denied = ["/etc/chimera/conf.d/a.conf"]
+        let result = ConfigurationLoader(fileSystem: disk).load(machineFile: "chimera.conf")
+        #expect(
+            result.diagnostics.map(\.rendered) == [
+                "conf.d/a.conf:1:1: this file cannot be read: permission denied"
+            ])
+        #expect(result.refusedTenants == ["a"])
+        #expect(result.configuration?.sites.map(\.tenant) == ["b"])
+    }
+
     @Test func `an error in the machine's file leaves no configuration`() {
         let result = load(machine: "listen 8080\nworkrs 3\n")
         #expect(result.configuration == nil)

@@ -1,6 +1,7 @@
 // What Swift's Glibc module lacks: epoll and its relatives, GNU extensions behind feature macros, variadic calls,
 // and one thread-local variable. Nothing here is defined that the Glibc module defines too.
 #pragma once
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -17,8 +18,18 @@ int chimera_accept(int listener, struct sockaddr_storage *address, socklen_t *le
 /// Opens without following a symbolic link out of the directory (openat2 with RESOLVE_BENEATH).
 int chimera_open_beneath(int directory, const char *path, int flags);
 
+/// Opens a place only, following symbolic links: what it is can be asked, nothing is read (O_PATH).
+int chimera_open_place(int directory, const char *path);
+
+/// Reads at `offset` only what is in memory already (RWF_NOWAIT): EAGAIN where the disk would be waited for,
+/// EOPNOTSUPP where the file system cannot tell.
+long chimera_read_resident(int file, void *room, size_t count, int64_t offset);
+
 /// errno of this thread.
 int chimera_errno(void);
 
 /// Names the calling thread, for ps and debuggers.
 void chimera_name_thread(const char *name);
+
+/// How many cores the process's affinity allows; at least 1.
+int chimera_usable_cores(void);

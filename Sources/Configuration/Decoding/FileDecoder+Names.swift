@@ -88,10 +88,11 @@ extension FileDecoder {
                 return
             }
             var draft = UpstreamDraft()
+            let errorsBefore = errorCount
             decode(expanded(statement.block ?? []), in: .pool) { row, arguments in
                 if case .upstream(let effect) = row.effect { effect(arguments, self, &draft) }
             }
-            if draft.targets.isEmpty, !hasErrors {
+            if draft.targets.isEmpty, errorCount == errorsBefore {
                 report(statement.first, "`pool \(name)` has no `to ADDRESS`")
             }
             draft.pools = ["\(owner)/\(name)"]

@@ -78,6 +78,10 @@ extension FileDecoder {
 
     private func reportUnknown(_ word: Token, _ statement: Statement, in place: Places) {
         let text = word.text
+        if place.isDisjoint(with: .site), text.hasPrefix("/") || text.hasPrefix("@") || text.hasPrefix("!@") {
+            report(word, "a route stands in a site, not in \(place.description)")
+            return
+        }
         if !place.isDisjoint(with: .site), word.quoting == .bare {
             if statement.words.count > 1, statement.words[1].text.hasPrefix("/"),
                 HTTPMethods.known.contains(text.uppercased())

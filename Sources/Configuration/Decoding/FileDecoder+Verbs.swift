@@ -81,7 +81,9 @@ extension FileDecoder {
         }
         draft.append(block)
         guard !draft.targets.isEmpty else {
-            if !hasErrors {
+            // A `to` or `use` that was wrong has its message already.
+            let block = arguments.statement.block ?? []
+            if !block.contains(where: { $0.first.isBare("to") || $0.first.isBare("use") }) {
                 report(
                     arguments.keyword, "`proxy` needs a target: proxy TARGET…, or `to ADDRESS` in its block")
             }

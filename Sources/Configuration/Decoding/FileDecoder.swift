@@ -8,7 +8,9 @@ final class FileDecoder {
     private let statements: [Statement]
 
     private(set) var diagnostics: [Diagnostic] = []
-    private(set) var hasErrors = false
+    /// Errors so far, those that are not shown included.
+    private(set) var errorCount = 0
+    var hasErrors: Bool { errorCount > 0 }
     private var reported: Set<Diagnostic> = []
     private var messageCounts: [Diagnostic.Severity: Int] = [:]
 
@@ -86,7 +88,7 @@ final class FileDecoder {
         _ suggestions: [String],
         other: SourcePosition? = nil, length: Int = 1, line: @autoclosure () -> String? = nil
     ) {
-        if severity == .error { hasErrors = true }
+        if severity == .error { errorCount += 1 }
         // Errors and warnings are counted apart, so that no number of warnings hides an error. The line is looked for
         // only where it is shown, since that costs a walk through the file.
         guard messageCounts[severity, default: 0] < session.limits.diagnosticsPerFile else { return }

@@ -79,7 +79,7 @@ private struct Layout {
             let opensBlock = Self.opensBlock(words)
             result.isAligned =
                 !isContinued && closing == 0 && !result.rest.isEmpty && result.rest != ["{"]
-                && (result.isRoute || !opensBlock)
+                && (result.isRoute || !opensBlock && !Self.hasSecondWord(words))
                 && result.headText.unicodeScalars.count <= Self.headWidthMax
             lines.append(result)
             for token in words {
@@ -112,6 +112,12 @@ private struct Layout {
         // `@name header …` defines a matcher: its name alone is the head.
         if first.text.hasPrefix("@"), words.count > 1, MatcherKind.named(words[1].text) != nil { return 1 }
         return words.prefix(while: isRouteWord).count
+    }
+
+    /// `limit body` and the like have no column to put their arguments into.
+    private static func hasSecondWord(_ words: [Token]) -> Bool {
+        guard let first = words.first else { return false }
+        return Schema.rows(named: first.text).isEmpty && Schema.secondWords(after: first.text) != nil
     }
 
     private static func isRouteWord(_ token: Token) -> Bool {

@@ -34,6 +34,9 @@ package enum Reference {
         text += "Stands in \(row.places.description).\(row.isRepeatable ? " May be repeated." : "")"
         if let value = row.defaultText { text += " Default: \(value)." }
         text += "\n"
+        if !row.arguments.isEmpty {
+            text += "\n" + row.arguments.map { "- `\($0.name)`: \($0.type.description)\n" }.joined()
+        }
         let options = row.options.filter { $0.since == .first }
         guard !options.isEmpty else { return text }
         text += "\n| option | meaning | default |\n|---|---|---|\n"

@@ -22,6 +22,12 @@ package struct BasicCredentials: Equatable, Sendable {
         self.colon = colon
     }
 
+    /// The credentials of `user`, a name without a colon.
+    package init(user: [UInt8], password: [UInt8]) {
+        decoded = user + [UInt8(ascii: ":")] + password
+        colon = user.count
+    }
+
     /// The user, without a colon; it may be empty.
     package var user: ArraySlice<UInt8> { decoded[..<colon] }
 

@@ -57,7 +57,7 @@ extension HTTP1Connection {
             refuse(transaction, error, output)
             return .last
         }
-        let verdict = host.begin(transaction, on: self)
+        let verdict = host.begin(transaction, peer: peer, listener: listener)
         // A request with a body is served by a task even where the answer is known: somebody has to drop the body.
         guard case .answer(let body) = verdict, transaction.request.body == .none else {
             becomeTask(.request(transaction, verdict), input: input, output: output)
@@ -71,7 +71,7 @@ extension HTTP1Connection {
     ) -> Outcome {
         let isOpen = writeHead(transaction, output)
         guard transaction.request.method != .head else {
-            host.finished(transaction, on: self)
+            host.finished(transaction)
             return isOpen ? .answered : .last
         }
         transaction.bytesOut = body.count
@@ -86,7 +86,7 @@ extension HTTP1Connection {
                 return .handedOver
             }
         }
-        host.finished(transaction, on: self)
+        host.finished(transaction)
         return isOpen ? .answered : .last
     }
 
@@ -103,6 +103,7 @@ extension HTTP1Connection {
 
     /// Writes the final head of a sync answer; says whether the connection stays open after it.
     func writeHead(_ transaction: Transaction, _ output: ByteBuffer) -> Bool {
+        transaction.hasAnswer = true
         let context = HeadWriter.ResponseContext(
             method: transaction.request.method, keepAlive: keepsOpen,
             isHTTP10: parser.persistence.isHTTP10, date: host.date)
@@ -115,13 +116,14 @@ extension HTTP1Connection {
 
     /// Answers a request that cannot be understood, after which the connection ends.
     func refuse(_ transaction: Transaction, _ refusal: Refusal, _ output: ByteBuffer) {
-        let body = host.refuse(transaction, refusal, on: self)
+        let body = host.refuse(transaction, refusal, peer: peer, listener: listener)
         let context = HeadWriter.ResponseContext(
             method: transaction.request.method, keepAlive: false, isHTTP10: false, date: host.date)
         _ = HeadWriter.writeResponse(transaction.response, context, into: output)
         if case .bytes(let blob) = body, transaction.request.method != .head { output.append(blob.span) }
         transaction.closeReason = .refused
-        host.finished(transaction, on: self)
+        transaction.hasAnswer = true
+        host.finished(transaction)
     }
 
     private func finishParked(_ transaction: Transaction?, _ output: ByteBuffer, closing: Bool) {

@@ -48,11 +48,9 @@ extension HTTP1Connection {
                 return ended { closeGracefully(.refused) }
             case .complete:
                 headDeadline = nil
-                let verdict = host.begin(exchange.transaction, on: self)
+                let verdict = host.begin(exchange.transaction, peer: peer, listener: listener)
                 exchange.begin()
-                guard case .answer(let body) = verdict else { return verdict }
-                await exchange.answer(body)
-                guard await exchange.complete() else { return nil }
+                return verdict
             case .incomplete:
                 guard await readMore(exchange, &headDeadline) else { return nil }
             }

@@ -1,10 +1,11 @@
 internal import ChimeraBytes
 internal import ChimeraEventLoop
+internal import ChimeraFiles
 internal import ChimeraHTTP1
 internal import ChimeraHTTPCore
 
 /// An exchange on an HTTP/1 connection; one object serves the requests of one task, one after the other.
-final class HTTP1Exchange: Exchange {
+final class HTTP1Exchange: GatewayExchange {
     let worker: Worker
     let scope: Scope
     let request: RequestHead
@@ -74,22 +75,12 @@ final class HTTP1Exchange: Exchange {
         framing = .length(length)
     }
 
-    /// Sends an answer that is known whole.
-    func answer(_ body: AnswerBody) async {
-        sendHead()
-        switch body {
-        case .none: break
-        case .bytes(let blob): send(blob.span)
-        case .file(let file, let offset, let count):
-            guard request.method != .head else { break }
-            if let reason = await sendWholeFile(file, offset, count) { return abort(reason) }
-        }
-        finish(trailers: nil)
-    }
-
     /// Sends the rest of a file whose head went out, and ends the exchange.
     func finishFile(_ file: FileHandle, _ offset: Int64, _ count: Int) async -> Bool {
-        if let reason = await sendWholeFile(file, offset, count) { abort(reason) }
+        let timeout = connection.host.timeouts.send
+        let reason = await sendFileBody(
+            self, file, offset: offset, count: count, pool: connection.host.pool, sendTimeout: timeout)
+        if let reason { abort(reason) }
         hasFinished = true
         return await complete()
     }
@@ -102,7 +93,7 @@ final class HTTP1Exchange: Exchange {
         if let abortReason { return fail(abortReason) }
         guard await flushed() else { return false }
         if !bodyHasEnded { await discardBody() }
-        connection.host.finished(transaction, on: connection)
+        connection.host.finished(transaction)
         guard keepsOpen, bodyHasEnded, !isTunnel else {
             connection.host.giveTransaction(transaction)
             connection.closeGracefully(nil)
@@ -117,7 +108,7 @@ final class HTTP1Exchange: Exchange {
         transaction.closeReason = reason
         // An answer that is not whole must not look whole: what is framed by the connection's end is reset.
         _ = flush()
-        connection.host.finished(transaction, on: connection)
+        connection.host.finished(transaction)
         connection.host.giveTransaction(transaction)
         connection.close(reason, reset: framing == .untilClose || !output.isEmpty)
         return false
@@ -154,6 +145,8 @@ final class HTTP1Exchange: Exchange {
         }
         return true
     }
+
+    func closeAfterAnswer() { keepsOpen = false }
 
     // MARK: Request body
 
@@ -273,6 +266,7 @@ final class HTTP1Exchange: Exchange {
     func sendHead() {
         precondition(!hasSentHead, "a second final response")
         hasSentHead = true
+        transaction.hasAnswer = true
         // RFC 9112 §9.3: a client that still waits for 100 may or may not send its body, so nobody can tell what the
         // next bytes are.
         if owesContinue && !bodyHasEnded { keepsOpen = false }
@@ -287,6 +281,7 @@ final class HTTP1Exchange: Exchange {
     func acceptUpgrade(_ token: Span<UInt8>) {
         precondition(!hasSentHead, "a second final response")
         hasSentHead = true
+        transaction.hasAnswer = true
         isTunnel = true
         keepsOpen = false
         HeadWriter.writeSwitch(response, upgrade: token, into: output)
@@ -333,25 +328,6 @@ final class HTTP1Exchange: Exchange {
         case .wouldBlock, .failed: return 0
         case .end: return nil
         }
-    }
-
-    private func sendWholeFile(_ file: FileHandle, _ offset: Int64, _ count: Int) async -> CloseReason? {
-        var sent = 0
-        while sent < count {
-            guard let step = sendFile(file, offset: offset + Int64(sent), count: count - sent) else {
-                return .fileChanged
-            }
-            sent += step
-            if sent == count { break }
-            if step > 0 && socket.isWritable {
-                await worker.yield()
-                continue
-            }
-            if socket.isBroken { return .clientFailed }
-            setDeadline(after: connection.host.timeouts.send)
-            if await scope.wait().contains(.deadline) && !socket.isWritable { return .sendTimeout }
-        }
-        return nil
     }
 
     func finish(trailers: FieldBlock?) {

@@ -8,7 +8,8 @@ final class Transaction: ProxyClient {
     let request = RequestHead()
     let response = ResponseHead()
     let context = RequestContext()
-    /// When the head was complete, in nanoseconds of the monotonic clock.
+    unowned(unsafe) let host: GatewayWorker
+    /// When the head was complete, in nanoseconds of the worker's clock.
     @exclusivity(unchecked) var startedAt: Int64 = 0
     /// When the first byte of the answer was handed to the kernel.
     @exclusivity(unchecked) var answeredAt: Int64 = 0
@@ -19,17 +20,37 @@ final class Transaction: ProxyClient {
     @exclusivity(unchecked) var refusal: Refusal?
     @exclusivity(unchecked) var closeReason: CloseReason?
     @exclusivity(unchecked) var upstreamFigures = UpstreamFigures()
+    /// A final head went out.
+    @exclusivity(unchecked) var hasAnswer = false
 
-    func upstreamAnswered() {}
+    init(host: GatewayWorker) {
+        self.host = host
+    }
 
+    /// Empties it for the next request.
     func reset() {
         request.reset()
+        response.reset()
+        context.end()
         startedAt = 0
         answeredAt = 0
         bytesIn = 0
         bytesOut = 0
         refusal = nil
         closeReason = nil
-        upstreamFigures = UpstreamFigures()
+        hasAnswer = false
+        if upstreamFigures.startedAt != 0 { upstreamFigures = UpstreamFigures() }
     }
+
+    func upstreamAnswered() {
+        host.dispatcher.finishResponse(context, request, response)
+    }
+}
+
+/// An exchange as the gateway serves it, on any protocol: with its transaction.
+protocol GatewayExchange: Exchange {
+    var transaction: Transaction { get }
+
+    /// Lets the connection carry no further request, or closes the stream for good.
+    func closeAfterAnswer()
 }

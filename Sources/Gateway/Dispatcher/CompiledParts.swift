@@ -12,8 +12,8 @@ final class CompiledParts {
     private var previous = Shared()
 
     private struct Shared {
-        var files: [FilesKey: FilesDestination] = [:]
-        var proxies: [ProxyKey: ProxyDestination] = [:]
+        var files: [FilesKey: DirectoryTarget] = [:]
+        var proxies: [ProxyKey: UpstreamTargets] = [:]
         var passwords: [ReferencedFile: PasswordGate] = [:]
         var pages: [ReferencedFile: CompiledPage] = [:]
     }
@@ -53,14 +53,14 @@ final class CompiledParts {
         CompiledMatcherUse(matcher: CompiledMatcher(use.matcher), isNegated: use.isNegated)
     }
 
-    func files(_ target: FilesTarget, sourceExtensions: [String]) -> FilesDestination {
+    func files(_ target: FilesTarget, sourceExtensions: [String]) -> DirectoryTarget {
         let key = FilesKey(
             directory: target.directory, index: target.index, fallback: target.fallback, hidden: target.hidden,
             strippedSegments: target.strippedSegments, sourceExtensions: sourceExtensions)
         return shared(\.files, key) { factory.files(target, sourceExtensions: sourceExtensions) }
     }
 
-    func proxy(_ target: ProxyTarget) -> ProxyDestination {
+    func proxy(_ target: ProxyTarget) -> UpstreamTargets {
         let members = target.targets.map {
             ProxyKey.Member(address: $0.address, weight: $0.weight, isBackup: $0.isBackup)
         }

@@ -1,5 +1,6 @@
 internal import ChimeraBytes
 internal import ChimeraConfiguration
+internal import ChimeraTelemetry
 
 /// One route of a site in the form in which one worker uses it.
 final class CompiledRoute {
@@ -18,13 +19,16 @@ final class CompiledRoute {
     let prefix: CompiledTemplate?
     /// For `proxy`: as many as targets; for those whose name has variables, see `CompiledTemplate.expand`.
     let upstreamNames: [CompiledTemplate?]
+    /// What the access log says of requests that the route serves.
+    let labels: AccessLabels
     /// Nil where it depends on the request which settings blocks apply.
     let settings: CompiledSettings?
 
     init(
         _ route: Route, index: Int, matchers: [CompiledMatcherUse], settings: CompiledSettings?,
-        sourceExtensions: [String], _ parts: CompiledParts
+        sourceExtensions: [String], labels: AccessLabels, _ parts: CompiledParts
     ) {
+        self.labels = labels
         self.index = index
         self.matchers = matchers
         self.settings = settings

@@ -1,6 +1,7 @@
 internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraHTTPCore
+internal import ChimeraTelemetry
 
 /// A site in the form in which one worker serves it, made when the worker first needs it.
 ///
@@ -18,6 +19,10 @@ final class CompiledSite {
     let routes: ContiguousArray<CompiledRoute>
     /// What counts where no route and no settings block does.
     let baseSettings: CompiledSettings
+    /// What the access log says of requests that no route serves.
+    let labels: AccessLabels
+    /// Where the site's requests are counted.
+    let slot: SiteSlot
     private let routeTrie: RouteTrie
     private let blockTrie: RouteTrie
     private let blocks: ContiguousArray<CompiledBlock>
@@ -26,8 +31,10 @@ final class CompiledSite {
     private let memo: SettingsMemo
     private let parts: CompiledParts
 
-    init(_ site: Site, _ parts: CompiledParts) {
+    init(_ site: Site, slot: SiteSlot = .shared, _ parts: CompiledParts) {
         source = site
+        self.slot = slot
+        labels = AccessLabels(tenant: site.tenant, site: site.name, route: "")
         self.parts = parts
         name = Array(site.name.utf8)
         tenant = Array(site.tenant.utf8)

@@ -38,7 +38,7 @@ extension Dispatcher {
     // MARK: Refusals
 
     /// Adds the page for the status that `response` has.
-    private func finishRefusal(
+    func finishRefusal(
         _ context: RequestContext, _ request: RequestHead, _ response: ResponseHead, page: CompiledPage? = nil
     ) -> AnswerBody {
         let settings = context.settings ?? machineSettings

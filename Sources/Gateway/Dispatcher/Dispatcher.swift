@@ -62,6 +62,13 @@ final class Dispatcher {
         }
     }
 
+    /// Lets go of all sites and of what they share, while the worker's own parts are still there.
+    func close() {
+        sites.removeAll()
+        parts.configurationChanged()
+        parts.configurationChanged()
+    }
+
     /// What a site is known by from one configuration to the next.
     private struct SiteKey: Hashable {
         let tenant: String
@@ -113,7 +120,7 @@ final class Dispatcher {
             throw Rejection(status: 421)
         }
         if let site = sites[number] { return site }
-        let site = CompiledSite(snapshot.configuration.sites[number], parts)
+        let site = CompiledSite(snapshot.configuration.sites[number], slot: snapshot.slot(of: number), parts)
         sites[number] = site
         return site
     }
@@ -191,7 +198,7 @@ final class Dispatcher {
         if let client = IPAddress(parsing: value.extracting(place.range)) { context.client = client }
     }
 
-    private func isTrusted(_ address: IPAddress) -> Bool {
+    func isTrusted(_ address: IPAddress) -> Bool {
         for block in trust where block.contains(address) { return true }
         return false
     }

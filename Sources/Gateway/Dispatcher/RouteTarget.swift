@@ -8,28 +8,18 @@ internal import ChimeraHTTPCore
 enum RouteTarget {
     case redirect(RedirectTarget)
     case respond(RespondTarget)
-    case files(FilesDestination)
-    case proxy(ProxyDestination)
+    case files(DirectoryTarget)
+    case proxy(UpstreamTargets)
     /// The sample page.
     case welcome
-}
-
-/// A directory as one worker serves it; made by the `TargetFactory`.
-class FilesDestination {
-    init() {}
-}
-
-/// A set of upstreams as one worker uses it, with its connections; made by the `TargetFactory`.
-class ProxyDestination {
-    init() {}
 }
 
 /// Makes what routes lead to, one instance for each worker and each distinct target: routes that name the same target
 /// share its connections and caches.
 protocol TargetFactory: AnyObject {
     /// - Parameter sourceExtensions: in small letters, without their dot: never served, whatever the case.
-    func files(_ target: FilesTarget, sourceExtensions: [String]) -> FilesDestination
-    func proxy(_ target: ProxyTarget) -> ProxyDestination
+    func files(_ target: FilesTarget, sourceExtensions: [String]) -> DirectoryTarget
+    func proxy(_ target: ProxyTarget) -> UpstreamTargets
 }
 
 /// `redirect URL [STATUS]`.

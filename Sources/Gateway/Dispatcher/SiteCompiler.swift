@@ -1,4 +1,5 @@
 internal import ChimeraConfiguration
+internal import ChimeraTelemetry
 
 /// A settings block in the form in which one worker asks whether it applies.
 struct CompiledBlock {
@@ -27,7 +28,8 @@ final class SiteCompiler {
         return ContiguousArray(site.routes.enumerated().map { index, route in
             CompiledRoute(
                 route, index: index, matchers: route.matchers.map(use), settings: settings(of: route),
-                sourceExtensions: sources, parts)
+                sourceExtensions: sources,
+                labels: AccessLabels(tenant: site.tenant, site: site.name, route: route.text), parts)
         })
     }
 

@@ -1,0 +1,107 @@
+"""Fixtures: gateways that end cleanly or fail the test, and origins that must not have failed."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("rig.client", "rig.wire", "rig.origin", "rig.gateway")
+
+from rig.gateway import BINARY, Gateway  # noqa: E402
+from rig.origin import EchoOrigin, Origin  # noqa: E402
+
+def pytest_configure(config):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20000), hard))
+    if not config.option.markexpr:
+        config.option.markexpr = "not slow"
+
+
+def pytest_collection_modifyitems(config, items):
+    if BINARY.exists():
+        return
+    missing = pytest.mark.skip(reason=f"{BINARY} is not built")
+    for item in items:
+        if "without_binary" not in item.keywords:
+            item.add_marker(missing)
+
+
+class Starter:
+    """Starts gateways and, at the end, asks of each that it ends with exit code 0 and no trace of a crash."""
+
+    def __init__(self, directory: Path):
+        self.directory, self.gateways = directory, []
+
+    def __call__(self, sites="", machine: str = "", start: bool = True, **options) -> Gateway:
+        directory = self.directory / f"gateway{len(self.gateways) or ''}"
+        gateway = Gateway(directory, sites, machine, **options)
+        self.gateways.append(gateway)
+        return gateway.start() if start else gateway
+
+    def finish(self) -> None:
+        failures = []
+        for gateway in self.gateways:
+            try:
+                gateway.stop()
+            except AssertionError as failure:
+                failures.append(failure)
+            finally:
+                gateway.kill()
+        if failures:
+            raise failures[0]
+
+
+@pytest.fixture
+def start_gateway(tmp_path):
+    """start_gateway(sites, machine): a started Gateway of this test."""
+    starter = Starter(tmp_path)
+    yield starter
+    starter.finish()
+
+
+@pytest.fixture(scope="module")
+def start_shared(tmp_path_factory):
+    """The same for a gateway that the tests of a module share; they check that it lives."""
+    starter = Starter(tmp_path_factory.mktemp("shared"))
+    yield starter
+    starter.finish()
+
+
+class Origins:
+    def __init__(self):
+        self.all: list[Origin] = []
+
+    def __call__(self, script=None, **options) -> Origin:
+        origin = Origin(script, **options) if script is not None else Origin(**options)
+        self.all.append(origin)
+        return origin
+
+    def echo(self, name: str = "origin", **options) -> EchoOrigin:
+        origin = EchoOrigin(name, **options)
+        self.all.append(origin)
+        return origin
+
+    def finish(self) -> None:
+        for origin in self.all:
+            origin.stop()
+        for origin in self.all:
+            origin.assert_unharmed()
+
+
+@pytest.fixture
+def origins():
+    """origins(script) and origins.echo(name): origins that end with the test."""
+    made = Origins()
+    yield made
+    made.finish()
+
+
+@pytest.fixture(scope="module")
+def shared_origins():
+    made = Origins()
+    yield made
+    made.finish()
