@@ -1,14 +1,20 @@
 
 /// A field name as a small integer: one of those that a gateway looks at, or `other`, whose bytes then say it.
 /// RFC 9110 §5.1: names are case-insensitive, which is settled here once for each field received.
+@usableFromInline
 package struct FieldName: RawRepresentable, Equatable, Hashable, Sendable {
+    @usableFromInline
     package let rawValue: UInt8
 
-    @inlinable
+    @inlinable @inline(__always)
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
+    @inlinable
+    package static func == (left: FieldName, right: FieldName) -> Bool { left.rawValue == right.rawValue }
+
     /// A name that is not in the table.
-    package static let other = FieldName(rawValue: 0)
+    @inlinable
+    package static var other: FieldName { FieldName(rawValue: 0) }
 
     /// The small integer of the name `bytes`, in whatever case it is written.
     package init(_ bytes: Span<UInt8>) {
