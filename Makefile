@@ -15,7 +15,9 @@ BENCH_FLAGS ?=
 SWIFT_FILES = Package.swift $(shell find Sources Tests -name '*.swift' -not -path '*/.build/*')
 # A plain user's PATH on Debian is without the folder that nginx is in.
 TEST_ENVIRONMENT = CHIMERA_BINARY=$(abspath $(BINARY)) PATH="$$PATH:/usr/sbin:/sbin"
-RELEASE = -c release --static-swift-stdlib
+# Exclusive access to stored properties is checked in debug and test builds; in the product the checks would cost 11 %
+# of the instructions of a proxied request. Bounds are checked everywhere.
+RELEASE = -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
 
 .PHONY: help build run test check lint format bench fuzz docs clean
 .PHONY: test-unit test-end-to-end check-end-to-end

@@ -14,10 +14,12 @@ package final class Timer {
     fileprivate var heapTime = Int64.max
     @exclusivity(unchecked)
     fileprivate var heapIndex = -1
-    fileprivate unowned(unsafe) let target: any TimerTarget
+    /// Whom the timer tells; it owns the timer and cancels it before it goes.
+    @exclusivity(unchecked)
+    package unowned(unsafe) var target: (any TimerTarget)?
 
-    /// A timer that tells `target`, which owns it and cancels it before it goes.
-    package init(target: any TimerTarget) {
+    /// - Parameter target: nil where it sets itself later, before the timer is armed.
+    package init(target: (any TimerTarget)? = nil) {
         self.target = target
     }
 
@@ -75,7 +77,8 @@ package struct Timers: ~Copyable {
             removeFirst()
             if deadline <= now {
                 timer.deadline = .max
-                return timer.target
+                if let target = timer.target { return target }
+                continue
             }
             if deadline != .max { insert(timer, at: deadline) }
         }

@@ -105,8 +105,8 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         chimera_thread_worker() == Unmanaged.passUnretained(self).toOpaque()
     }
 
-    /// Runs the loop on this thread until `stop()`.
-    package func run() {
+    /// Runs the loop on this thread until `stop()`, and then `ending`, which still is on the worker's thread.
+    package func run(_ ending: () -> Void = {}) {
         precondition(chimera_thread_worker() == nil, "this thread has a worker already")
         chimera_set_thread_worker(Unmanaged.passUnretained(self).toOpaque())
         defer { chimera_set_thread_worker(nil) }
@@ -115,6 +115,7 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         readClocks()
         while !stopping.load(ordering: .relaxed) { turn(events) }
         runJobs(rounds: 2)
+        ending()
     }
 
     /// Ends `run()` after the current turn; from any thread.

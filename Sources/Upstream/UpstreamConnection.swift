@@ -21,7 +21,7 @@ final class UpstreamConnection: SocketObserver {
     /// When it went idle, in milliseconds of the worker's clock.
     @exclusivity(unchecked) var idleSince: Int64 = 0
     @exclusivity(unchecked) private var scope: Scope?
-    @exclusivity(unchecked) unowned(unsafe) var pool: EndpointPool
+    let pool: EndpointPool
 
     init(_ socket: Socket, to address: SocketAddress, pool: EndpointPool) {
         self.socket = socket

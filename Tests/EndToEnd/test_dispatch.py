@@ -100,12 +100,12 @@ ROUTES = {
         /one /two/*  respond 200 either
         """, [("/one", "either"), ("/two", "either"), ("/two/x", "either"), ("/three", None)]),
     "methods": ("""
-        [GET] /m          respond 200 get
-        [POST,PUT] /m     respond 200 post-put
+        GET /m          respond 200 get
+        POST,PUT /m     respond 200 post-put
         /m                respond 200 any
-        [GET] /only       respond 200 only-get
+        GET /only       respond 200 only-get
         /fall/*           respond 200 fall
-        [POST] /fall/x    respond 200 fall-post
+        POST /fall/x    respond 200 fall-post
         """, [("/m", "get"), ("POST /m", "post-put"), ("PUT /m", "post-put"), ("DELETE /m", "any"), ("HEAD /m", ""),
               ("/only", "only-get"), ("HEAD /only", ""), ("/fall/x", "fall"), ("POST /fall/x", "fall-post")]),
     "ended before star": ("""
@@ -143,7 +143,7 @@ def test_405_lists_the_methods(routed, method, target, allow):
 
 def test_405_joins_the_methods_of_all_routes(start_gateway):
     """RFC 9110 10.2.1: Allow holds what any of the routes for this path takes."""
-    gateway = start_gateway("site test {\n[GET] /x respond 200 a\n[POST,PUT] /x respond 200 b\n[DELETE] /{y} respond 200 c\n}")
+    gateway = start_gateway("site test {\nGET /x respond 200 a\nPOST,PUT /x respond 200 b\nDELETE /{y} respond 200 c\n}")
     allow = gateway.request("PATCH", "/x").fields.tokens("Allow")
     assert {"get", "head", "post", "put", "delete"} <= set(allow)
 
@@ -239,7 +239,7 @@ def verbs(start_shared, shared_origins):
             /h/missing        respond 200 x {{ header ?X-Site other ; header ?X-New new }}
             /h/quoted         respond 200 x {{ header Cache-Control "public, max-age=60" }}
             /h/option-like    respond 200 x {{ header Cache-Control max-age=60 }}
-            /h/brace          respond 200 x {{ header X-Brace {{{{x}} ; header X-Raw '{{path}}' }}
+            /h/brace          respond 200 x {{ header X-Brace "{{{{x}}" ; header X-Raw '{{path}}' }}
             /h/semicolon      respond 200 x {{ header X-Semi ';' "}}" }}
             /h/c/{{name}}     respond 200 x {{ header X-Name {{name}} }}
             /h/r/*            respond 200 x {{ header X-Rest {{rest}} }}
@@ -429,7 +429,7 @@ def test_error_pages(start_gateway, origins):
             error 405 403 sorry.html
             /proxy       proxy 127.0.0.1:1
             /files/*     files ./root
-            [GET] /get   respond 200 got
+            GET /get   respond 200 got
             /denied      { deny all }
             /denied      respond 200 never
         }

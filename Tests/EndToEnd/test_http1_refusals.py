@@ -43,7 +43,7 @@ def gateway(shared, origin):
 def conversation(gateway, data: bytes, pieces=None):
     """Sends `data`, reads every response until the gateway closes, and returns them."""
     responses = []
-    with gateway.connect() as connection:
+    with gateway.connect(timeout=4) as connection:
         connection.send_pieces(pieces) if pieces else connection.send(data)
         while True:
             try:

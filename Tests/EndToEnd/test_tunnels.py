@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import connect as websocket_connect
 from websockets.asyncio.server import serve as websocket_serve
 
-from rig.client import request_bytes
+from rig.client import request_bytes, wait_until
 from rig.origin import OK, PATTERN, response_bytes
 from rig.process import MiB, PeakMemory
 
@@ -255,7 +255,7 @@ def websocket_server():
 
 def dial(gateway, **options):
     return websocket_connect(f"ws://test:{gateway.port}/chat", host="127.0.0.1", port=gateway.port, proxy=None,
-                             max_size=None, **options)
+                             max_size=None, subprotocols=["chat"], **options)
 
 
 def test_websockets_text_binary_ping_and_close(start_gateway, websocket_server):
@@ -263,7 +263,7 @@ def test_websockets_text_binary_ping_and_close(start_gateway, websocket_server):
     gateway = behind(start_gateway, f"127.0.0.1:{websocket_server.port}")
 
     async def talk():
-        async with dial(gateway, subprotocols=["chat"]) as socket:
+        async with dial(gateway) as socket:
             assert socket.subprotocol == "chat"
             for message in ("text", "caf\u00e9 \U0001f427", b"\x00\xff" * 1000, os.urandom(3_000_000), "", b""):
                 await socket.send(message)
@@ -273,6 +273,7 @@ def test_websockets_text_binary_ping_and_close(start_gateway, websocket_server):
             await asyncio.wait_for(await socket.ping(b"are you there"), 5)
             await socket.close(4321, "enough")
     asyncio.run(talk())
+    wait_until(lambda: websocket_server.closed, what="the close at the server")
     assert websocket_server.closed == [(4321, "enough")]
     assert gateway.get("/fine").body == b"fine"
 
@@ -291,10 +292,7 @@ def test_many_websockets_at_once(start_gateway, websocket_server):
     async def all_clients():
         await asyncio.gather(*[client(n) for n in range(200)])
     asyncio.run(all_clients())
-    deadline = time.monotonic() + 10
-    while gateway.vitals.descriptors > before + 4:
-        assert time.monotonic() < deadline, f"{gateway.vitals.descriptors - before} descriptors are left"
-        time.sleep(0.05)
+    wait_until(lambda: gateway.vitals.descriptors <= before + 4, what="descriptors given back")
 
 
 def converse(gateway, seconds: float) -> int:

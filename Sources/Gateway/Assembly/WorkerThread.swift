@@ -22,9 +22,10 @@ final class WorkerThread: @unchecked Sendable {
             host = GatewayWorker(worker: worker, shared: shared, snapshot: snapshot)
         }
         let hasStarted = Thread.start(name: "chimera-\(worker.index)") { [self] in
-            worker.run()
-            host?.close()
-            host = nil
+            worker.run { [self] in
+                host?.close()
+                host = nil
+            }
             ended.open()
         }
         if !hasStarted { throw SystemError("pthread_create", 11) }

@@ -208,6 +208,7 @@ final class GatewayWorker {
     /// Lets go of what the worker holds, when its loop has ended.
     func close() {
         closeAll()
+        transactions = []
         dispatcher.close()
     }
 

@@ -29,14 +29,13 @@ extension HTTP1Connection {
                 await host.serve(exchange, current)
                 guard await exchange.complete() else { return }
             }
-            verdict = await nextRequest(exchange)
+            verdict = await nextRequest(exchange, active)
             if verdict == nil { return }
         }
     }
 
     /// Reads and answers requests until one has to wait; nil when the connection was parked or closed.
-    private func nextRequest(_ exchange: HTTP1Exchange) async -> Verdict? {
-        guard let active else { return nil }
+    private func nextRequest(_ exchange: HTTP1Exchange, _ active: ActiveState) async -> Verdict? {
         var headDeadline: Int64?
         while mode == .task {
             guard await exchange.flushed() else { return nil }
@@ -52,7 +51,7 @@ extension HTTP1Connection {
                 exchange.begin()
                 return verdict
             case .incomplete:
-                guard await readMore(exchange, &headDeadline) else { return nil }
+                guard await readMore(exchange, active, &headDeadline) else { return nil }
             }
         }
         return nil
@@ -81,17 +80,19 @@ extension HTTP1Connection {
     /// Reads more of a head, or waits for it.
     ///
     /// - Returns: false when the connection was parked or closed instead.
-    private func readMore(_ exchange: HTTP1Exchange, _ headDeadline: inout Int64?) async -> Bool {
-        guard let active else { return false }
+    private func readMore(
+        _ exchange: HTTP1Exchange, _ active: ActiveState, _ headDeadline: inout Int64?
+    ) async -> Bool {
+        let input = active.input
         if socket.isReadable {
-            active.input.reserve(4096)
-            switch socket.read(into: active.input.writable) {
+            input.reserve(4096)
+            switch socket.read(into: input.writable) {
             case .bytes(let count):
-                active.input.commit(count)
+                input.commit(count)
                 return true
             case .wouldBlock: break
             case .end:
-                close(active.input.isEmpty ? nil : .clientClosed)
+                close(input.isEmpty ? nil : .clientClosed)
                 return false
             case .failed:
                 close(.clientFailed)
@@ -99,7 +100,7 @@ extension HTTP1Connection {
             }
         }
         let now = host.worker.now
-        let hasBegun = !active.input.isEmpty
+        let hasBegun = !input.isEmpty
         if hasBegun && headDeadline == nil { headDeadline = now + host.timeouts.head }
         if !hasBegun && host.isDraining { return ended(.draining) }
         setDeadline(after: headDeadline.map { max(0, $0 - now) } ?? HTTP1Connection.silence)

@@ -18,7 +18,8 @@ internal import ChimeraHTTPCore
 final class HTTP1Connection: SocketObserver, TimerTarget {
     enum Mode: UInt8 { case parked, task, lingering, closed }
 
-    unowned(unsafe) let host: GatewayWorker
+    /// The connection leaves its worker's table when it closes, which breaks the cycle.
+    let host: GatewayWorker
     let socket: Socket
     let peer: PeerAddress
     let listener: ListenerFacts
@@ -30,7 +31,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     @exclusivity(unchecked) var active: ActiveState?
     /// The connection closes when what was answered is out.
     @exclusivity(unchecked) var endsAfterOutput = false
-    @exclusivity(unchecked) private var timerStorage: Timer?
+    private let timer = Timer()
     @exclusivity(unchecked) private var lingered = 0
 
     /// Bytes that a lingering connection may still send.
@@ -54,15 +55,9 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         self.listener = listener
         self.host = host
         parser = RequestParser(limits: host.limits)
+        timer.target = self
         socket.observe(self)
         setDeadline(after: host.timeouts.head)
-    }
-
-    var timer: Timer {
-        if let timerStorage { return timerStorage }
-        let timer = Timer(target: self)
-        timerStorage = timer
-        return timer
     }
 
     /// Sets the connection's one deadline; nil for none.
@@ -128,7 +123,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         guard mode != .closed else { return }
         releaseActive()
         mode = .closed
-        if let timerStorage { host.worker.cancel(timerStorage) }
+        host.worker.cancel(timer)
         socket.close(reset: reset)
         host.connectionClosed(self, reason)
     }

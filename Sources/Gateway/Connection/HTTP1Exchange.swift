@@ -21,7 +21,11 @@ final class HTTP1Exchange: GatewayExchange {
     /// Content up to this size is copied behind the head; more is written from where it lies.
     private static let copyMax = 8 * 1024
 
-    unowned(unsafe) let connection: HTTP1Connection
+    let connection: HTTP1Connection
+    private let host: GatewayWorker
+    private let socket: Socket
+    private let input: ByteBuffer
+    private let output: ByteBuffer
     let active: HTTP1Connection.ActiveState
     let transaction: Transaction
     @exclusivity(unchecked) private var decoder: BodyDecoder
@@ -35,16 +39,17 @@ final class HTTP1Exchange: GatewayExchange {
     init(_ connection: HTTP1Connection, _ active: HTTP1Connection.ActiveState, _ transaction: Transaction) {
         self.connection = connection
         self.active = active
+        host = connection.host
+        socket = connection.socket
+        input = active.input
+        output = active.output
         self.transaction = transaction
-        decoder = BodyDecoder(.none, limits: connection.host.limits)
-        worker = connection.host.worker
+        decoder = BodyDecoder(.none, limits: host.limits)
+        worker = host.worker
         scope = active.scope
         request = transaction.request
         response = transaction.response
     }
-
-    private var socket: Socket { connection.socket }
-    private var output: ByteBuffer { active.output }
 
     // MARK: From request to request
 
@@ -56,7 +61,7 @@ final class HTTP1Exchange: GatewayExchange {
         case .known(let count): wire = .length(count)
         case .unknown: wire = .chunked
         }
-        decoder = BodyDecoder(wire, limits: connection.host.limits)
+        decoder = BodyDecoder(wire, limits: host.limits)
         framing = .none
         keepsOpen = connection.keepsOpen
         owesContinue = request.expectsContinue
@@ -77,9 +82,9 @@ final class HTTP1Exchange: GatewayExchange {
 
     /// Sends the rest of a file whose head went out, and ends the exchange.
     func finishFile(_ file: FileHandle, _ offset: Int64, _ count: Int) async -> Bool {
-        let timeout = connection.host.timeouts.send
+        let timeout = host.timeouts.send
         let reason = await sendFileBody(
-            self, file, offset: offset, count: count, pool: connection.host.pool, sendTimeout: timeout)
+            self, file, offset: offset, count: count, pool: host.pool, sendTimeout: timeout)
         if let reason { abort(reason) }
         hasFinished = true
         return await complete()
@@ -93,9 +98,9 @@ final class HTTP1Exchange: GatewayExchange {
         if let abortReason { return fail(abortReason) }
         guard await flushed() else { return false }
         if !bodyHasEnded { await discardBody() }
-        connection.host.finished(transaction)
+        host.finished(transaction)
         guard keepsOpen, bodyHasEnded, !isTunnel else {
-            connection.host.giveTransaction(transaction)
+            host.giveTransaction(transaction)
             connection.closeGracefully(nil)
             return false
         }
@@ -108,8 +113,8 @@ final class HTTP1Exchange: GatewayExchange {
         transaction.closeReason = reason
         // An answer that is not whole must not look whole: what is framed by the connection's end is reset.
         _ = flush()
-        connection.host.finished(transaction)
-        connection.host.giveTransaction(transaction)
+        host.finished(transaction)
+        host.giveTransaction(transaction)
         connection.close(reason, reset: framing == .untilClose || !output.isEmpty)
         return false
     }
@@ -137,7 +142,7 @@ final class HTTP1Exchange: GatewayExchange {
                 _ = fail(.clientFailed)
                 return false
             }
-            setDeadline(after: connection.host.timeouts.send)
+            setDeadline(after: host.timeouts.send)
             if await scope.wait().contains(.deadline) && !socket.isWritable {
                 _ = fail(.sendTimeout)
                 return false
@@ -169,9 +174,9 @@ final class HTTP1Exchange: GatewayExchange {
     func readBody(into sink: (Span<UInt8>) -> Void) -> BodyProgress {
         if isTunnel { return readTunnel(into: sink) }
         if decoder.isDone { return .ended }
-        if owesContinue && active.input.isEmpty { continueBody() }
-        if !active.input.isEmpty {
-            let progress = decode(active.input, into: sink)
+        if owesContinue && input.isEmpty { continueBody() }
+        if !input.isEmpty {
+            let progress = decode(input, into: sink)
             if progress != .pending { return progress }
         }
         guard socket.isReadable else { return .pending }
@@ -180,8 +185,8 @@ final class HTTP1Exchange: GatewayExchange {
 
     /// Reads into the worker's buffer and keeps only what the decoder could not use yet.
     private func readAndDecode(into sink: (Span<UInt8>) -> Void) -> BodyProgress {
-        let kept = active.input
-        let scratch = connection.host.scratchInput
+        let kept = input
+        let scratch = host.scratchInput
         scratch.clear()
         if !kept.isEmpty {
             scratch.append(kept.readable)
@@ -207,7 +212,7 @@ final class HTTP1Exchange: GatewayExchange {
                 switch try decoder.next(input.readable) {
                 case .content(let range):
                     transaction.bytesIn += range.count
-                    guard transaction.bytesIn <= connection.host.bodyLimit(transaction) else {
+                    guard transaction.bytesIn <= host.bodyLimit(transaction) else {
                         return .refused(.bodyTooLarge)
                     }
                     let readable = input.readable
@@ -230,7 +235,7 @@ final class HTTP1Exchange: GatewayExchange {
 
     private func readTunnel(into sink: (Span<UInt8>) -> Void) -> BodyProgress {
         if tunnelReadEnded { return .ended }
-        let kept = active.input
+        let kept = input
         if !kept.isEmpty {
             transaction.bytesIn += kept.count
             sink(kept.readable)
@@ -238,7 +243,7 @@ final class HTTP1Exchange: GatewayExchange {
             return .progressed
         }
         guard socket.isReadable else { return .pending }
-        let scratch = connection.host.scratchInput
+        let scratch = host.scratchInput
         scratch.clear()
         switch socket.read(into: scratch.writable) {
         case .bytes(let count):
@@ -270,10 +275,10 @@ final class HTTP1Exchange: GatewayExchange {
         // RFC 9112 §9.3: a client that still waits for 100 may or may not send its body, so nobody can tell what the
         // next bytes are.
         if owesContinue && !bodyHasEnded { keepsOpen = false }
-        if connection.host.isDraining { keepsOpen = false }
+        if host.isDraining { keepsOpen = false }
         let context = HeadWriter.ResponseContext(
             method: request.method, keepAlive: keepsOpen, isHTTP10: connection.parser.persistence.isHTTP10,
-            date: connection.host.date)
+            date: host.date)
         framing = HeadWriter.writeResponse(response, context, into: output)
         if framing == .untilClose { keepsOpen = false }
     }
@@ -357,7 +362,7 @@ final class HTTP1Exchange: GatewayExchange {
     }
 
     private func stampFirstByte() {
-        if transaction.answeredAt == 0 { transaction.answeredAt = connection.host.worker.nanoseconds }
+        if transaction.answeredAt == 0 { transaction.answeredAt = host.worker.nanoseconds }
     }
 
     func abort(_ reason: CloseReason) {

@@ -8,7 +8,7 @@ final class Transaction: ProxyClient {
     let request = RequestHead()
     let response = ResponseHead()
     let context = RequestContext()
-    unowned(unsafe) let host: GatewayWorker
+    let host: GatewayWorker
     /// When the head was complete, in nanoseconds of the worker's clock.
     @exclusivity(unchecked) var startedAt: Int64 = 0
     /// When the first byte of the answer was handed to the kernel.
