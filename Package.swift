@@ -83,6 +83,10 @@ let package = Package(
         tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Server", ["ChimeraServer", "ChimeraConfiguration"]),
-        tests(of: "Gateway", ["Chimera", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration"]),
+        tests(
+            of: "Gateway",
+            [
+                "Chimera", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration", "ChimeraEventLoop", "ChimeraFiles",
+            ]),
     ]
 )
