@@ -281,7 +281,7 @@ def test_log_access_off(start_gateway):
     gateway.get("/loud")
     gateway.get("/quiet/y")
     gateway.get("/last")
-    assert [r["path"] for r in gateway.records(2)] == ["/loud", "/last"]
+    assert {r["path"] for r in gateway.records(2)} == {"/loud", "/last"}
     silent = start_gateway(SITE, log="log access off")
     silent.get()
     silent.stop()
