@@ -33,7 +33,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.3.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     ],
     targets: [
         // C, fenced: what Swift cannot import, and the system libraries.
@@ -48,10 +48,11 @@ let package = Package(
         // A module imports only modules above it in this list.
         module("Bytes", []),
         module("EventLoop", ["CLinux", "ChimeraBytes"]),
-        module("HTTPCore", ["ChimeraBytes"]),
+        module("HTTPCore", ["ChimeraBytes", "ChimeraEventLoop"]),
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
-        module("Upstream", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1"]),
+        module(
+            "Upstream", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1"]),
         module("Configuration", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("Telemetry", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         .target(
@@ -66,7 +67,7 @@ let package = Package(
         .executableTarget(
             name: "ChimeraServer",
             dependencies: [
-                "Chimera", "CLinux", "ChimeraConfiguration",
+                "Chimera", "CLinux", "ChimeraConfiguration", "ChimeraEventLoop",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -76,10 +77,11 @@ let package = Package(
         tests(of: "EventLoop", ["ChimeraEventLoop", "ChimeraBytes", "CLinux"]),
         tests(of: "HTTPCore", ["ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "HTTP1", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes"]),
-        tests(of: "Files", ["ChimeraFiles", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "Files", ["ChimeraFiles", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Upstream", ["ChimeraUpstream", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "Server", ["ChimeraServer", "ChimeraConfiguration"]),
         tests(of: "Gateway", ["Chimera", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration"]),
     ]
 )

@@ -1,6 +1,50 @@
+#define _GNU_SOURCE 1
 #include "CLinux.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 static _Thread_local void *thread_worker;
 
 void *chimera_thread_worker(void) { return thread_worker; }
 void chimera_set_thread_worker(void *worker) { thread_worker = worker; }
+
+int chimera_accept(int listener, struct sockaddr_storage *address, socklen_t *length) {
+    return accept4(listener, (struct sockaddr *)address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+int chimera_open_beneath(int directory, const char *path, int flags) {
+    struct open_how how;
+    memset(&how, 0, sizeof how);
+    how.flags = (uint64_t)flags;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
+int chimera_open_place(int directory, const char *path) {
+    return openat(directory, path, O_PATH | O_CLOEXEC);
+}
+
+long chimera_read_resident(int file, void *room, size_t count, int64_t offset) {
+    struct iovec part = {.iov_base = room, .iov_len = count};
+    return preadv2(file, &part, 1, (off_t)offset, RWF_NOWAIT);
+}
+
+int chimera_errno(void) { return errno; }
+
+void chimera_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int chimera_usable_cores(void) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    int count = CPU_COUNT(&set);
+    return count < 1 ? 1 : count;
+}

@@ -1,38 +1,35 @@
-// What Swift cannot import from Linux and glibc: variadic calls, function-like macros,
-// GNU extensions behind feature macros, and one thread-local variable.
+// What Swift's Glibc module lacks: epoll and its relatives, GNU extensions behind feature macros, variadic calls,
+// and one thread-local variable. Nothing here is defined that the Glibc module defines too.
 #pragma once
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1
-#endif
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/sendfile.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/types.h>
-#include <sys/uio.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 /// The worker whose thread this is, or NULL.
 void *chimera_thread_worker(void);
 void chimera_set_thread_worker(void *worker);
+
+/// accept4 with SOCK_NONBLOCK and SOCK_CLOEXEC; the peer's address goes to `address`.
+int chimera_accept(int listener, struct sockaddr_storage *address, socklen_t *length);
+
+/// Opens without following a symbolic link out of the directory (openat2 with RESOLVE_BENEATH).
+int chimera_open_beneath(int directory, const char *path, int flags);
+
+/// Opens a place only, following symbolic links: what it is can be asked, nothing is read (O_PATH).
+int chimera_open_place(int directory, const char *path);
+
+/// Reads at `offset` only what is in memory already (RWF_NOWAIT): EAGAIN where the disk would be waited for,
+/// EOPNOTSUPP where the file system cannot tell.
+long chimera_read_resident(int file, void *room, size_t count, int64_t offset);
+
+/// errno of this thread.
+int chimera_errno(void);
+
+/// Names the calling thread, for ps and debuggers.
+void chimera_name_thread(const char *name);
+
+/// How many cores the process's affinity allows; at least 1.
+int chimera_usable_cores(void);

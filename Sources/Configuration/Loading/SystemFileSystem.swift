@@ -1,0 +1,74 @@
+internal import Glibc
+
+/// The machine's files.
+package struct SystemFileSystem: ConfigurationFileSystem {
+    package init() {}
+
+    package var currentDirectory: String {
+        guard let path = getcwd(nil, 0) else { return "/" }
+        defer { free(path) }
+        return String(cString: path)
+    }
+
+    package func read(_ path: String, atMost limit: Int) throws(FileFailure) -> [UInt8] {
+        // O_NONBLOCK: a named pipe must not hold a start or a reload up.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw Self.failure(errno) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw Self.failure(errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile }
+        guard status.st_size <= limit else { throw .tooLarge(limit: limit) }
+        return try Self.content(of: descriptor, expected: Int(status.st_size), atMost: limit)
+    }
+
+    private static func content(
+        of descriptor: Int32, expected: Int, atMost limit: Int
+    ) throws(FileFailure) -> [UInt8] {
+        var content: [UInt8] = []
+        content.reserveCapacity(expected)
+        var chunk = [UInt8](repeating: 0, count: min(max(expected + 1, 4096), 1 << 20))
+        while true {
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw failure(errno) }
+            if count == 0 { return content }
+            content += chunk[..<count]
+            // The file may have grown since its size was asked for.
+            guard content.count <= limit else { throw .tooLarge(limit: limit) }
+        }
+    }
+
+    package func kind(of path: String) -> FileKind? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return .file
+        case S_IFDIR: return .directory
+        default: return .other
+        }
+    }
+
+    package func paths(matching pattern: String) throws(FileFailure) -> [String] {
+        var found = glob_t()
+        defer { globfree(&found) }
+        switch glob(pattern, GLOB_ERR, nil, &found) {
+        case 0:
+            return (0..<Int(found.gl_pathc)).compactMap { index in
+                found.gl_pathv[index].map { String(cString: $0) }
+            }
+        case GLOB_NOMATCH: return []
+        case GLOB_ABORTED: throw .denied
+        default: throw .system(ENOMEM)
+        }
+    }
+
+    private static func failure(_ code: Int32) -> FileFailure {
+        switch code {
+        case ENOENT, ENOTDIR: .missing
+        case EACCES, EPERM: .denied
+        case EISDIR: .notAFile
+        default: .system(code)
+        }
+    }
+}

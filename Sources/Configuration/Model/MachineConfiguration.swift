@@ -1,0 +1,73 @@
+package import ChimeraBytes
+
+/// What the machine's file and every tenant file together say: typed, checked and immutable.
+package struct MachineConfiguration: Sendable, Equatable {
+    package var listeners: [Listener] = []
+    package var workers: WorkerCount = .automatic
+    /// The absolute path that `data` names.
+    package var dataDirectory: String?
+    /// Nil: text on a terminal and JSON elsewhere, to standard output.
+    package var accessLog: AccessLog?
+    /// The peers whose `X-Forwarded-For` is believed.
+    package var trust: [CIDR] = []
+    /// The machine's own settings; every site's settings already have them.
+    package var settings = Settings()
+    /// In the order of the files, the machine's first.
+    package var sites: [Site] = []
+    /// Every path that was read: configuration files, `file:` values, error pages, password files. A change of any of
+    /// them can change this configuration.
+    package var files: [String] = []
+    package var warnings: [Diagnostic] = []
+
+    package init() {}
+}
+
+package enum WorkerCount: Sendable, Equatable {
+    /// One for each core, or the cgroup's quota if that is less.
+    case automatic
+    case count(Int)
+}
+
+package struct AccessLog: Sendable, Equatable {
+    package enum Format: String, Sendable { case text, json, off }
+    package enum Target: Sendable, Equatable {
+        case standardOutput
+        /// An absolute path.
+        case file(String)
+    }
+
+    package var format: Format
+    package var target: Target
+
+    package init(format: Format, target: Target = .standardOutput) {
+        self.format = format
+        self.target = target
+    }
+}
+
+/// One `listen` line.
+package struct Listener: Sendable, Equatable {
+    package enum Address: Sendable, Hashable {
+        /// Every IPv6 and IPv4 address, or every IPv4 address where the machine has no IPv6. Port 0 takes a free one.
+        case anyAddress(port: UInt16)
+        case ip(IPAddress, port: UInt16)
+        /// An absolute path of at most 107 bytes.
+        case unix(path: String)
+    }
+
+    package var address: Address
+    /// Always false in this version, which refuses `tls`.
+    package var tls: Bool
+    /// `name=internal`: only sites with `on internal` answer here. Nil: sites without `on` answer.
+    package var name: String?
+    /// The port to name in redirects where it is not the listener's own. Always nil in this version.
+    package var publicPort: UInt16?
+    package var position: SourcePosition
+
+    package init(address: Address, tls: Bool = false, name: String? = nil, position: SourcePosition) {
+        self.address = address
+        self.tls = tls
+        self.name = name
+        self.position = position
+    }
+}

@@ -1,0 +1,44 @@
+extension Schema {
+    /// Directives of later versions: known by name, so that an error can say so.
+    static let laterDirectives: [Directive] = [
+        later("store", .machine, .machine, "The cache's size for the whole machine."),
+        later("admin", .machine, .machine, "The socket of the administration interface."),
+        later("metrics", .machine, .machine, "Where `/metrics`, `/ready` and `/status` answer."),
+        later("tenants", .machine, .machine, "Guard rails: what any tenant's file may do."),
+        later("tenant", .machine, .machine, "What one tenant may do beyond that."),
+        later("permit", .machine, .tenants, "A verb that tenants may use."),
+        later("hosts", .machine, .tenants, "The hosts that belong to a tenant."),
+        later("limit store", .machine, [.machine, .tenants], "A tenant's part of the cache."),
+        later("session", .verb, .site, "A program for each WebSocket client."),
+        later("fastcgi", .verb, .site, "Passes the request to a FastCGI program."),
+        later("uwsgi", .verb, .site, "Passes the request to a uwsgi program."),
+        later("scgi", .verb, .site, "Passes the request to an SCGI program."),
+        later("php", .verb, .site, "The whole usual job for a PHP site."),
+        later("app", .verb, .site, "Managed application workers."),
+        later("channel", .verb, .site, "Publish and subscribe."),
+        later("param", .upstream, .program, "One parameter for a FastCGI, uwsgi or SCGI program."),
+        later("check", .upstream, .upstream, "Health checks."),
+        later("retry", .upstream, .upstream, "How often to try another target."),
+        later("mirror", .upstream, .proxy, "A copy of a part of the requests to another pool."),
+        later("split", .upstream, .proxy, "A part of the requests to another pool."),
+        later("tls", .setting, .site, "The site's certificate and key."),
+        later("client-ca", .setting, .tls, "Who signs client certificates."),
+        later("client", .setting, .tls, "Whether clients need a certificate."),
+        later("hsts", .setting, .tls, "Strict-Transport-Security."),
+        later("profile", .setting, .tls, "Which TLS versions and ciphers are offered."),
+        later("auth forward", .setting, .settings, "Asks another service whether to admit a request."),
+        later("limit requests", .setting, .settings, "Requests in a time."),
+        later("limit connections", .setting, .settings, "Connections at once."),
+        later("limit sessions", .setting, .settings, "Sessions at once."),
+        later("limit processes", .setting, [.machine, .site, .route, .tenants], "Programs at once."),
+        later("cache", .setting, [.machine, .site, .route, .proxy], "Keeps answers."),
+        later("compress", .setting, .settings, "Compresses answers."),
+        later("cors", .setting, .settings, "Answers for other origins."),
+    ]
+
+    private static func later(
+        _ name: String, _ family: Directive.Family, _ places: Places, _ meaning: String
+    ) -> Directive {
+        Directive(name: name, family: family, places: places, meaning: meaning, since: .later)
+    }
+}

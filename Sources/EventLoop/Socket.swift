@@ -1,0 +1,191 @@
+internal import CLinux
+internal import Glibc
+
+/// What a socket tells when something happened to it that its user may be waiting for.
+package protocol SocketObserver: AnyObject {
+    func socketReady(_ socket: Socket)
+}
+
+/// What a system call on a socket came to.
+package enum Transfer: Equatable {
+    /// So many bytes went over.
+    case bytes(Int)
+    /// Nothing now; the observer is told when it may go on.
+    case wouldBlock
+    /// The peer has ended its side (reading only).
+    case end
+    /// The connection is gone; the error number.
+    case failed(Int32)
+}
+
+/// A connected stream socket on one worker: the descriptor, what epoll last said of it, and the calls that move bytes.
+///
+/// Readiness is latched: epoll is edge-triggered, an event sets a flag, and only a short or refused transfer clears
+/// it. So a socket that nobody reads costs nothing, and a short read needs no second one that finds it empty.
+package final class Socket: EventTarget {
+    package let descriptor: Int32
+    private let worker: Worker
+    @exclusivity(unchecked) private var watch: WatchID?
+    @exclusivity(unchecked) private unowned(unsafe) var observer: (any SocketObserver)?
+    /// Whether a read may bring something: bytes, the peer's end or an error.
+    @exclusivity(unchecked) package private(set) var isReadable = false
+    /// Whether a write may take something.
+    @exclusivity(unchecked) package private(set) var isWritable = true
+    /// The peer's end was announced, though bytes may be left to read before it.
+    @exclusivity(unchecked) package private(set) var isReadClosed = false
+    /// The connection is gone in both directions, or failed.
+    @exclusivity(unchecked) package private(set) var isBroken = false
+    @exclusivity(unchecked) private var watchesWritable = false
+
+    /// Takes over `descriptor`, which is non-blocking, and watches it.
+    ///
+    /// - Parameter connecting: a connect is under way; the socket becomes writable when it is done.
+    /// - Throws: when epoll refuses it; the descriptor is closed then.
+    package init(_ descriptor: Int32, on worker: Worker, connecting: Bool = false) throws(SystemError) {
+        self.descriptor = descriptor
+        self.worker = worker
+        do throws(SystemError) {
+            watch = try worker.watch(descriptor, writable: connecting, self)
+        } catch {
+            Glibc.close(descriptor)
+            throw error
+        }
+        isWritable = !connecting
+        watchesWritable = connecting
+    }
+
+    deinit { precondition(watch == nil, "a socket was freed open") }
+
+    /// Who is told of news; nil for nobody. Not kept alive by the socket.
+    package func observe(_ observer: (any SocketObserver)?) {
+        self.observer = observer
+    }
+
+    package func ready(_ events: Readiness) {
+        if !events.isDisjoint(with: [.readable, .readClosed, .closed, .failed]) { isReadable = true }
+        if !events.isDisjoint(with: [.writable, .closed, .failed]) { isWritable = true }
+        if events.contains(.readClosed) { isReadClosed = true }
+        if !events.isDisjoint(with: [.closed, .failed]) { isBroken = true }
+        observer?.socketReady(self)
+    }
+
+    // MARK: Moving bytes
+
+    /// Reads into `room`. A short read means drained, unless the peer's end is announced.
+    package func read(into room: UnsafeMutableRawBufferPointer) -> Transfer {
+        let count = Glibc.recv(descriptor, room.baseAddress, room.count, 0)
+        if count > 0 {
+            if count < room.count && !isReadClosed && !isBroken { isReadable = false }
+            return .bytes(count)
+        }
+        if count == 0 { return .end }
+        return failure(reading: true)
+    }
+
+    /// Writes `bytes`, as many as the kernel takes; with `more`, what follows at once may share their packet.
+    package func write(_ bytes: UnsafeRawBufferPointer, more: Bool = false) -> Transfer {
+        let flags = Int32(MSG_NOSIGNAL) | (more ? Int32(MSG_MORE) : 0)
+        let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, flags)
+        return written(count, of: bytes.count)
+    }
+
+    /// Writes two runs of bytes in one call: a head and what follows it.
+    package func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Transfer {
+        if first.isEmpty { return write(second) }
+        if second.isEmpty { return write(first) }
+        var parts = (
+            iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count),
+            iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
+        )
+        let count = withUnsafeMutableBytes(of: &parts) { room in
+            var message = msghdr()
+            message.msg_iov = room.baseAddress?.assumingMemoryBound(to: iovec.self)
+            message.msg_iovlen = 2
+            return sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
+        }
+        return written(count, of: first.count + second.count)
+    }
+
+    /// Sends `count` bytes of a file from `offset`, as many as the kernel takes.
+    package func sendFile(_ file: Int32, offset: Int64, count: Int) -> Transfer {
+        var position = off_t(offset)
+        let sent = CLinux.sendfile(descriptor, file, &position, count)
+        if sent == 0 { return .end }
+        return written(sent, of: count)
+    }
+
+    private func written(_ count: Int, of wanted: Int) -> Transfer {
+        guard count >= 0 else { return failure(reading: false) }
+        if count < wanted { armWritable() }
+        return .bytes(count)
+    }
+
+    private func failure(reading: Bool) -> Transfer {
+        let number = chimera_errno()
+        switch number {
+        case EAGAIN:
+            if reading { isReadable = isReadClosed || isBroken } else { armWritable() }
+            return .wouldBlock
+        case EINTR:
+            return .wouldBlock
+        default:
+            return .failed(number)
+        }
+    }
+
+    private func armWritable() {
+        isWritable = false
+        guard !watchesWritable, let watch else { return }
+        watchesWritable = true
+        // A refusal can only mean that the kernel is out of memory; the deadline then ends the connection.
+        try? worker.watchWritable(descriptor, watch)
+    }
+
+    // MARK: Options and ending
+
+    /// The outcome of a connect that was under way: 0, or the error number.
+    package func connectError() -> Int32 {
+        var number: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        let result = getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &number, &length)
+        return result == 0 ? number : chimera_errno()
+    }
+
+    /// Sends small writes at once; meaningless for Unix sockets, where it is ignored.
+    package func disableDelay() {
+        setOption(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+    }
+
+    /// Probes a peer that is silent for `seconds`.
+    package func enableKeepAlive(afterSeconds seconds: Int32) {
+        setOption(SOL_SOCKET, SO_KEEPALIVE, 1)
+        setOption(Int32(IPPROTO_TCP), TCP_KEEPIDLE, seconds)
+        setOption(Int32(IPPROTO_TCP), TCP_KEEPINTVL, max(1, seconds / 4))
+    }
+
+    private func setOption(_ level: Int32, _ name: Int32, _ value: Int32) {
+        var value = value
+        setsockopt(descriptor, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    /// Ends our side; the peer may go on sending.
+    package func shutdownWrite() {
+        shutdown(descriptor, Int32(SHUT_WR))
+    }
+
+    /// Ends the connection; with `reset` the peer learns that it did not end well.
+    package func close(reset: Bool = false) {
+        guard let watch else { return }
+        self.watch = nil
+        observer = nil
+        if reset {
+            var linger = linger(l_onoff: 1, l_linger: 0)
+            setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
+        }
+        worker.unwatch(watch)
+        Glibc.close(descriptor)
+    }
+
+    /// Whether the socket was not closed yet.
+    package var isOpen: Bool { watch != nil }
+}

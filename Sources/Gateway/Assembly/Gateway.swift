@@ -1,0 +1,219 @@
+package import ChimeraConfiguration
+internal import ChimeraEventLoop
+internal import ChimeraHTTPCore
+internal import ChimeraTelemetry
+internal import ChimeraUpstream
+internal import Synchronization
+public import Logging
+
+/// A gateway: listeners, workers and what they serve, from `start()` to its end.
+///
+/// ```
+///  Gateway ── snapshot ──▶ worker 0 ── sockets ── connections ── dispatcher ── destinations
+///          ── snapshot ──▶ worker 1 ── sockets ── connections ── dispatcher ── destinations
+/// ```
+/// Its methods may be called from any thread. Each worker has a thread of its own, and all that serves a request
+/// belongs to one worker.
+public final class Gateway: Sendable {
+    private struct State {
+        var configuration: MachineConfiguration
+        var workers: [WorkerThread] = []
+        var bound: [BoundListener] = []
+        var undrained: Set<Int> = []
+        var isStopping = false
+    }
+
+    private let state: Mutex<State>
+    private let logger: Logger
+    private let log: AccessLogWriter?
+    private let pool = BlockingPool()
+    private let counters: CounterBoard
+    private let welcome: WelcomeSource
+    private let loads: WorkerLoads
+    private let handover = Handover()
+    private let workerCount: Int
+    private let files: any ConfigurationFileSystem
+    private let drained = Latch()
+    private let stopped = Latch()
+
+    /// How long the access log may take to write what is left.
+    private static let logMilliseconds: Int64 = 2_000
+
+    /// Makes a gateway that serves nothing yet.
+    ///
+    /// - Throws: when the access log cannot be opened.
+    package init(
+        configuration: MachineConfiguration, logger: Logger,
+        files: any ConfigurationFileSystem = SystemFileSystem()
+    ) throws {
+        self.logger = logger
+        self.files = files
+        workerCount = configuration.workers.resolved
+        counters = CounterBoard(workers: workerCount)
+        welcome = WelcomeSource(counters: counters)
+        loads = WorkerLoads(workers: workerCount)
+        log = try Gateway.makeLog(configuration.accessLog, logger)
+        state = Mutex(State(configuration: configuration))
+    }
+
+    private static func makeLog(_ wanted: AccessLog?, _ logger: Logger) throws -> AccessLogWriter? {
+        let log = wanted ?? AccessLog(format: Machine.hasTerminal ? .text : .json)
+        let format: AccessLogFormat
+        switch log.format {
+        case .off: return nil
+        case .text: format = .text
+        case .json: format = .json
+        }
+        let target: AccessLogTarget
+        switch log.target {
+        case .standardOutput: target = .standardOutput
+        case .file(let path): target = .file(path: path)
+        }
+        return try AccessLogWriter(target, format: format) { event in
+            logger.warning("access log: \(event)")
+        }
+    }
+
+    // MARK: Starting
+
+    /// Binds the listeners, starts the workers and serves.
+    ///
+    /// - Throws: the listener that cannot be bound, and why.
+    public func start() throws {
+        let configuration = state.withLock { $0.configuration }
+        var bound: [BoundListener] = []
+        do {
+            for listener in configuration.listeners {
+                bound.append(try BoundListener(listener, workers: workerCount))
+            }
+        } catch {
+            for listener in bound { listener.descriptors.forEach(FileDescriptors.close) }
+            throw error
+        }
+        welcome.update(configuration, from: files)
+        log?.start()
+        let snapshot = makeSnapshot(configuration)
+        let shared = makeShared()
+        let workers = try (0..<workerCount).map { try WorkerThread(index: $0, shared: shared) }
+        handover.set(workers)
+        state.withLock { state in
+            state.workers = workers
+            state.bound = bound
+            state.undrained = Set(0..<workerCount)
+        }
+        for worker in workers { try worker.start(snapshot) }
+        for listener in bound { open(listener, on: workers) }
+    }
+
+    private func makeSnapshot(_ configuration: MachineConfiguration) -> Snapshot {
+        let keys = configuration.sites.map { ChimeraTelemetry.SiteKey(tenant: $0.tenant, name: $0.name) }
+        return Snapshot(configuration, slots: counters.assign(keys))
+    }
+
+    private func makeShared() -> SharedParts {
+        SharedParts(
+            pool: pool, resolver: Resolver(pool: pool), counters: counters, log: log, welcome: welcome, loads: loads,
+            handover: handover,
+            drained: { [weak self] index in self?.workerDrained(index) })
+    }
+
+    private func open(_ listener: BoundListener, on workers: [WorkerThread]) {
+        let opened = Latch()
+        for (worker, descriptor) in zip(workers, listener.descriptors) {
+            worker.listen(descriptor, listener) { opened.open() }
+        }
+        opened.wait(milliseconds: 5_000)
+        logger.info("listening on \(listener.text)")
+    }
+
+    // MARK: Running
+
+    /// The addresses that are listened on, as the log names them.
+    public var listeningAddresses: [String] { state.withLock { $0.bound.map(\.text) } }
+
+    /// Serves another configuration from now on. Connections stay, exchanges under way finish with the old one,
+    /// listeners that are new are opened and those that are gone are closed.
+    package func reload(_ configuration: MachineConfiguration) {
+        let (workers, bound) = state.withLock { ($0.workers, $0.bound) }
+        let kept = bound.filter { old in configuration.listeners.contains { $0.isSame(as: old.listener) } }
+        var fresh: [BoundListener] = []
+        for listener in configuration.listeners where !kept.contains(where: { $0.listener.isSame(as: listener) }) {
+            do {
+                fresh.append(try BoundListener(listener, workers: workerCount))
+            } catch {
+                logger.error("\(error)")
+            }
+        }
+        welcome.update(configuration, from: files)
+        let snapshot = makeSnapshot(configuration)
+        for worker in workers { worker.update(to: snapshot) }
+        for listener in fresh { open(listener, on: workers) }
+        for listener in bound where !kept.contains(where: { $0.listener.isSame(as: listener.listener) }) {
+            for (worker, descriptor) in zip(workers, listener.descriptors) { worker.unlisten(descriptor) }
+            logger.info("no longer listening on \(listener.text)")
+        }
+        state.withLock { state in
+            state.configuration = configuration
+            state.bound = kept + fresh
+        }
+    }
+
+    /// Opens the access log's file again by its name.
+    public func reopenLogs() { log?.reopen() }
+
+    // MARK: Ending
+
+    /// Accepts no more, closes idle connections, gives the others so long to finish, and stops. Returns at once.
+    public func drain(deadlineMilliseconds: Int64) {
+        let (workers, isFirst) = state.withLock { state in
+            defer { state.isStopping = true }
+            return (state.workers, !state.isStopping)
+        }
+        guard isFirst else { return }
+        for worker in workers { worker.drain() }
+        Thread.start(name: "chimera-drain") { [self] in
+            let isClean = drained.wait(milliseconds: deadlineMilliseconds)
+            if !isClean { logger.warning("connections were open at the deadline and are closed") }
+            end()
+        }
+    }
+
+    /// Closes every connection and stops. Returns at once.
+    public func stopNow() {
+        let workers = state.withLock { state in
+            state.isStopping = true
+            return state.workers
+        }
+        for worker in workers { worker.closeAll() }
+        drained.open()
+        Thread.start(name: "chimera-stop") { [self] in end() }
+    }
+
+    /// Returns when the gateway has stopped.
+    public func waitUntilStopped() { stopped.wait() }
+
+    private func workerDrained(_ index: Int) {
+        let isLast = state.withLock { state in
+            state.undrained.remove(index)
+            return state.undrained.isEmpty
+        }
+        if isLast { drained.open() }
+    }
+
+    private func end() {
+        let workers = state.withLock { state in
+            defer { state.workers = [] }
+            return state.workers
+        }
+        guard !workers.isEmpty else { return }
+        handover.set([])
+        for worker in workers { worker.stop() }
+        for worker in workers { worker.waitUntilEnded() }
+        for listener in state.withLock({ $0.bound }) {
+            if case .unix(let path) = listener.listener.address { Sockets.removeStale(path) }
+        }
+        log?.stop(deadlineMilliseconds: Gateway.logMilliseconds)
+        pool.stop()
+        stopped.open()
+    }
+}

@@ -1,0 +1,212 @@
+internal import ChimeraBytes
+internal import ChimeraEventLoop
+internal import ChimeraFiles
+internal import ChimeraHTTPCore
+internal import ChimeraTelemetry
+internal import ChimeraUpstream
+
+extension GatewayWorker {
+    /// How long pages that were found in memory count as being there, in milliseconds.
+    private static let residency: Int64 = 1_000
+
+    /// Decides what becomes of a request, and answers it where that needs no wait.
+    func begin(_ transaction: Transaction, peer: PeerAddress, listener: ListenerFacts) -> Verdict {
+        transaction.startedAt = worker.nanoseconds
+        transaction.context.begin(
+            peer: peer.ip, peerPort: peer.port, listener: listener.id, port: listener.port,
+            isSecure: listener.isSecure)
+        return decide(transaction)
+    }
+
+    private func decide(_ transaction: Transaction) -> Verdict {
+        let (context, request, response) = (transaction.context, transaction.request, transaction.response)
+        let verdict = dispatcher.dispatch(context, request, response)
+        guard case .serve(let route) = verdict else { return verdict }
+        switch route.target {
+        case .files(let target): return answerFile(target, route, transaction) ?? verdict
+        case .welcome: return .answer(answerWelcome(transaction))
+        case .proxy, .redirect, .respond: return verdict
+        }
+    }
+
+    /// Answers a request that cannot be understood.
+    func refuse(
+        _ transaction: Transaction, _ refusal: Refusal, peer: PeerAddress, listener: ListenerFacts
+    ) -> AnswerBody {
+        if transaction.startedAt == 0 {
+            transaction.startedAt = worker.nanoseconds
+            transaction.context.begin(
+                peer: peer.ip, peerPort: peer.port, listener: listener.id, port: listener.port,
+                isSecure: listener.isSecure)
+        }
+        transaction.refusal = refusal
+        return dispatcher.refuse(refusal.status, transaction.context, transaction.request, transaction.response)
+    }
+
+    /// Serves what has to wait, from its verdict to the end of its response.
+    func serve(_ exchange: some GatewayExchange, _ first: Verdict) async {
+        var verdict = first
+        while true {
+            switch verdict {
+            case .answer(let body):
+                return await answer(exchange, .body(body))
+            case .authenticate(let question):
+                guard let isValid = await pool.run({ question.answer() }) else {
+                    counters.add(.blockingWork)
+                    return await refuse(exchange, status: 503)
+                }
+                dispatcher.passwordAnswered(exchange.transaction.context, question, isRight: isValid)
+                verdict = decide(exchange.transaction)
+            case .serve(let route):
+                switch route.target {
+                case .files(let target): return await serveFile(exchange, target, route)
+                case .proxy(let target): return await serveProxy(exchange, target, route)
+                case .welcome, .redirect, .respond:
+                    preconditionFailure("the dispatcher answers these at once")
+                }
+            }
+        }
+    }
+
+    /// Sends an answer that is known whole, whose head is filled.
+    private func answer(_ exchange: some GatewayExchange, _ answer: FilesAnswer) async {
+        if exchange.request.method == .head {
+            exchange.sendHead()
+            return exchange.finish(trailers: nil)
+        }
+        if case .body(.bytes(let blob)) = answer {
+            exchange.sendHead()
+            exchange.send(blob.span)
+            return exchange.finish(trailers: nil)
+        }
+        if let reason = await FileSender.send(answer, on: exchange, pool: pool, sendTimeout: timeouts.send) {
+            exchange.abort(reason)
+        }
+    }
+
+    private func refuse(_ exchange: some GatewayExchange, status: Int) async {
+        let transaction = exchange.transaction
+        let body = dispatcher.refuse(status, transaction.context, transaction.request, transaction.response)
+        await answer(exchange, .body(body))
+    }
+
+    // MARK: Files
+
+    /// The answer from memory, if there is one.
+    private func answerFile(_ target: DirectoryTarget, _ route: CompiledRoute, _ transaction: Transaction) -> Verdict? {
+        let (context, request, response) = (transaction.context, transaction.request, transaction.response)
+        guard let files = target.destination(route, context, request) else {
+            return .answer(dispatcher.refuse(404, context, request, response))
+        }
+        response.reset()
+        let path = context.filesPath(strippedSegments: route.strippedSegments)
+        let prefix = filesPrefix(context, path)
+        let answer =
+            context.hasQuery
+            ? files.answer(
+                path: path, prefix: prefix, query: request[context.query], request: request, response: response)
+            : files.answer(path: path, prefix: prefix, query: nil, request: request, response: response)
+        guard case .body(let body) = answer, isQuick(body) else {
+            response.reset()
+            return nil
+        }
+        return .answer(finishFile(body, transaction))
+    }
+
+    /// Whether the body can be sent without a look at the disk.
+    private func isQuick(_ body: AnswerBody) -> Bool {
+        guard case .file(let handle, let offset, let count) = body else { return true }
+        if handle.residentUntil > worker.now { return true }
+        guard FileWindow.isResident(handle, offset: offset, count: min(count, FileWindow.bytes)) else { return false }
+        handle.residentUntil = worker.now + GatewayWorker.residency
+        return true
+    }
+
+    /// What was taken off the path before `path`: what a redirect to a directory has to put back.
+    @_lifetime(borrow context)
+    private func filesPrefix(_ context: RequestContext, _ path: Span<UInt8>) -> Span<UInt8> {
+        let whole = context.matchedPath
+        if context.isDestinationRewritten { return whole.extracting(0..<0) }
+        return whole.extracting(0..<max(0, whole.count - path.count))
+    }
+
+    /// Applies the settings to an answer of `files`, and gives errors their page.
+    private func finishFile(_ body: AnswerBody, _ transaction: Transaction) -> AnswerBody {
+        let (context, request, response) = (transaction.context, transaction.request, transaction.response)
+        if response.status >= 400 { return dispatcher.finishRefusal(context, request, response) }
+        dispatcher.finishResponse(context, request, response)
+        return body
+    }
+
+    private func serveFile(_ exchange: some GatewayExchange, _ target: DirectoryTarget, _ route: CompiledRoute) async {
+        let transaction = exchange.transaction
+        let (context, request, response) = (transaction.context, transaction.request, transaction.response)
+        guard let files = target.destination(route, context, request) else {
+            return await refuse(exchange, status: 404)
+        }
+        let path = context.filesPath(strippedSegments: route.strippedSegments)
+        let file = RequestedFile(
+            path: Array(copying: path), prefix: Array(copying: filesPrefix(context, path)),
+            query: context.hasQuery ? Array(copying: request[context.query]) : nil)
+        response.reset()
+        switch await files.prepare(file, request: request, response: response) {
+        case .body(let body):
+            await answer(exchange, .body(finishFile(body, transaction)))
+        case .parts(let parts):
+            dispatcher.finishResponse(context, request, response)
+            await answer(exchange, .parts(parts))
+        }
+    }
+
+    // MARK: Proxy
+
+    private func serveProxy(_ exchange: some GatewayExchange, _ target: UpstreamTargets, _ route: CompiledRoute) async {
+        let transaction = exchange.transaction
+        guard let settings = transaction.context.settings,
+            let proxy = target.proxy(route, transaction.context, transaction.request)
+        else { return await refuse(exchange, status: 404) }
+        let preparation = ProxyPreparation(transaction, dispatcher)
+        let head = preparation.prepare(settings)
+        let path = transaction.context.storeTarget(of: transaction.request, in: head)
+        let outcome = await proxy.serve(
+            exchange, head: head, target: path, timeouts: UpstreamTimeouts(settings.timeouts), client: transaction)
+        switch outcome {
+        case .answered: break
+        case .clientLost(let reason): exchange.abort(reason)
+        case .refused(let refusal):
+            transaction.refusal = refusal
+            exchange.closeAfterAnswer()
+            await refuse(exchange, status: refusal.status)
+        case .failed(let error):
+            await refuse(exchange, error)
+        }
+    }
+
+    /// Answers for an upstream that gave no answer (RFC 9209).
+    private func refuse(_ exchange: some GatewayExchange, _ error: UpstreamError) async {
+        let transaction = exchange.transaction
+        let body = dispatcher.refuse(
+            error.status, transaction.context, transaction.request, transaction.response)
+        let text = "chimera; error=\(error.proxyStatus)"
+        transaction.response.add(.proxyStatus, Array(text.utf8).span)
+        await answer(exchange, .body(body))
+    }
+
+    /// Bytes that the request's body may have.
+    func bodyLimit(_ transaction: Transaction) -> Int {
+        Int(clamping: (transaction.context.settings ?? dispatcher.machineSettings).limitBody)
+    }
+}
+
+extension UpstreamTimeouts {
+    init(_ timeouts: ResolvedTimeouts) {
+        self.init()
+        connect = timeouts.connect
+        answer = timeouts.answer
+        read = timeouts.read
+        quiet = timeouts.quiet
+        body = timeouts.body
+        send = timeouts.send
+        response = timeouts.response
+    }
+}

@@ -1,0 +1,153 @@
+internal import ChimeraBytes
+internal import ChimeraEventLoop
+internal import ChimeraHTTP1
+internal import ChimeraHTTPCore
+
+extension HTTP1Connection {
+    /// Requests answered in one turn, so that a client with a long pipeline does not keep the others waiting.
+    private static let requestsPerTurn = 32
+
+    /// Reads what came on a parked connection and answers it, in the worker's own buffers.
+    func serveParked() {
+        let input = host.scratchInput
+        input.clear()
+        switch socket.read(into: input.writable) {
+        case .bytes(let count):
+            input.commit(count)
+            let output = host.scratchOutput
+            output.clear()
+            answerAll(input, output)
+        case .wouldBlock:
+            break
+        case .end:
+            close(nil)
+        case .failed:
+            close(.clientFailed)
+        }
+    }
+
+    private func answerAll(_ input: ByteBuffer, _ output: ByteBuffer) {
+        var answered = 0
+        while !input.isEmpty {
+            let transaction = host.takeTransaction()
+            if answered == HTTP1Connection.requestsPerTurn {
+                return becomeTask(.next(transaction), input: input, output: output)
+            }
+            switch answerOne(transaction, input, output) {
+            case .answered: answered += 1
+            case .handedOver: return
+            case .last: return finishParked(transaction, output, closing: true)
+            }
+            host.giveTransaction(transaction)
+        }
+        finishParked(nil, output, closing: false)
+    }
+
+    private enum Outcome { case answered, handedOver, last }
+
+    private func answerOne(_ transaction: Transaction, _ input: ByteBuffer, _ output: ByteBuffer) -> Outcome {
+        parser.reset()
+        do throws(Refusal) {
+            guard case .complete(let count) = try parser.parse(input.readable, into: transaction.request) else {
+                becomeTask(.head(transaction), input: input, output: output)
+                return .handedOver
+            }
+            input.consume(count)
+        } catch {
+            refuse(transaction, error, output)
+            return .last
+        }
+        let verdict = host.begin(transaction, peer: peer, listener: listener)
+        // A request with a body is served by a task even where the answer is known: somebody has to drop the body.
+        guard case .answer(let body) = verdict, transaction.request.body == .none else {
+            becomeTask(.request(transaction, verdict), input: input, output: output)
+            return .handedOver
+        }
+        return sendAnswer(transaction, body, input, output)
+    }
+
+    private func sendAnswer(
+        _ transaction: Transaction, _ body: AnswerBody, _ input: ByteBuffer, _ output: ByteBuffer
+    ) -> Outcome {
+        let isOpen = writeHead(transaction, output)
+        guard transaction.request.method != .head else {
+            host.finished(transaction)
+            return isOpen ? .answered : .last
+        }
+        transaction.bytesOut = body.count
+        switch body {
+        case .none: break
+        case .bytes(let blob): output.append(blob.span)
+        case .file(let file, let offset, let count):
+            let sent = startFile(file, offset, count, output)
+            if sent < count {
+                let rest = TaskStart.file(transaction, file, offset: offset + Int64(sent), count: count - sent)
+                becomeTask(rest, input: input, output: output)
+                return .handedOver
+            }
+        }
+        host.finished(transaction)
+        return isOpen ? .answered : .last
+    }
+
+    /// Sends the head and as much of a file as goes at once.
+    private func startFile(_ file: FileHandle, _ offset: Int64, _ count: Int, _ output: ByteBuffer) -> Int {
+        guard case .bytes(let written) = socket.write(output.pending, more: true) else { return 0 }
+        output.consume(written)
+        guard output.isEmpty else { return 0 }
+        guard case .bytes(let sent) = socket.sendFile(
+            file.descriptor, offset: offset, count: min(count, HTTP1Exchange.fileWindow))
+        else { return 0 }
+        return sent
+    }
+
+    /// Writes the final head of a sync answer; says whether the connection stays open after it.
+    func writeHead(_ transaction: Transaction, _ output: ByteBuffer) -> Bool {
+        transaction.hasAnswer = true
+        let context = HeadWriter.ResponseContext(
+            method: transaction.request.method, keepAlive: keepsOpen,
+            isHTTP10: parser.persistence.isHTTP10, date: host.date)
+        let framing = HeadWriter.writeResponse(transaction.response, context, into: output)
+        return keepsOpen && framing != .untilClose
+    }
+
+    /// Both sides want the connection to carry another request.
+    var keepsOpen: Bool { parser.persistence.keepAlive && !host.isDraining }
+
+    /// Answers a request that cannot be understood, after which the connection ends.
+    func refuse(_ transaction: Transaction, _ refusal: Refusal, _ output: ByteBuffer) {
+        let body = host.refuse(transaction, refusal, peer: peer, listener: listener)
+        let context = HeadWriter.ResponseContext(
+            method: transaction.request.method, keepAlive: false, isHTTP10: false, date: host.date)
+        _ = HeadWriter.writeResponse(transaction.response, context, into: output)
+        if case .bytes(let blob) = body, transaction.request.method != .head { output.append(blob.span) }
+        transaction.closeReason = .refused
+        transaction.hasAnswer = true
+        host.finished(transaction)
+    }
+
+    private func finishParked(_ transaction: Transaction?, _ output: ByteBuffer, closing: Bool) {
+        if let transaction { host.giveTransaction(transaction) }
+        if !output.isEmpty {
+            switch socket.write(output.pending) {
+            case .bytes(let count): output.consume(count)
+            case .wouldBlock: break
+            case .end, .failed: return close(.clientFailed)
+            }
+        }
+        guard output.isEmpty else {
+            let input = host.scratchInput
+            input.clear()
+            endsAfterOutput = closing
+            return becomeTask(.next(host.takeTransaction()), input: input, output: output)
+        }
+        if closing { return closeGracefully(nil) }
+        setDeadline(after: host.timeouts.idle)
+        if socket.isReadClosed && mode == .parked { serveParkedEnd() }
+    }
+
+    /// The client has ended its side behind its last request: nothing more will come.
+    private func serveParkedEnd() {
+        if socket.isReadable { serveParked() } else { close(nil) }
+    }
+}

@@ -1,0 +1,56 @@
+internal import ChimeraBytes
+internal import ChimeraHTTPCore
+internal import ChimeraUpstream
+
+/// One request and what becomes of it: heads, routing and the figures for the log. Pooled by the worker, so that
+/// a request in steady state allocates nothing.
+final class Transaction: ProxyClient {
+    let request = RequestHead()
+    let response = ResponseHead()
+    let context = RequestContext()
+    let host: GatewayWorker
+    /// When the head was complete, in nanoseconds of the worker's clock.
+    @exclusivity(unchecked) var startedAt: Int64 = 0
+    /// When the first byte of the answer was handed to the kernel.
+    @exclusivity(unchecked) var answeredAt: Int64 = 0
+    /// Content bytes of the request.
+    @exclusivity(unchecked) var bytesIn = 0
+    /// Content bytes of the response.
+    @exclusivity(unchecked) var bytesOut = 0
+    @exclusivity(unchecked) var refusal: Refusal?
+    @exclusivity(unchecked) var closeReason: CloseReason?
+    @exclusivity(unchecked) var upstreamFigures = UpstreamFigures()
+    /// A final head went out.
+    @exclusivity(unchecked) var hasAnswer = false
+
+    init(host: GatewayWorker) {
+        self.host = host
+    }
+
+    /// Empties it for the next request.
+    func reset() {
+        request.reset()
+        response.reset()
+        context.end()
+        startedAt = 0
+        answeredAt = 0
+        bytesIn = 0
+        bytesOut = 0
+        refusal = nil
+        closeReason = nil
+        hasAnswer = false
+        if upstreamFigures.startedAt != 0 { upstreamFigures = UpstreamFigures() }
+    }
+
+    func upstreamAnswered() {
+        host.dispatcher.finishResponse(context, request, response)
+    }
+}
+
+/// An exchange as the gateway serves it, on any protocol: with its transaction.
+protocol GatewayExchange: Exchange {
+    var transaction: Transaction { get }
+
+    /// Lets the connection carry no further request, or closes the stream for good.
+    func closeAfterAnswer()
+}

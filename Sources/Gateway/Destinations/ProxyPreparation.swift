@@ -1,0 +1,89 @@
+internal import ChimeraBytes
+internal import ChimeraHTTPCore
+
+/// Makes the head that an upstream gets from the one that the client sent.
+struct ProxyPreparation {
+    private let transaction: Transaction
+    private let dispatcher: Dispatcher
+
+    init(_ transaction: Transaction, _ dispatcher: Dispatcher) {
+        self.transaction = transaction
+        self.dispatcher = dispatcher
+    }
+
+    /// - Returns: the head: the request's own, changed, where nothing else reads what was changed; a copy where
+    ///   `request-header` takes its values from what the client sent.
+    func prepare(_ settings: CompiledSettings) -> RequestHead {
+        let request = transaction.request
+        guard !settings.requestHeaderOperations.isEmpty else {
+            clean(request)
+            return request
+        }
+        let head = RequestHead()
+        head.copy(request)
+        clean(head)
+        dispatcher.finishRequest(transaction.context, request, to: head)
+        return head
+    }
+
+    private func clean(_ head: RequestHead) {
+        var wantsTrailers = false
+        if let te = head[.te] { wantsTrailers = ListElements.contains("trailers", in: te) }
+        HopByHop.remove(from: head)
+        head.remove(.expect)
+        if wantsTrailers {
+            // RFC 9110 §10.1.4: the one part of TE that a proxy may pass on, which Connection then has to name.
+            head.add(.te, "trailers")
+            if head.upgrade.isEmpty { head.add(.connection, "TE") }
+        }
+        forward(head)
+        // RFC 9110 §7.6.3: a gateway names itself in what it passes inwards.
+        append(.via, head.minorVersion == 0 ? "1.0 chimera" : "1.1 chimera", to: head)
+    }
+
+    /// Says who asks: what an untrusted peer says of that itself is dropped.
+    private func forward(_ head: RequestHead) {
+        let context = transaction.context
+        let isTrusted = context.peer.map(dispatcher.isTrusted) ?? false
+        if !isTrusted {
+            head.remove(.xForwardedFor)
+            head.remove(.xForwardedHost)
+            head.remove(.xForwardedProto)
+            head.remove(.forwarded)
+            head.remove(.xRealIp)
+        }
+        let scratch = dispatcher.scratch
+        scratch.clear()
+        if let peer = context.peer { scratch.append(peer) } else { scratch.append("unix") }
+        append(.xForwardedFor, scratch.readable, to: head)
+        if !head.contains(.xForwardedProto) {
+            head.add(.xForwardedProto, context.isSecure ? "https" : "http")
+        }
+        if !head.contains(.xForwardedHost) && !head.authority.isEmpty {
+            let authority = head[head.authority]
+            head.add(.xForwardedHost, authority)
+        }
+        if !head.contains(.host) && !head.authority.isEmpty {
+            let authority = head[head.authority]
+            head.add(.host, authority)
+        }
+    }
+
+    private func append(_ name: FieldName, _ value: StaticString, to head: RequestHead) {
+        append(name, Span(_unsafeStart: value.utf8Start, count: value.utf8CodeUnitCount), to: head)
+    }
+
+    /// Adds a value to the list that the fields of that name make (RFC 9110 §5.3), as a line of its own.
+    private func append(_ name: FieldName, _ value: Span<UInt8>, to head: RequestHead) {
+        guard head.contains(name) else { return head.add(name, value) }
+        var joined: [UInt8] = []
+        for index in 0..<head.lineCount {
+            let line = head.line(at: index)
+            guard line.isPresent, line.name == name else { continue }
+            joined.append(bytes: head[line.value])
+            joined += [UInt8(ascii: ","), UInt8(ascii: " ")]
+        }
+        joined.append(bytes: value)
+        head.set(name, joined.span)
+    }
+}

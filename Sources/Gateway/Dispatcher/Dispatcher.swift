@@ -1,0 +1,226 @@
+internal import ChimeraBytes
+internal import ChimeraConfiguration
+internal import ChimeraHTTPCore
+
+/// Finds out for each request what is to be done with it: one for each worker, and of that worker alone.
+///
+/// ```
+///  host ─▶ site ─▶ path ─▶ route ─▶ settings ─▶ closed? canonical? admitted? ─▶ 404, 405, 413 ─▶ target
+///   400     421     400                          503      308     401 403                          answer or serve
+/// ```
+/// It never waits. Nothing is allocated for a request that goes to a plain route, and no reference is counted that another
+/// worker counts as well: of what workers share it reads flat memory only, and sites are compiled for each worker when it
+/// first needs them.
+final class Dispatcher {
+    private var snapshot: Snapshot
+    @exclusivity(unchecked) private var table: SiteTable
+    /// By the number of the site in the configuration; nil until it is needed.
+    @exclusivity(unchecked) private var sites: ContiguousArray<CompiledSite?>
+    @exclusivity(unchecked) private var trust: ContiguousArray<CIDR>
+    /// The machine's settings, for requests that reach no site.
+    @exclusivity(unchecked) private(set) var machineSettings: CompiledSettings
+    private let parts: CompiledParts
+    private let ids = RequestIDs()
+    @exclusivity(unchecked) private var normaliser = PathNormaliser()
+    let pages = BuiltInPages()
+    /// Where templates are expanded.
+    let scratch = ByteBuffer(capacity: 1024)
+    /// Passwords that were right of late; nil where libcrypto has no SHA-256.
+    @exclusivity(unchecked) var verified: VerifiedCredentials?
+    /// Nanoseconds of a clock that never goes back.
+    let clock: () -> UInt64
+
+    /// - Parameter clock: nanoseconds of a clock that never goes back: how old a verified password is.
+    init(_ snapshot: Snapshot, targets: any TargetFactory, clock: @escaping () -> UInt64) {
+        self.clock = clock
+        var random = SystemRandomNumberGenerator()
+        verified = VerifiedCredentials(random: &random)
+        self.snapshot = snapshot
+        parts = CompiledParts(targets)
+        table = snapshot.directory.table
+        sites = ContiguousArray(repeating: nil, count: snapshot.configuration.sites.count)
+        trust = Dispatcher.copy(snapshot.configuration.trust)
+        machineSettings = CompiledSettings(snapshot.configuration.settings, parts)
+    }
+
+    /// Another configuration counts from now on. Sites that are the same in it stay the same objects; requests under way
+    /// keep the site that they have. Listeners have to ask for their number again.
+    func update(to new: Snapshot) {
+        let old = sites.compactMap { $0 }
+        let numbers = Dictionary(
+            new.configuration.sites.enumerated().map { (SiteKey($1), $0) }, uniquingKeysWith: { first, _ in first })
+        snapshot = new
+        table = new.directory.table
+        trust = Dispatcher.copy(new.configuration.trust)
+        parts.configurationChanged()
+        machineSettings = CompiledSettings(new.configuration.settings, parts)
+        sites = ContiguousArray(repeating: nil, count: new.configuration.sites.count)
+        for site in old {
+            guard let number = numbers[SiteKey(site.source)], new.configuration.sites[number] == site.source
+            else { continue }
+            sites[number] = site
+        }
+    }
+
+    /// Lets go of all sites and of what they share, while the worker's own parts are still there.
+    func close() {
+        sites.removeAll()
+        parts.configurationChanged()
+        parts.configurationChanged()
+    }
+
+    /// What a site is known by from one configuration to the next.
+    private struct SiteKey: Hashable {
+        let tenant: String
+        let hosts: [HostPattern]
+        let on: [String]
+
+        init(_ site: Site) {
+            tenant = site.tenant
+            hosts = site.hosts
+            on = site.on
+        }
+    }
+
+    /// The number of the listeners with that name, for `RequestContext.begin`. It is another after `update`.
+    func listener(named name: String?) -> ListenerID { snapshot.directory.listener(named: name) }
+
+    /// How many sites were compiled so far.
+    var compiledSites: Int { sites.reduce(0) { $1 == nil ? $0 : $0 + 1 } }
+
+    /// Decides what becomes of a request. It can be asked again for the same request.
+    ///
+    /// - Parameters:
+    ///   - context: after `begin`; it is filled.
+    ///   - response: is filled where the verdict is an answer.
+    func dispatch(_ context: RequestContext, _ request: RequestHead, _ response: ResponseHead) -> Verdict {
+        if context.ids == nil { context.ids = ids }
+        context.forgetRouting()
+        context.settings = machineSettings
+        findClient(context, request)
+        let site: CompiledSite
+        do throws(Rejection) {
+            site = try findSite(context, request)
+            context.site = site
+            context.settings = site.baseSettings
+            if request.form == .asterisk { return .answer(answerAsterisk(context, request, response)) }
+            try findPath(context, request)
+        } catch {
+            context.refusal = error.refusal
+            return .answer(refuse(error.status, context, request, response))
+        }
+        return route(site, context, request, response)
+    }
+
+    // MARK: Site and path
+
+    private func findSite(_ context: RequestContext, _ request: RequestHead) throws(Rejection) -> CompiledSite {
+        try findHost(context, request)
+        guard let number = table.site(for: context.canonicalHost, on: context.listener) else {
+            throw Rejection(status: 421)
+        }
+        if let site = sites[number] { return site }
+        let site = CompiledSite(snapshot.configuration.sites[number], slot: snapshot.slot(of: number), parts)
+        sites[number] = site
+        return site
+    }
+
+    private func findHost(_ context: RequestContext, _ request: RequestHead) throws(Rejection) {
+        let text = request[request.authority]
+        // Without a host only `site *` answers.
+        if text.isEmpty { return }
+        do throws(Authority.Refusal) {
+            let authority = try Authority(text)
+            if authority.kind == .ipv6 { return storeLiteral(text.extracting(authority.host), context) }
+            let start = context.text.count
+            for index in authority.host { context.text.append(text[index].lowercased) }
+            context.host = Slice(start: start, count: authority.host.count)
+        } catch {
+            throw Rejection(.hostMalformed)
+        }
+    }
+
+    /// RFC 5952: an IPv6 address has many spellings, of which one is looked up.
+    private func storeLiteral(_ text: Span<UInt8>, _ context: RequestContext) {
+        guard let address = IPAddress(parsing: text.extracting(1..<(text.count - 1))) else { return }
+        let start = context.text.count
+        context.text.append("[")
+        context.text.append(address)
+        context.text.append("]")
+        context.host = Slice(start: start, count: context.text.count - start)
+    }
+
+    private func findPath(_ context: RequestContext, _ request: RequestHead) throws(Rejection) {
+        // RFC 9110 §9.3.6: CONNECT is for proxies that a client chose.
+        if request.form == .authority { throw Rejection(status: 501) }
+        let target = request[request.pathAndQuery]
+        guard let path = normaliser.store(target, in: context) else { throw Rejection(.pathMalformed) }
+        context.sent = path.sent
+        context.matched = path.matched
+        context.isSentRewritten = path.normalised.sentIsRewritten
+        if let query = path.normalised.query(inTargetOf: target.count) {
+            context.hasQuery = true
+            context.query = Slice(
+                start: Int(request.pathAndQuery.start) + query.lowerBound, count: query.count)
+        }
+    }
+
+    /// Normalises a path that was made for the destination.
+    ///
+    /// - Returns: false where it is refused.
+    func storeDestination(_ path: Span<UInt8>, _ context: RequestContext) -> Bool {
+        guard let stored = normaliser.store(path, in: context), stored.normalised.targetEnd == path.count else {
+            return false
+        }
+        context.destinationSent = stored.sent
+        context.destinationMatched = stored.matched
+        context.isDestinationRewritten = true
+        return true
+    }
+
+    // MARK: Client
+
+    private func findClient(_ context: RequestContext, _ request: RequestHead) {
+        context.client = context.peer
+        guard !trust.isEmpty, let peer = context.peer, isTrusted(peer),
+            let first = request.index(of: .xForwardedFor)
+        else { return }
+        var walk = ForwardedFor()
+        for index in first..<request.lineCount {
+            let line = request.line(at: index)
+            guard line.isPresent, line.name == .xForwardedFor else { continue }
+            walk.addForwardedFor(request[line.value], line: index) { text in
+                IPAddress(parsing: text).map(isTrusted)
+            }
+        }
+        guard let place = walk.client else { return }
+        let value = request[request.line(at: place.line).value]
+        if let client = IPAddress(parsing: value.extracting(place.range)) { context.client = client }
+    }
+
+    func isTrusted(_ address: IPAddress) -> Bool {
+        for block in trust where block.contains(address) { return true }
+        return false
+    }
+
+    /// Element by element, so that no two workers count references of one array.
+    private static func copy(_ blocks: [CIDR]) -> ContiguousArray<CIDR> {
+        var copied: ContiguousArray<CIDR> = []
+        for block in blocks { copied.append(block) }
+        return copied
+    }
+}
+
+extension PathNormaliser {
+    /// Normalises the path that `target` begins with and stores both of its forms.
+    ///
+    /// - Returns: nil where the path is refused.
+    fileprivate mutating func store(
+        _ target: Span<UInt8>, in context: RequestContext
+    ) -> (normalised: NormalisedPath, sent: Slice, matched: Slice)? {
+        guard case .path(let path) = normalise(target) else { return nil }
+        let sent = context.store(self.sent(path, of: target))
+        guard path.matchedIsRewritten else { return (path, sent, sent) }
+        return (path, sent, context.store(matched(path, of: target)))
+    }
+}

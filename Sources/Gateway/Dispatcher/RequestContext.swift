@@ -1,0 +1,223 @@
+internal import ChimeraBytes
+internal import ChimeraHTTPCore
+
+/// What routing knows of one request: who asks, on which listener, which site and route serve it, and what the
+/// variables of templates stand for. Reused from request to request, so that one in steady state allocates nothing.
+///
+/// The driver calls `begin` for each request and `end` after it; in between the dispatcher fills the rest. Spans that the
+/// context hands out are valid until its next change.
+final class RequestContext {
+    // MARK: Who asks
+
+    /// The address at the other end of the connection; nil for a Unix socket.
+    @exclusivity(unchecked) private(set) var peer: IPAddress?
+    @exclusivity(unchecked) private(set) var peerPort: UInt16 = 0
+    /// The client: the peer, or whom a trusted peer names in `X-Forwarded-For`. Nil for a Unix socket.
+    @exclusivity(unchecked) var client: IPAddress?
+    @exclusivity(unchecked) private(set) var listener = ListenerID.unnamed
+    /// The port to name in redirects; 0 where there is none to name.
+    @exclusivity(unchecked) private(set) var port: UInt16 = 0
+    /// The request came over TLS.
+    @exclusivity(unchecked) private(set) var isSecure = false
+
+    // MARK: Where it goes
+
+    /// Nil before the host is known, or where no site answers to it.
+    @exclusivity(unchecked) var site: CompiledSite?
+    /// Nil where no route serves the request.
+    @exclusivity(unchecked) var route: CompiledRoute?
+    /// The settings that count: of the machine, until site and route are known.
+    @exclusivity(unchecked) var settings: CompiledSettings?
+    /// Why the request was refused before any route, for the log.
+    @exclusivity(unchecked) var refusal: Refusal?
+
+    // MARK: Host, paths, query
+
+    /// The bytes behind the slices below, but for queries as they came, which lie in the request head.
+    let text = ByteBuffer(capacity: 512)
+    /// In `text`; empty where the request names no host.
+    @exclusivity(unchecked) var host = Slice.empty
+    /// What an upstream gets, in `text`.
+    @exclusivity(unchecked) var sent = Slice.empty
+    /// What routes are looked up by, in `text`.
+    @exclusivity(unchecked) var matched = Slice.empty
+    /// The query as it came, without its `?`, in the request head.
+    @exclusivity(unchecked) var query = Slice.empty
+    /// There is a `?`.
+    @exclusivity(unchecked) var hasQuery = false
+    /// The sent form is not what the client wrote.
+    @exclusivity(unchecked) var isSentRewritten = false
+
+    // MARK: What the destination gets
+
+    /// `strip`, `rewrite` or a prefix changed the path or the query.
+    @exclusivity(unchecked) var isDestinationRewritten = false
+    /// As `sent` and `matched`, for the destination.
+    @exclusivity(unchecked) var destinationSent = Slice.empty
+    @exclusivity(unchecked) var destinationMatched = Slice.empty
+    /// The query of a `rewrite` that has one, in `text`.
+    @exclusivity(unchecked) var rewrittenQuery: Slice?
+
+    // MARK: Who it is
+
+    /// The name of a user whose password was verified, in `text`.
+    @exclusivity(unchecked) var user = Slice.empty
+    /// What came of `Verdict.authenticate`.
+    @exclusivity(unchecked) var authentication = Authentication.unasked
+    @exclusivity(unchecked) private var storedID: RequestID?
+    /// The worker's source of ids; set by its dispatcher.
+    @exclusivity(unchecked) var ids: RequestIDs?
+
+    /// What is known of the request's password beyond the cache.
+    enum Authentication {
+        /// Nothing was asked.
+        case unasked
+        /// The answer to this question.
+        case answered(PasswordQuestion, isRight: Bool)
+    }
+
+    init() {}
+
+    /// Starts over for the next request.
+    ///
+    /// - Parameters:
+    ///   - peer: nil for a Unix socket.
+    ///   - port: the port to name in redirects: the listener's `public=`, else its own.
+    func begin(peer: IPAddress?, peerPort: UInt16, listener: ListenerID, port: UInt16, isSecure: Bool) {
+        self.peer = peer
+        self.peerPort = peerPort
+        self.listener = listener
+        self.port = port
+        self.isSecure = isSecure
+        client = peer
+        authentication = .unasked
+        storedID = nil
+        forgetRouting()
+    }
+
+    /// Lets go of site and route, so that a context that waits for its next request keeps no old site alive.
+    func end() {
+        site = nil
+        route = nil
+        settings = nil
+    }
+
+    /// Forgets all that the dispatcher found out, so that it can start over.
+    func forgetRouting() {
+        end()
+        refusal = nil
+        text.clear()
+        (host, sent, matched, query) = (.empty, .empty, .empty, .empty)
+        hasQuery = false
+        isSentRewritten = false
+        isDestinationRewritten = false
+        (destinationSent, destinationMatched) = (.empty, .empty)
+        rewrittenQuery = nil
+        user = .empty
+    }
+
+    /// The request's id, made when it is first asked for.
+    var id: RequestID {
+        if let storedID { return storedID }
+        let made = ids?.next() ?? RequestID(high: 0, low: 0)
+        storedID = made
+        return made
+    }
+}
+
+// MARK: Text
+
+extension RequestContext {
+    /// The bytes of a slice of `text`.
+    subscript(_ slice: Slice) -> Span<UInt8> {
+        @_lifetime(borrow self)
+        get {
+            precondition(slice.end <= text.end)
+            // Sound: the slice lies within what was written, and nothing of it was read away.
+            let span = Span(_unsafeStart: text.base + Int(slice.start), count: Int(slice.count))
+            return _overrideLifetime(span, borrowing: self)
+        }
+    }
+
+    /// Copies `bytes`, which do not lie in `text`.
+    func store(_ bytes: Span<UInt8>) -> Slice {
+        let start = text.count
+        text.append(bytes)
+        return Slice(start: start, count: bytes.count)
+    }
+
+    /// The host in small letters, without port and trailing dot; empty where the request names none.
+    var canonicalHost: Span<UInt8> {
+        @_lifetime(borrow self)
+        get { self[host] }
+    }
+
+    /// The path that an upstream gets, before `strip` and `rewrite`: `{path}`.
+    var sentPath: Span<UInt8> {
+        @_lifetime(borrow self)
+        get { self[sent] }
+    }
+
+    /// The path that routes are looked up by.
+    var matchedPath: Span<UInt8> {
+        @_lifetime(borrow self)
+        get { self[matched] }
+    }
+
+    /// What a capture of the route's pattern stands for: the segment with this number of the matched path, or nothing.
+    @_lifetime(borrow self)
+    func capture(_ segment: Int) -> Span<UInt8> {
+        let path = matchedPath
+        return path.extracting(path.pathSegment(segment) ?? 0..<0)
+    }
+
+    /// What `*` of the route's pattern stands for: the matched path from this segment on, without the slash before it.
+    @_lifetime(borrow self)
+    func rest(from segment: Int) -> Span<UInt8> {
+        let path = matchedPath
+        return path.extracting((path.pathOffset(ofSegment: segment) ?? path.count)..<path.count)
+    }
+
+    /// The label of the host with this number, from 1; empty where it has fewer.
+    @_lifetime(borrow self)
+    func hostLabel(_ number: Int) -> Span<UInt8> {
+        let name = canonicalHost
+        var start = 0
+        for _ in 1..<max(1, number) {
+            guard let dot = name.firstIndex(of: UInt8(ascii: "."), from: start) else { return name.extracting(0..<0) }
+            start = dot + 1
+        }
+        return name.extracting(start..<(name.firstIndex(of: UInt8(ascii: "."), from: start) ?? name.count))
+    }
+}
+
+// MARK: For the destination
+
+extension RequestContext {
+    /// The path below the served directory: the destination's path in its matched form, the leading literals of the
+    /// pattern taken off unless `strip` or `rewrite` made the path. It begins with `/`, or is empty where the request
+    /// names the directory itself without its slash.
+    @_lifetime(borrow self)
+    func filesPath(strippedSegments: Int) -> Span<UInt8> {
+        if isDestinationRewritten { return self[destinationMatched] }
+        let path = matchedPath
+        guard strippedSegments > 0 else { return path }
+        guard let offset = path.pathOffset(ofSegment: strippedSegments) else { return path.extracting(0..<0) }
+        // The slash before the first segment that stays is part of the path; without one the path ends there.
+        return path.extracting((path[offset - 1] == UInt8(ascii: "/") ? offset - 1 : path.count)..<path.count)
+    }
+
+    /// Stores path and query as an upstream gets them in `head`, which is not the request itself.
+    func storeTarget(of request: RequestHead, in head: FieldBlock) -> Slice {
+        if !isDestinationRewritten && !isSentRewritten { return head.store(request[request.pathAndQuery]) }
+        let mark: InlineArray<1, UInt8> = [UInt8(ascii: "?")]
+        let path = head.store(isDestinationRewritten ? self[destinationSent] : sentPath)
+        var count = path.count
+        if let rewrittenQuery {
+            count += head.store(mark.span).count + head.store(self[rewrittenQuery]).count
+        } else if hasQuery {
+            count += head.store(mark.span).count + head.store(request[query]).count
+        }
+        return Slice(start: Int(path.start), count: Int(count))
+    }
+}

@@ -1,0 +1,19 @@
+internal import ChimeraConfiguration
+internal import ChimeraTelemetry
+
+/// A configuration as all workers share it: nothing in it changes, and no request counts references of it.
+struct Snapshot: Sendable {
+    let configuration: MachineConfiguration
+    let directory: SiteDirectory
+
+    /// Where each site's requests are counted; empty: all together.
+    private let slots: [SiteSlot]
+
+    init(_ configuration: MachineConfiguration, slots: [SiteSlot] = []) {
+        self.configuration = configuration
+        self.slots = slots
+        directory = SiteDirectory(configuration.sites)
+    }
+
+    func slot(of site: Int) -> SiteSlot { slots.isEmpty ? .shared : slots[site] }
+}

@@ -1,0 +1,95 @@
+internal import ChimeraBytes
+package import ChimeraHTTPCore
+
+/// Parses the heads of an upstream's responses (RFC 9112 §4), as strictly as requests: what could be read in two
+/// ways is refused, and the gateway answers 502.
+package struct ResponseParser {
+    private var scanner = LineScanner()
+    private var seenStatusLine = false
+    private let limits: Limits
+    /// How the connection goes on, once the head is complete.
+    package private(set) var persistence = Persistence()
+    /// Where the body ends, once the head is complete.
+    package private(set) var framing = WireFraming.none
+
+    package init(limits: Limits) {
+        self.limits = limits
+    }
+
+    /// Whether some of a head was seen already.
+    package var hasStarted: Bool { seenStatusLine }
+
+    /// Makes the parser ready for the next response, which may be the final one after an interim one.
+    package mutating func reset() {
+        scanner = LineScanner()
+        seenStatusLine = false
+        persistence = Persistence()
+        framing = .none
+    }
+
+    /// Goes on with a head that begins at the start of `input`.
+    ///
+    /// - Parameters:
+    ///   - head: was reset before the first call for this response.
+    ///   - method: the request's method, which decides whether a body follows.
+    package mutating func parse(
+        _ input: Span<UInt8>, into head: ResponseHead, answering method: Method
+    ) throws(Refusal) -> HeadProgress {
+        while let line = try scanner.next(in: input) {
+            if !seenStatusLine {
+                try parseStatusLine(input.extracting(line), head)
+                seenStatusLine = true
+            } else if line.isEmpty {
+                guard scanner.lineStart <= limits.headBytesMax else { throw .headTooLarge }
+                head.adopt(input.extracting(0..<scanner.lineStart))
+                readConnection(head)
+                framing = try bodyFraming(head, answering: method)
+                return .complete(scanner.lineStart)
+            } else {
+                guard head.lineCount < limits.fieldsMax else { throw .fieldsTooMany }
+                try FieldLineParser.parse(input, line, into: head)
+            }
+        }
+        guard input.count <= limits.headBytesMax else { throw .headTooLarge }
+        return .incomplete
+    }
+
+    /// `HTTP/1.x SP 3DIGIT [ SP reason ]`; many servers leave out the last space with the reason.
+    private mutating func parseStatusLine(_ line: Span<UInt8>, _ head: ResponseHead) throws(Refusal) {
+        guard line.count >= 12, line.starts(with: "HTTP/1."), line[7].isDigit, line[8] == 32,
+            line[9].isDigit, line[10].isDigit, line[11].isDigit, line.count == 12 || line[12] == 32
+        else { throw .statusLineMalformed }
+        for index in 12..<line.count where !line[index].isFieldValueCharacter { throw .statusLineMalformed }
+        head.status = Int(line[9] - 48) * 100 + Int(line[10] - 48) * 10 + Int(line[11] - 48)
+        guard head.status >= 100 else { throw .statusLineMalformed }
+        head.minorVersion = line[7] == 48 ? 0 : 1
+        persistence.isHTTP10 = line[7] == 48
+        persistence.keepAlive = line[7] != 48
+    }
+
+    private mutating func readConnection(_ head: ResponseHead) {
+        guard head.contains(.connection) else { return }
+        let options = Framing.connectionOptions(head)
+        if options.contains(.keepAlive) { persistence.keepAlive = true }
+        if options.contains(.close) { persistence.keepAlive = false }
+    }
+
+    /// RFC 9112 §6.3, in its order.
+    private mutating func bodyFraming(_ head: ResponseHead, answering method: Method) throws(Refusal) -> WireFraming {
+        let length = try Framing.contentLength(head)
+        if head.contains(.transferEncoding) {
+            if length != nil { throw .lengthAndCoding }
+            if head.minorVersion == 0 { throw .codingInHTTP10 }
+            try Framing.checkChunked(head)
+        }
+        head.body = length.map { .known($0) } ?? .unknown
+        if head.forbidsContent || method == .head {
+            if head.forbidsContent { head.body = .none }
+            return .none
+        }
+        if head.contains(.transferEncoding) { return .chunked }
+        if let length { return .length(length) }
+        persistence.keepAlive = false
+        return .untilClose
+    }
+}

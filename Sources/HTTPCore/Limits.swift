@@ -1,0 +1,17 @@
+/// Every bound on one message and its connection, in one place. All are configurable; these are the defaults.
+package struct Limits: Equatable, Sendable {
+    /// Bytes of a request line or a status line.
+    package var startLineBytesMax = 16 * 1024
+    /// Bytes of a head: start line and fields.
+    package var headBytesMax = 32 * 1024
+    /// Field lines of a head.
+    package var fieldsMax = 128
+    /// Bytes of a trailer section.
+    package var trailerBytesMax = 8 * 1024
+    /// Bytes of the extensions of one chunk.
+    package var chunkExtensionBytesMax = 256
+    /// Bytes of a request body.
+    package var bodyBytesMax = 10_000_000_000
+
+    package init() {}
+}

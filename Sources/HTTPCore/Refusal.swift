@@ -1,0 +1,43 @@
+/// Why a message is refused: each reason once, with its status, its token for log and counters, and the side
+/// that is at fault by where it was found. An upstream's answer that is refused for any of these is a 502.
+package enum Refusal: UInt8, CaseIterable, Sendable, Error {
+    // The request line, RFC 9112 §3.
+    case methodMalformed, targetMalformed, targetTooLong, versionMalformed, versionUnsupported
+    // Field lines, RFC 9112 §5 and RFC 9110 §5.
+    case lineEndBare, fieldNameMalformed, fieldValueMalformed, fieldFolded, headTooLarge, fieldsTooMany
+    // Routing, RFC 9110 §7.2 and RFC 9112 §3.2.
+    case hostMissing, hostRepeated, hostMalformed, hostMismatched
+    // Framing, RFC 9112 §6 and §7.
+    case lengthMalformed, lengthsDiffer, lengthAndCoding, codingMalformed, codingUnsupported, codingInHTTP10
+    case chunkMalformed, chunkTooLarge, chunkExtensionTooLong, trailerMalformed, trailersTooLarge
+    // Path, and what RFC 9110 §10.1.1 says of expectations.
+    case pathMalformed, expectationFailed
+    // Bounds on bodies and time.
+    case bodyTooLarge, headTimeout, bodyTimeout
+    // Status lines of upstreams, RFC 9112 §4.
+    case statusLineMalformed
+
+    /// The status that the refused peer is told.
+    package var status: Int {
+        switch self {
+        case .targetTooLong: 414
+        case .headTooLarge, .fieldsTooMany, .trailersTooLarge: 431
+        case .versionUnsupported: 505
+        case .codingUnsupported: 501
+        case .expectationFailed: 417
+        case .bodyTooLarge: 413
+        case .headTimeout, .bodyTimeout: 408
+        default: 400
+        }
+    }
+
+    /// The token in logs and metrics.
+    package var token: String {
+        var token = ""
+        for character in "\(self)" {
+            if character.isUppercase { token += "-" }
+            token += character.lowercased()
+        }
+        return token
+    }
+}

@@ -1,0 +1,144 @@
+internal import ChimeraBytes
+package import ChimeraEventLoop
+internal import ChimeraHTTPCore
+
+/// Bounds of the connections to one endpoint from one worker.
+package struct UpstreamLimits: Equatable, Sendable {
+    /// Connections kept that were not used for a second.
+    package var idleMax = 32
+    /// Connections kept in all.
+    package var keptMax = 1024
+    /// How long an unused connection is kept, in milliseconds.
+    package var idleMilliseconds: Int64 = 30_000
+    /// How long an endpoint that refused a connection is passed over where there are others, in milliseconds.
+    package var avoidMilliseconds: Int64 = 1_000
+
+    package init() {}
+}
+
+/// One endpoint as a worker sees it: its addresses, and the connections that are open and unused.
+///
+/// The connections lie in the order in which they went idle, and the newest is taken first, so that those which are
+/// not needed grow old and go.
+package final class EndpointPool: TimerTarget {
+    let name: EndpointName
+    let worker: Worker
+    private let limits: UpstreamLimits
+    private let resolver: Resolver
+    @exclusivity(unchecked) private var idle: [UpstreamConnection] = []
+    @exclusivity(unchecked) private var timer: Timer?
+    @exclusivity(unchecked) private var addresses: [SocketAddress] = []
+    @exclusivity(unchecked) private var nextAddress = 0
+    @exclusivity(unchecked) private var resolvedAt = Int64.min
+    /// Until when the endpoint is passed over.
+    @exclusivity(unchecked) var avoidedUntil = Int64.min
+
+    package init(_ name: EndpointName, on worker: Worker, limits: UpstreamLimits, resolver: Resolver) {
+        self.name = name
+        self.worker = worker
+        self.limits = limits
+        self.resolver = resolver
+        if case .address(let address) = name { addresses = [address] }
+    }
+
+    /// The number of idle connections.
+    package var idleCount: Int { idle.count }
+
+    // MARK: Leasing
+
+    /// An open connection that is not in use, or nil.
+    func takeIdle() -> UpstreamConnection? {
+        while let connection = idle.popLast() {
+            if connection.isClean { return connection }
+            connection.close()
+        }
+        return nil
+    }
+
+    /// Takes a connection back after an exchange that left it clean.
+    func giveBack(_ connection: UpstreamConnection) {
+        connection.endLease()
+        guard connection.isClean, idle.count < limits.keptMax else { return connection.close() }
+        connection.exchanges += 1
+        connection.idleSince = worker.now
+        idle.append(connection)
+        if idle.count == 1 { sweepLater() }
+    }
+
+    /// Drops an idle connection that the upstream ended.
+    func discard(_ connection: UpstreamConnection) {
+        if let index = idle.lastIndex(where: { $0 === connection }) { idle.remove(at: index) }
+        connection.close()
+    }
+
+    /// Closes the idle connections and stops the timer, before the pool goes.
+    package func close() {
+        for connection in idle { connection.close() }
+        idle = []
+        if let timer { worker.cancel(timer) }
+    }
+
+    /// The endpoint refused a connection.
+    func failed() { avoidedUntil = worker.now + limits.avoidMilliseconds }
+
+    // MARK: Age
+
+    private func sweepLater() {
+        let timer = self.timer ?? Timer(target: self)
+        self.timer = timer
+        worker.set(timer, to: worker.now + 1_000)
+    }
+
+    package func deadlineReached(now: Int64) {
+        var stale = 0
+        while stale < idle.count {
+            let age = now - idle[stale].idleSince
+            guard age >= limits.idleMilliseconds || (idle.count - stale > limits.idleMax && age >= 1_000) else { break }
+            idle[stale].close()
+            stale += 1
+        }
+        idle.removeFirst(stale)
+        if !idle.isEmpty { sweepLater() }
+    }
+
+    // MARK: Addresses
+
+    /// The next address to connect to, in turn; nil when the name is not resolved yet.
+    func nextKnownAddress() -> SocketAddress? {
+        guard !addresses.isEmpty else { return nil }
+        if case .host = name, worker.now - resolvedAt > resolver.lifetimeMilliseconds { refresh() }
+        nextAddress = (nextAddress + 1) % addresses.count
+        return addresses[nextAddress]
+    }
+
+    /// How many addresses are known.
+    var addressCount: Int { addresses.count }
+
+    /// Resolves the name and waits for it.
+    func resolve() async -> SocketAddress? {
+        guard case .host(let host, let port) = name else { return nil }
+        let found = await resolver.resolve(host, port: port)
+        take(found)
+        return nextKnownAddress()
+    }
+
+    /// Resolves the name again while the old addresses serve.
+    private func refresh() {
+        guard case .host(let host, let port) = name else { return }
+        resolvedAt = worker.now
+        worker.start { [self] in take(await resolver.resolve(host, port: port)) }
+    }
+
+    private func take(_ found: [SocketAddress]) {
+        // A name server that fails does not take the addresses away that were good.
+        guard !found.isEmpty else { return }
+        resolvedAt = worker.now
+        addresses = found
+    }
+}
+
+/// What an upstream is called.
+package enum EndpointName: Hashable, Sendable {
+    case address(SocketAddress)
+    case host(String, port: UInt16)
+}

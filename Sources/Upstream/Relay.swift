@@ -1,0 +1,382 @@
+internal import ChimeraBytes
+internal import ChimeraEventLoop
+internal import ChimeraHTTP1
+internal import ChimeraHTTPCore
+
+/// Moves one request to an upstream and its answer back, both ways at once, in one task.
+///
+/// ```
+///             readBody                   send
+///   client ─────────────▶ [ output ] ─────────────▶ upstream
+///   client ◀───────────── (scratch) ◀───────────── upstream
+///             send                       read
+/// ```
+/// A turn does whatever can be done in either direction and then waits for news of either side or for the one
+/// deadline. A side that does not take what it gets is not given more, and the other side is not read meanwhile.
+struct Relay {
+    private enum Phase { case head, body, tunnel, over }
+
+    private let exchange: any Exchange
+    private let connection: UpstreamConnection
+    private let timeouts: UpstreamTimeouts
+    private let limits: Limits
+    private let scratch: ByteBuffer
+    private let client: any ProxyClient
+    private let worker: Worker
+    private var parser: ResponseParser
+    private var decoder: BodyDecoder
+    private var phase = Phase.head
+    private var requestFraming = WireFraming.none
+    private var requestEnded = false
+    private var requestTouched = false
+    /// The last look at the request's body found something, so there may be more.
+    private var passedRequest = false
+    private var isReusable = false
+    private var isEventStream = false
+    private var sawAnswerBytes = false
+    private var tunnelUpstreamEnded = false
+    private var startedAt: Int64
+    private var progressAt: Int64
+
+    init(
+        _ exchange: any Exchange, _ connection: UpstreamConnection, _ timeouts: UpstreamTimeouts, _ limits: Limits,
+        _ scratch: ByteBuffer, _ client: any ProxyClient
+    ) {
+        self.exchange = exchange
+        self.connection = connection
+        self.timeouts = timeouts
+        self.limits = limits
+        self.scratch = scratch
+        self.client = client
+        worker = exchange.worker
+        parser = ResponseParser(limits: limits)
+        decoder = BodyDecoder(.none, limits: limits)
+        startedAt = worker.now
+        progressAt = startedAt
+    }
+
+    // MARK: The whole way
+
+    /// Sends the request and passes the answer back.
+    mutating func run(_ head: RequestHead, target: Slice) async -> ProxyOutcome {
+        requestFraming = HeadWriter.writeRequest(head, target: target, upgrade: head.upgrade, into: connection.output)
+        requestEnded = requestFraming == .none
+        exchange.response.reset()
+        // A body that has come already goes with the head in one write.
+        if !requestEnded, let end = passRequest() { return end }
+        guard connection.flush() else { return .failed(.connectionTerminated) }
+        var turns = 0
+        while true {
+            if let end = turn() { return end }
+            turns += 1
+            // One connection gets a few windows at a time; then the others of the worker have a turn.
+            if turns & 3 == 0 && hasWork {
+                await worker.yield()
+            } else if !hasWork {
+                if let end = await wait() { return end }
+            }
+        }
+    }
+
+    /// Gives the connection back to its pool, or closes it.
+    func release() {
+        if isReusable && phase == .over && requestEnded {
+            connection.pool.giveBack(connection)
+        } else {
+            connection.close()
+        }
+    }
+
+    /// Whether the request may be sent once more: the upstream said nothing, no byte of a body is gone, and the method
+    /// does no harm twice (RFC 9110 §9.2.2).
+    func mayBeRepeated(_ outcome: ProxyOutcome) -> Bool {
+        outcome == .failed(.connectionTerminated) && !sawAnswerBytes && !requestTouched
+            && exchange.request.method.isIdempotent
+    }
+
+    /// Does what can be done in both directions.
+    private mutating func turn() -> ProxyOutcome? {
+        passedRequest = false
+        if !connection.flush() { return upstreamLost() }
+        if exchange.isBlocked { exchange.flush() }
+        if phase != .over && !exchange.isBlocked && connection.socket.isReadable {
+            if let end = passAnswer() { return end }
+        }
+        if let end = tunnelEnd() { return end }
+        if !requestEnded && connection.output.isEmpty && connection.socket.isWritable && phase != .over {
+            if let end = passRequest() { return end }
+            if !connection.flush() { return upstreamLost() }
+        }
+        if phase == .over { return .answered }
+        if let lost = exchange.lost { return clientLost(lost) }
+        exchange.flush()
+        return nil
+    }
+
+    /// Whether a turn now would do something.
+    private var hasWork: Bool {
+        if passedRequest && connection.output.isEmpty { return true }
+        if connection.socket.isReadable && !exchange.isBlocked && !tunnelUpstreamEnded { return true }
+        if !connection.output.isEmpty { return connection.socket.isWritable }
+        return false
+    }
+
+    // MARK: Waiting
+
+    private mutating func wait() async -> ProxyOutcome? {
+        let limit = waitLimit()
+        exchange.setDeadline(after: limit.map { max(0, $0 - worker.now) })
+        let wake = await exchange.scope.wait()
+        if let lost = exchange.lost { return clientLost(lost) }
+        if isEventStream && exchange.clientHasEnded { return clientLost(.clientClosed) }
+        guard wake.contains(.deadline), let limit, worker.now >= limit else { return nil }
+        return timedOut()
+    }
+
+    /// When waiting ends, by what is waited for; nil for never.
+    private func waitLimit() -> Int64? {
+        let whole = timeouts.response.map { startedAt + $0 }
+        guard let step = stepTimeout() else { return whole }
+        return min(progressAt + step, whole ?? .max)
+    }
+
+    private func stepTimeout() -> Int64? {
+        if phase == .tunnel || isEventStream { return exchange.isBlocked ? timeouts.send : timeouts.quiet }
+        if exchange.isBlocked { return timeouts.send }
+        if !connection.output.isEmpty { return timeouts.read }
+        if !requestEnded && phase == .head { return timeouts.body }
+        return phase == .head ? timeouts.answer : timeouts.read
+    }
+
+    private mutating func timedOut() -> ProxyOutcome {
+        if let response = timeouts.response, worker.now >= startedAt + response {
+            return exchange.hasSentHead ? abort(.responseTimeout) : .failed(.answerTimeout)
+        }
+        if phase == .tunnel { return abort(.quietTimeout) }
+        if exchange.isBlocked { return exchange.hasSentHead ? abort(.sendTimeout) : .clientLost(.sendTimeout) }
+        if exchange.hasSentHead { return abort(isEventStream ? .quietTimeout : .upstreamTimeout) }
+        if !connection.output.isEmpty { return .failed(.writeTimeout) }
+        return requestEnded ? .failed(.answerTimeout) : .refused(.bodyTimeout)
+    }
+
+    private func abort(_ reason: CloseReason) -> ProxyOutcome {
+        exchange.abort(reason)
+        return .answered
+    }
+
+    private func clientLost(_ reason: CloseReason) -> ProxyOutcome {
+        exchange.hasSentHead ? abort(reason) : .clientLost(reason)
+    }
+
+    // MARK: The request
+
+    /// Passes on what has come of the request's body.
+    private mutating func passRequest() -> ProxyOutcome? {
+        let connection = self.connection
+        let framing = phase == .tunnel ? WireFraming.untilClose : requestFraming
+        var passed = 0
+        let progress = exchange.readBody { bytes in
+            passed += bytes.count
+            connection.send(bytes, framing: framing)
+        }
+        if passed > 0 {
+            requestTouched = true
+            progressAt = worker.now
+        }
+        switch progress {
+        case .progressed:
+            passedRequest = true
+            return nil
+        case .pending: return nil
+        case .ended:
+            endRequest()
+            return nil
+        case .refused(let refusal):
+            return exchange.hasSentHead ? abort(.refused) : .refused(refusal)
+        case .aborted(let reason): return clientLost(reason)
+        }
+    }
+
+    private mutating func endRequest() {
+        requestEnded = true
+        progressAt = worker.now
+        if phase == .tunnel {
+            if connection.flush() && connection.output.isEmpty { connection.socket.shutdownWrite() }
+            return
+        }
+        guard requestFraming == .chunked else { return }
+        connection.output.append("0\r\n")
+        if let trailers = exchange.requestTrailers {
+            TrailerRules.removeForbidden(from: trailers)
+            HeadWriter.writeFields(trailers, into: connection.output)
+        }
+        connection.output.append("\r\n")
+    }
+
+    // MARK: The answer
+
+    /// Reads from the upstream once and passes on what that gives.
+    private mutating func passAnswer() -> ProxyOutcome? {
+        let input = scratch
+        input.clear()
+        let kept = connection.input
+        if !kept.isEmpty {
+            input.append(kept.readable)
+            kept.clear()
+        }
+        switch connection.socket.read(into: input.writable) {
+        case .bytes(let count):
+            input.commit(count)
+            progressAt = worker.now
+            sawAnswerBytes = true
+        case .wouldBlock:
+            connection.input.append(input.readable)
+            return nil
+        case .end: return upstreamEnded()
+        case .failed: return upstreamLost()
+        }
+        let end = digest(input)
+        if end == nil && !input.isEmpty { connection.input.append(input.readable) }
+        return end
+    }
+
+    private mutating func digest(_ input: ByteBuffer) -> ProxyOutcome? {
+        while true {
+            switch phase {
+            case .head:
+                do throws(Refusal) {
+                    guard case .complete(let count) = try parser.parse(
+                        input.readable, into: exchange.response, answering: exchange.request.method)
+                    else { return nil }
+                    input.consume(count)
+                } catch {
+                    return .failed(.answerMalformed)
+                }
+                if let end = headReceived() { return end }
+            case .body:
+                return passBody(input)
+            case .tunnel:
+                let readable = input.readable
+                exchange.send(readable)
+                input.clear()
+                return nil
+            case .over:
+                // RFC 9112 §6.3: what follows a response that is over belongs to none.
+                if !input.isEmpty { isReusable = false }
+                return nil
+            }
+        }
+    }
+
+    private mutating func headReceived() -> ProxyOutcome? {
+        let response = exchange.response
+        if response.status == 101 { return switchProtocols() }
+        if response.status < 200 {
+            // RFC 9110 §15.2: interim answers are passed on; 100 was ours to give.
+            HopByHop.remove(from: response)
+            if response.status != 100 { exchange.sendInformational(status: response.status, response) }
+            response.reset()
+            parser.reset()
+            return nil
+        }
+        client.upstreamFigures.answeredAt = worker.nanoseconds
+        isReusable = parser.persistence.keepAlive && parser.framing != .untilClose
+        isEventStream = response[.contentType]?.startsIgnoringCase(with: "text/event-stream") ?? false
+        decoder = BodyDecoder(parser.framing, limits: limits)
+        HopByHop.remove(from: response)
+        response.remove(.contentLength)
+        response.remove(.trailer)
+        client.upstreamAnswered()
+        exchange.sendHead()
+        phase = .body
+        return nil
+    }
+
+    private mutating func passBody(_ input: ByteBuffer) -> ProxyOutcome? {
+        while true {
+            do throws(Refusal) {
+                switch try decoder.next(input.readable) {
+                case .content(let range):
+                    let readable = input.readable
+                    exchange.send(readable.extracting(range))
+                    input.consume(range.upperBound)
+                case .incomplete(let consumed):
+                    input.consume(consumed)
+                    return nil
+                case .end(let consumed):
+                    input.consume(consumed)
+                    answerEnded()
+                    if !input.isEmpty { isReusable = false }
+                    return nil
+                }
+            } catch {
+                return abort(.upstreamBroken)
+            }
+        }
+    }
+
+    private mutating func answerEnded() {
+        phase = .over
+        if let trailers = decoder.trailers { TrailerRules.removeForbidden(from: trailers) }
+        exchange.finish(trailers: decoder.trailers)
+    }
+
+    /// The upstream ended its side.
+    private mutating func upstreamEnded() -> ProxyOutcome? {
+        isReusable = false
+        switch phase {
+        case .head:
+            return .failed(sawAnswerBytes ? .answerIncomplete : .connectionTerminated)
+        case .body:
+            guard decoder.connectionEnded() else { return abort(.upstreamBroken) }
+            answerEnded()
+            return nil
+        case .tunnel:
+            tunnelUpstreamEnded = true
+            return nil
+        case .over:
+            return nil
+        }
+    }
+
+    private mutating func upstreamLost() -> ProxyOutcome? {
+        isReusable = false
+        // An upstream that refuses the rest of a request may have answered before: that answer counts.
+        if phase == .head && connection.socket.isReadable && !connection.output.isEmpty {
+            connection.output.clear()
+            requestEnded = true
+            return passAnswer()
+        }
+        if phase == .tunnel { return abort(.upstreamBroken) }
+        return exchange.hasSentHead ? abort(.upstreamBroken) : .failed(.connectionTerminated)
+    }
+
+    // MARK: Tunnels
+
+    private mutating func switchProtocols() -> ProxyOutcome? {
+        let response = exchange.response
+        // RFC 9110 §15.2.2: only for a request that asked for it.
+        guard !exchange.request.upgrade.isEmpty, let upgrade = response.index(of: .upgrade) else {
+            return .failed(.upgradeUnexpected)
+        }
+        let token = response.line(at: upgrade).value
+        HopByHop.remove(from: response)
+        client.upstreamFigures.answeredAt = worker.nanoseconds
+        client.upstreamAnswered()
+        exchange.acceptUpgrade(response[token])
+        connection.socket.enableKeepAlive(afterSeconds: 60)
+        phase = .tunnel
+        requestEnded = false
+        return nil
+    }
+
+    /// Ends a tunnel when both sides have ended theirs, and passes one side's end on to the other.
+    private mutating func tunnelEnd() -> ProxyOutcome? {
+        guard phase == .tunnel, tunnelUpstreamEnded, !exchange.isBlocked else { return nil }
+        exchange.finishTunnel()
+        guard requestEnded else { return nil }
+        exchange.finish(trailers: nil)
+        phase = .over
+        return .answered
+    }
+}

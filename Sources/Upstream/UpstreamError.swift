@@ -1,0 +1,33 @@
+/// Why an upstream gave no answer that could be passed on, as RFC 9209 names it in `Proxy-Status`.
+package enum UpstreamError: UInt8, Error, CaseIterable, Sendable {
+    case nameNotResolved, connectionRefused, connectionTimeout, connectionFailed
+    case connectionTerminated, answerTimeout, readTimeout, writeTimeout, answerMalformed, answerIncomplete
+    case upgradeUnexpected, overloaded
+
+    /// What the client is told.
+    package var status: Int {
+        switch self {
+        case .connectionTimeout, .answerTimeout, .readTimeout, .writeTimeout: 504
+        case .overloaded: 503
+        default: 502
+        }
+    }
+
+    /// The `error` parameter of Proxy-Status (RFC 9209 §2.3).
+    package var proxyStatus: StaticString {
+        switch self {
+        case .nameNotResolved: "dns_error"
+        case .connectionRefused: "connection_refused"
+        case .connectionTimeout: "connection_timeout"
+        case .connectionFailed: "destination_unavailable"
+        case .connectionTerminated: "connection_terminated"
+        case .answerTimeout: "http_response_timeout"
+        case .readTimeout: "connection_read_timeout"
+        case .writeTimeout: "connection_write_timeout"
+        case .answerMalformed: "http_protocol_error"
+        case .answerIncomplete: "http_response_incomplete"
+        case .upgradeUnexpected: "http_upgrade_failed"
+        case .overloaded: "proxy_internal_error"
+        }
+    }
+}

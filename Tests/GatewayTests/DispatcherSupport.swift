@@ -1,0 +1,192 @@
+import ChimeraBytes
+import ChimeraConfiguration
+import ChimeraHTTPCore
+import Testing
+
+@testable import Chimera
+
+/// Destinations that do nothing, and how many of them were made.
+final class FakeTargets: TargetFactory {
+    private(set) var files: [(target: FilesTarget, sourceExtensions: [String])] = []
+    private(set) var proxies: [ProxyTarget] = []
+
+    func files(_ target: FilesTarget, sourceExtensions: [String]) -> FilesDestination {
+        files.append((target, sourceExtensions))
+        return FilesDestination()
+    }
+
+    func proxy(_ target: ProxyTarget) -> ProxyDestination {
+        proxies.append(target)
+        return ProxyDestination()
+    }
+}
+
+/// A request to dispatch.
+struct Asked {
+    var method = "GET"
+    var target = "/"
+    var host = "a.example"
+    var fields: [(String, String)] = []
+    var body = BodyLength.none
+    var peer = "192.0.2.7"
+    var listener: String?
+    var port: UInt16 = 80
+    var isSecure = false
+
+    init(
+        _ target: String = "/", method: String = "GET", host: String = "a.example", fields: [(String, String)] = [],
+        body: BodyLength = .none, peer: String = "192.0.2.7", listener: String? = nil, port: UInt16 = 80,
+        isSecure: Bool = false
+    ) {
+        self.target = target
+        self.method = method
+        self.host = host
+        self.fields = fields
+        self.body = body
+        self.peer = peer
+        self.listener = listener
+        self.port = port
+        self.isSecure = isSecure
+    }
+}
+
+/// What became of a request.
+struct Answered {
+    let verdict: Verdict
+    let context: RequestContext
+    let request: RequestHead
+    let response: ResponseHead
+
+    /// The status of an answer; nil where there is none yet.
+    var status: Int? {
+        guard case .answer = verdict else { return nil }
+        return response.status
+    }
+
+    var body: String {
+        guard case .answer(.bytes(let blob)) = verdict else { return "" }
+        return String(copying: blob.span)
+    }
+
+    /// The pattern of the route, if one was found.
+    var route: String? { context.route.map { String(decoding: $0.text, as: UTF8.self) } }
+
+    subscript(_ name: String) -> String? { response.value(name) }
+
+    /// Path and query as an upstream gets them.
+    var upstreamTarget: String {
+        let head = RequestHead()
+        return String(copying: head[context.storeTarget(of: request, in: head)])
+    }
+}
+
+/// A dispatcher over the configuration of one tenant.
+final class Dispatching {
+    let targets = FakeTargets()
+    let dispatcher: Dispatcher
+    var now: UInt64 = 1
+
+    /// - Parameters:
+    ///   - sites: the tenant's file `t.conf`.
+    ///   - files: what else there is, by its path below `/etc/chimera`.
+    init(_ sites: String, machine: String = "listen 127.0.0.1:80\n", files: [String: String] = [:]) throws {
+        dispatcher = Dispatcher(try Dispatching.snapshot(sites, machine, files), targets: targets) { 1 }
+    }
+
+    /// The sites over a configuration that was made by hand.
+    init(_ configuration: MachineConfiguration) {
+        dispatcher = Dispatcher(Snapshot(configuration), targets: targets) { 1 }
+    }
+
+    /// One site `a.example` with these lines.
+    static func site(_ lines: String, machine: String = "", files: [String: String] = [:]) throws -> Dispatching {
+        try Dispatching(
+            "site a.example b.example {\n\(lines)\n}\n", machine: "listen 127.0.0.1:80\n\(machine)\n", files: files)
+    }
+
+    static func snapshot(_ sites: String, _ machine: String, _ files: [String: String] = [:]) throws -> Snapshot {
+        var system = MemoryFileSystem()
+        system.add("chimera.conf", Array("\(machine)\nimport conf.d/*.conf\n".utf8))
+        system.add("conf.d/t.conf", Array(sites.utf8))
+        for directory in ["d", "e"] { system.addDirectory("conf.d/\(directory)") }
+        for (path, content) in files { system.add(path, Array(content.utf8)) }
+        let result = ConfigurationLoader(fileSystem: system, environment: { _ in nil })
+            .load(machineFile: "chimera.conf")
+        let errors = result.diagnostics.filter { $0.severity == .error }
+        #expect(errors.isEmpty)
+        return Snapshot(try #require(result.configuration))
+    }
+
+    func ask(_ asked: Asked) -> Answered {
+        let context = RequestContext()
+        let request = RequestHead()
+        request.fill(asked)
+        context.begin(
+            peer: IPAddress(asked.peer), peerPort: 40_000, listener: dispatcher.listener(named: asked.listener),
+            port: asked.port, isSecure: asked.isSecure)
+        return again(context, request)
+    }
+
+    func ask(_ target: String) -> Answered { ask(Asked(target)) }
+
+    func again(_ context: RequestContext, _ request: RequestHead) -> Answered {
+        let response = ResponseHead()
+        let verdict = dispatcher.dispatch(context, request, response)
+        return Answered(verdict: verdict, context: context, request: request, response: response)
+    }
+}
+
+extension RequestHead {
+    func fill(_ asked: Asked) {
+        reset()
+        methodBytes = store(Array(asked.method.utf8).span)
+        method = Method(self[methodBytes])
+        target = store(Array(asked.target.utf8).span)
+        if asked.target == "*" {
+            form = .asterisk
+        } else if asked.target.hasPrefix("/") {
+            pathAndQuery = target
+        } else {
+            form = .authority
+        }
+        authority = store(Array(asked.host.utf8).span)
+        body = asked.body
+        for (name, value) in asked.fields { add(name: Array(name.utf8).span, value: Array(value.utf8).span) }
+    }
+}
+
+extension FieldBlock {
+    func value(_ name: String) -> String? {
+        guard let index = index(ofName: Array(name.utf8).span) else { return nil }
+        return String(copying: self[line(at: index).value])
+    }
+
+    /// All values of that name, in order.
+    func values(_ name: String) -> [String] {
+        (0..<lineCount).map { line(at: $0) }
+            .filter { $0.isPresent && self.name(of: $0).equalsIgnoringCase(Array(name.utf8).span) }
+            .map { String(copying: self[$0.value]) }
+    }
+}
+
+extension String {
+    init(copying bytes: Span<UInt8>) {
+        self = String(decoding: Array(copying: bytes), as: UTF8.self)
+    }
+}
+
+
+/// SplitMix64: the same seed gives the same test.
+struct DispatcherSeed: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(_ seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
+    }
+}
