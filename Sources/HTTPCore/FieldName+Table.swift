@@ -239,8 +239,11 @@ extension FieldName {
 }
 
 enum FieldNameTable {
-    /// The factors of the perfect hash: length, first, last and middle byte.
-    static let factors = (9, 9, 30, 8)
+    // The factors of the perfect hash.
+    static var lengthFactor: Int { 9 }
+    static var firstFactor: Int { 9 }
+    static var lastFactor: Int { 30 }
+    static var middleFactor: Int { 8 }
 
     /// Hash to the name's small integer; 0 where no name has that hash.
     static let slots: [256 of UInt8] = [

@@ -53,8 +53,9 @@ def main():
     out += ["", "    /// How many well-known names there are, and the slot of `other`.",
             "    @inlinable", f"    package static var count: Int {{ {len(names) + 1} }}", "}", "",
             "enum FieldNameTable {",
-            "    /// The factors of the perfect hash: length, first, last and middle byte.",
-            "    static let factors = (%d, %d, %d, %d)" % factors, "",
+            "    // The factors of the perfect hash.",
+            *(f"    static var {part}Factor: Int {{ {factor} }}"
+              for part, factor in zip(("length", "first", "last", "middle"), factors)), "",
             "    /// Hash to the name's small integer; 0 where no name has that hash.",
             "    static let slots: [256 of UInt8] = ["]
     for i in range(0, 256, 16):
