@@ -33,7 +33,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.3.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     ],
     targets: [
         // C, fenced: what Swift cannot import, and the system libraries.
@@ -66,7 +66,7 @@ let package = Package(
         .executableTarget(
             name: "ChimeraServer",
             dependencies: [
-                "Chimera", "CLinux", "ChimeraConfiguration",
+                "Chimera", "CLinux", "ChimeraConfiguration", "ChimeraEventLoop",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -80,6 +80,7 @@ let package = Package(
         tests(of: "Upstream", ["ChimeraUpstream", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "Server", ["ChimeraServer", "ChimeraConfiguration"]),
         tests(of: "Gateway", ["Chimera", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration"]),
     ]
 )
