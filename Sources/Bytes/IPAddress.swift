@@ -140,7 +140,8 @@ package struct CIDR: Hashable, Sendable {
     /// Whether `other` lies in this block. An IPv4 address lies in IPv4 blocks only.
     @inlinable
     package func contains(_ other: IPAddress) -> Bool {
-        other.high & highMask == address.high && other.low & lowMask == address.low && other.isV4 == address.isV4
+        other.high & highMask == address.high && other.low & lowMask == address.low
+            && other.isV4 == address.isV4
     }
 
     /// The first `bits` of 64 set.
@@ -164,7 +165,9 @@ private enum AddressReader {
 
     /// One to three digits without a leading zero, and no more than `limit`.
     static func decimal(_ text: Span<UInt8>, atMost limit: Int) -> Int? {
-        guard text.count >= 1, text.count <= 3, text.count == 1 || text[0] != UInt8(ascii: "0") else { return nil }
+        guard text.count >= 1, text.count <= 3, text.count == 1 || text[0] != UInt8(ascii: "0") else {
+            return nil
+        }
         var value = 0
         for index in 0..<text.count {
             guard case UInt8(ascii: "0")...UInt8(ascii: "9") = text[index] else { return nil }
@@ -178,7 +181,9 @@ private enum AddressReader {
         var parts = 0
         var begin = start
         for index in start...text.count where index == text.count || text[index] == UInt8(ascii: ".") {
-            guard parts < 4, let part = decimal(text.extracting(begin..<index), atMost: 255) else { return nil }
+            guard parts < 4, let part = decimal(text.extracting(begin..<index), atMost: 255) else {
+                return nil
+            }
             value = value << 8 | UInt32(part)
             parts += 1
             begin = index + 1
@@ -198,7 +203,9 @@ private enum AddressReader {
         }
         while index < text.count {
             var end = index
-            while end < text.count, text[end] != UInt8(ascii: ":"), text[end] != UInt8(ascii: ".") { end += 1 }
+            while end < text.count, text[end] != UInt8(ascii: ":"), text[end] != UInt8(ascii: ".") {
+                end += 1
+            }
             if end < text.count, text[end] == UInt8(ascii: ".") {
                 guard let tail = v4(text, from: index) else { return nil }
                 groups += [UInt16(tail >> 16), UInt16(tail & 0xffff)]
@@ -225,8 +232,10 @@ private enum AddressReader {
             let byte = text[index]
             switch byte {
             case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt16(byte - UInt8(ascii: "0"))
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt16(byte - UInt8(ascii: "a") + 10)
-            case UInt8(ascii: "A")...UInt8(ascii: "F"): value = value << 4 | UInt16(byte - UInt8(ascii: "A") + 10)
+            case UInt8(ascii: "a")...UInt8(ascii: "f"):
+                value = value << 4 | UInt16(byte - UInt8(ascii: "a") + 10)
+            case UInt8(ascii: "A")...UInt8(ascii: "F"):
+                value = value << 4 | UInt16(byte - UInt8(ascii: "A") + 10)
             default: return nil
             }
         }

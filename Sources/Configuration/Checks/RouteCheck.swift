@@ -19,22 +19,35 @@ struct RouteCheck {
     /// Equal routes stand side by side in the order of specificity.
     private func equalRoutes(_ order: [Int]) -> [Finding] {
         var findings: [Finding] = []
-        for (before, after) in zip(order, order.dropFirst()) {
-            let first = site.routes[before]
-            let second = site.routes[after]
-            guard first.specificity == second.specificity, Self.mayMeet(first, second) else { continue }
+        var runStart = 0
+        var compared = 0
+        for place in order.indices.dropFirst() {
+            let route = site.routes[order[place]]
+            guard route.specificity == site.routes[order[place - 1]].specificity else {
+                runStart = place
+                continue
+            }
+            compared += place - runStart
+            guard compared <= limits.comparedRoutes else { return findings }
+            guard let earlier = order[runStart..<place].first(where: { Self.mayMeet(site.routes[$0], route) })
+            else {
+                continue
+            }
             findings.append(
                 Finding(
-                    position: second.position,
-                    message: "\"\(second.text)\" is as specific as an earlier route, which is tried first",
-                    other: first.position))
+                    position: route.position,
+                    message: "\"\(route.text)\" is as specific as an earlier route, which is tried first",
+                    other: site.routes[earlier].position))
         }
         return findings
     }
 
     /// Whether a request can fit the methods and matchers of both.
     private static func mayMeet(_ left: Route, _ right: Route) -> Bool {
-        guard left.methods.isEmpty || right.methods.isEmpty || left.methods.contains(where: right.methods.contains) else {
+        guard
+            left.methods.isEmpty || right.methods.isEmpty
+                || left.methods.contains(where: right.methods.contains)
+        else {
             return false
         }
         return !left.matchers.contains { use in
@@ -70,7 +83,9 @@ struct RouteCheck {
         return findings
     }
 
-    private func hasGuard(_ route: Route) -> Bool { !route.matchers.isEmpty || route.settings.guardName != nil }
+    private func hasGuard(_ route: Route) -> Bool {
+        !route.matchers.isEmpty || route.settings.guardName != nil
+    }
 
     private func escape(from route: Route, through other: Route) -> Finding? {
         guard other.statement != route.statement, Self.mayMeet(route, other),
@@ -86,7 +101,9 @@ struct RouteCheck {
     /// What a request that `other` serves is not asked for.
     private static func lostGuard(of route: Route, in other: Route) -> String? {
         if let auth = route.settings.auth, auth.kind != .off, other.settings.auth == nil { return "`auth`" }
-        if let name = route.settings.guardName, name != "auth", other.settings.access.isEmpty { return "`\(name)`" }
+        if let name = route.settings.guardName, name != "auth", other.settings.access.isEmpty {
+            return "`\(name)`"
+        }
         let lost = route.matchers.first { use in !other.matchers.contains(use) }
         return lost.map { "\($0.isNegated ? "!" : "")@\($0.matcher.name)" }
     }

@@ -18,7 +18,8 @@ extension FileDecoder {
                 return nil
             }
             if host == "localhost" {
-                reportMismatch(token, ValueType.listenAddress.description, ["127.0.0.1:\(port)", "[::1]:\(port)"])
+                reportMismatch(
+                    token, ValueType.listenAddress.description, ["127.0.0.1:\(port)", "[::1]:\(port)"])
                 return nil
             }
             if let bare = IPAddress(host) {
@@ -46,7 +47,9 @@ extension FileDecoder {
     /// An IPv4 address, or an IPv6 address in brackets.
     private func address(_ host: String) -> IPAddress? {
         if host.hasPrefix("["), host.hasSuffix("]") {
-            guard let address = IPAddress(String(host.dropFirst().dropLast())), host.contains(":") else { return nil }
+            guard let address = IPAddress(String(host.dropFirst().dropLast())), host.contains(":") else {
+                return nil
+            }
             return address
         }
         guard let address = IPAddress(host), !host.contains(":") else { return nil }
@@ -60,7 +63,10 @@ extension FileDecoder {
         }
         let absolute = resolve(path)
         guard absolute.utf8.count <= Self.socketPathBytesMax else {
-            report(token, "a socket's path has at most \(Self.socketPathBytesMax) bytes; this one has \(absolute.utf8.count)")
+            report(
+                token,
+                "a socket's path has at most \(Self.socketPathBytesMax) bytes; this one has \(absolute.utf8.count)"
+            )
             return nil
         }
         return absolute
@@ -101,7 +107,9 @@ extension FileDecoder {
             authority = String(rest[..<slash])
             let path = String(rest[slash...])
             guard path == "/" else {
-                report(token, "a target has no path: `prefix \(path)` in the block puts one before the request's")
+                report(
+                    token, "a target has no path: `prefix \(path)` in the block puts one before the request's"
+                )
                 return nil
             }
         }
@@ -111,13 +119,16 @@ extension FileDecoder {
 
     /// Splits at the colon before the port. Nil where there is none: a bare word, or a bare IPv6 address.
     private func splitTarget(_ text: String) -> (host: String, port: String)? {
-        guard let (host, port) = split(text), !host.isEmpty, !port.contains("]"), !port.contains("}") else { return nil }
+        guard let (host, port) = split(text), !host.isEmpty, !port.contains("]"), !port.contains("}"),
+            IPAddress(text) == nil
+        else { return nil }
         return (host, port)
     }
 
     private func hostTarget(_ host: String, _ portText: String, _ token: Token) -> UpstreamDraft? {
         guard let port = port(portText), port > 0 else {
-            reportMismatch(token, "a target: \"\(secretSource(token) == nil ? portText : "…")\" is not a port")
+            reportMismatch(
+                token, "a target: \"\(secretSource(token) == nil ? portText : "…")\" is not a port")
             return nil
         }
         if let address = address(host) { return draft(.ip(address, port: port), token) }

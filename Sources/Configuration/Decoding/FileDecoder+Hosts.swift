@@ -30,7 +30,9 @@ extension FileDecoder {
             report(token, "\"\(token.text)\" has a port, which belongs to `listen`", [prefix + host])
         case .failure(.empty): report(token, "\"\(token.text)\" is not a host")
         case .failure(.length):
-            report(token, "\"\(token.text)\" is not a host: a label has 1 to 63 bytes, and all of it at most 253")
+            report(
+                token, "\"\(token.text)\" is not a host: a label has 1 to 63 bytes, and all of it at most 253"
+            )
         case .failure(.character): reportWrongHost(token)
         }
         return nil

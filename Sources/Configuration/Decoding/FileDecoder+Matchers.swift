@@ -12,9 +12,11 @@ struct MatcherKind: Sendable {
             name: "header", usage: "header FIELD [VALUE…]",
             text: "a field of the request has one of these values (`*` is a glob); no value: it is present"),
         MatcherKind(name: "cookie", usage: "cookie NAME [VALUE…]", text: "as `header`, for a cookie"),
-        MatcherKind(name: "query", usage: "query NAME [VALUE…]", text: "as `header`, for a parameter of the query"),
+        MatcherKind(
+            name: "query", usage: "query NAME [VALUE…]", text: "as `header`, for a parameter of the query"),
         MatcherKind(name: "client", usage: "client CIDR…", text: "the client's address lies in one of these"),
-        MatcherKind(name: "method", usage: "method METHOD…", text: "the method is one of these; GET includes HEAD"),
+        MatcherKind(
+            name: "method", usage: "method METHOD…", text: "the method is one of these; GET includes HEAD"),
         MatcherKind(name: "scheme", usage: "scheme http|https", text: "the scheme of the request"),
         MatcherKind(name: "host", usage: "host HOST…", text: "the host is one of these"),
         MatcherKind(name: "path", usage: "path PATTERN…", text: "the path matches one of these patterns"),
@@ -67,7 +69,8 @@ extension FileDecoder {
             return .query(name.text, globs)
         }
         guard FieldName.isToken(name.text) else {
-            report(name, "\"\(name.text)\" is not the name of a \(kind.text == "cookie" ? "cookie" : "field")")
+            report(
+                name, "\"\(name.text)\" is not the name of a \(kind.text == "cookie" ? "cookie" : "field")")
             return nil
         }
         return kind.text == "cookie" ? .cookie(name.text, globs) : .header(name.text.lowercased(), globs)
@@ -90,7 +93,10 @@ extension FileDecoder {
             let method = String(part)
             guard isMethod(method) else {
                 let known = HTTPMethods.known.contains(method.uppercased()) ? [method.uppercased()] : []
-                report(word, part.isEmpty ? "methods are separated by single commas" : "\"\(part)\" is not a method", known)
+                report(
+                    word,
+                    part.isEmpty ? "methods are separated by single commas" : "\"\(part)\" is not a method",
+                    known)
                 return nil
             }
             if !methods.contains(method) { methods.append(method) }
@@ -102,6 +108,8 @@ extension FileDecoder {
     /// Capitals, perhaps with `-` and `_` between them.
     func isMethod(_ text: String) -> Bool {
         guard let first = text.utf8.first, (65...90).contains(first) else { return false }
-        return text.utf8.allSatisfy { (65...90).contains($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") }
+        return text.utf8.allSatisfy {
+            (65...90).contains($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+        }
     }
 }

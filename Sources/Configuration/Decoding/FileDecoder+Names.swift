@@ -5,10 +5,13 @@ extension FileDecoder {
     func gatherDefine(_ statement: Statement, in place: Places) {
         within(statement) {
             guard let (row, next) = row(for: statement, from: 0, in: place),
-                let arguments = arguments(of: statement, from: next, for: row), let name = arguments.text("NAME")
+                let arguments = arguments(of: statement, from: next, for: row),
+                let name = arguments.text("NAME")
             else { return }
             if let first = defines[name] {
-                report(statement.words[1], "`define \(name)` stands here twice", other: current.position(first.first))
+                report(
+                    statement.words[1], "`define \(name)` stands here twice",
+                    other: current.position(first.first))
                 return
             }
             defines[name] = statement
@@ -33,13 +36,16 @@ extension FileDecoder {
             }
             guard let (name, shared) = shared(statement) else { continue }
             guard !active.contains(name) else {
-                within(statement) { report(statement.first, "`use \(name)` stands within the block that it names") }
+                within(statement) {
+                    report(statement.first, "`use \(name)` stands within the block that it names")
+                }
                 continue
             }
             usedStatements += shared.count
             guard usedStatements <= session.limits.statements else {
                 within(statement) {
-                    report(statement.first, "`use` brings in more than \(session.limits.statements) statements")
+                    report(
+                        statement.first, "`use` brings in more than \(session.limits.statements) statements")
                 }
                 return
             }
@@ -72,17 +78,21 @@ extension FileDecoder {
     func gatherPool(_ statement: Statement, in place: Places) {
         within(statement) {
             guard let (row, next) = row(for: statement, from: 0, in: place),
-                let arguments = arguments(of: statement, from: next, for: row), let name = arguments.text("NAME")
+                let arguments = arguments(of: statement, from: next, for: row),
+                let name = arguments.text("NAME")
             else { return }
             if let first = pools[name] {
-                report(statement.words[1], "`pool \(name)` stands here twice", other: first.targets.first?.position)
+                report(
+                    statement.words[1], "`pool \(name)` stands here twice",
+                    other: first.targets.first?.position)
                 return
             }
             var draft = UpstreamDraft()
+            let errorsBefore = errorCount
             decode(expanded(statement.block ?? []), in: .pool) { row, arguments in
                 if case .upstream(let effect) = row.effect { effect(arguments, self, &draft) }
             }
-            if draft.targets.isEmpty, !hasErrors {
+            if draft.targets.isEmpty, errorCount == errorsBefore {
                 report(statement.first, "`pool \(name)` has no `to ADDRESS`")
             }
             draft.pools = ["\(owner)/\(name)"]
@@ -105,11 +115,14 @@ extension FileDecoder {
         return MatcherKind.named(statement.words[1].text) != nil
     }
 
-    func gatherMatcher(_ statement: Statement, into matchers: ReferenceWritableKeyPath<FileDecoder, [String: Matcher]>) {
+    func gatherMatcher(
+        _ statement: Statement, into matchers: ReferenceWritableKeyPath<FileDecoder, [String: Matcher]>
+    ) {
         within(statement) {
             let name = String(statement.first.text.dropFirst())
             guard isName(name) else {
-                report(statement.first, "\"@\(name)\" is not a matcher's name; it has letters, digits, - and _")
+                report(
+                    statement.first, "\"@\(name)\" is not a matcher's name; it has letters, digits, - and _")
                 return
             }
             // The name is known even where its condition is wrong, so that one slip is one message.

@@ -16,7 +16,9 @@ extension FileDecoder {
         let parts = text.split(separator: "/")
         var segments: [PathPattern.Segment] = []
         for (index, part) in parts.enumerated() {
-            guard let segment = segment(part, isLast: index == parts.count - 1, of: parts, token) else { return nil }
+            guard let segment = segment(part, isLast: index == parts.count - 1, of: parts, token) else {
+                return nil
+            }
             if case .capture(let name) = segment, segments.contains(segment) {
                 report(token, "{\(name)} stands twice in \"\(text)\"")
                 return nil
@@ -31,7 +33,8 @@ extension FileDecoder {
     ) -> PathPattern.Segment? {
         if part == "*" || part.hasPrefix("*.") {
             guard isLast else {
-                report(token, "`\(part)` stands at the end of a pattern only", part == "*" ? [named(parts)] : [])
+                report(
+                    token, "`\(part)` stands at the end of a pattern only", part == "*" ? [named(parts)] : [])
                 return nil
             }
             return part == "*" ? .rest : fileExtension(part.dropFirst(2), token)
@@ -56,13 +59,17 @@ extension FileDecoder {
     }
 
     private func capture(_ part: Substring, isLast: Bool, _ token: Token) -> PathPattern.Segment? {
-        guard part.hasPrefix("{"), part.hasSuffix("}"), !part.dropFirst().dropLast().contains(where: "{}".contains) else {
+        guard part.hasPrefix("{"), part.hasSuffix("}"),
+            !part.dropFirst().dropLast().contains(where: "{}".contains)
+        else {
             report(token, "a segment mixes text and a capture: \"\(part)\"")
             return nil
         }
         let name = String(part.dropFirst().dropLast())
         if name == "rest" {
-            report(token, "{rest} is what `*` captures", isLast ? [token.text.replacingLast("{rest}", by: "*")] : [])
+            report(
+                token, "{rest} is what `*` captures",
+                isLast ? [token.text.replacingLast("{rest}", by: "*")] : [])
             return nil
         }
         guard isName(name) else {
@@ -77,7 +84,8 @@ extension FileDecoder {
     }
 
     private func fileExtension(_ name: Substring, _ token: Token) -> PathPattern.Segment? {
-        guard !name.isEmpty, !name.contains(where: "*{}".contains), !name.hasPrefix("."), !name.hasSuffix(".") else {
+        guard !name.isEmpty, !name.contains(where: "*{}".contains), !name.hasPrefix("."), !name.hasSuffix(".")
+        else {
             report(token, "\"*.\(name)\" is not `*.ext`")
             return nil
         }
@@ -93,7 +101,8 @@ extension FileDecoder {
                 bytes.append(byte)
                 continue
             }
-            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16),
+            guard rest.count >= 2,
+                let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16),
                 rest.prefix(2).allSatisfy({ $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") })
             else {
                 report(token, "a \"%\" is followed by two hexadecimal digits")

@@ -23,11 +23,14 @@ extension FileDecoder {
 
     /// RFC 9110 §7.6.1 and RFC 9112 §6: fields that belong to one connection, which the codecs alone write.
     private static let framing: Set<String> = [
-        "connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+        "connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer",
+        "transfer-encoding", "upgrade",
     ]
 
     func headerOperation(_ arguments: Arguments, onRequest: Bool) -> HeaderOperation? {
-        guard let field = arguments.first("FIELD"), case .header(let kind, let name) = field.value else { return nil }
+        guard let field = arguments.first("FIELD"), case .header(let kind, let name) = field.value else {
+            return nil
+        }
         let values = arguments.all("VALUE")
         let lowercase = name.lowercased()
         if Self.framing.contains(lowercase) {
@@ -93,7 +96,9 @@ extension FileDecoder {
         ]
         var isEmpty = true
         for (key, path) in all {
-            guard let limit = arguments.timeLimit(key), let token = arguments.first(key)?.token else { continue }
+            guard let limit = arguments.timeLimit(key), let token = arguments.first(key)?.token else {
+                continue
+            }
             isEmpty = false
             if key == "head" || key == "idle", !place.contains(.machine) {
                 report(token, "`\(key)=` counts before a site is known, so it stands in the machine's file")

@@ -62,7 +62,9 @@ extension FileDecoder {
     }
 
     private func isMethodList(_ word: Token) -> Bool {
-        guard word.quoting == .bare, let first = word.text.utf8.first, (65...90).contains(first) else { return false }
+        guard word.quoting == .bare, let first = word.text.utf8.first, (65...90).contains(first) else {
+            return false
+        }
         return word.text.utf8.allSatisfy { (65...90).contains($0) || "-_,".utf8.contains($0) }
     }
 
@@ -110,7 +112,10 @@ extension FileDecoder {
         let position = current.position(statement.first)
         guard head.next < statement.words.count else {
             guard let block = statement.block else {
-                report(statement.first, "\"\(statement.first.text)\" needs a verb such as `files` or `proxy`, or a block of settings")
+                report(
+                    statement.first,
+                    "\"\(statement.first.text)\" needs a verb such as `files` or `proxy`, or a block of settings"
+                )
                 return
             }
             for pattern in head.patterns {
@@ -123,7 +128,9 @@ extension FileDecoder {
             }
             return
         }
-        guard let (row, next) = verb(statement, at: head.next), case .verb(let effect) = row.effect else { return }
+        guard let (row, next) = verb(statement, at: head.next), case .verb(let effect) = row.effect else {
+            return
+        }
         for pattern in head.patterns {
             let (settings, draft) = routeBlock(statement.block ?? [], under: pattern, in: row.block ?? .route)
             self.pattern = pattern
@@ -134,17 +141,21 @@ extension FileDecoder {
             warnIfClosed(pattern, settings, statement)
             site.routes.append(
                 Route(
-                    methods: head.methods, pattern: pattern, matchers: head.matchers, destination: destination,
+                    methods: head.methods, pattern: pattern, matchers: head.matchers,
+                    destination: destination,
                     settings: settings, statement: number, position: position))
         }
     }
 
     private func verb(_ statement: Statement, at index: Int) -> (row: Directive, next: Int)? {
         let word = statement.words[index]
-        if Schema.verbs.contains(word.text), word.quoting == .bare { return row(for: statement, from: index, in: .site) }
+        if Schema.verbs.contains(word.text), word.quoting == .bare {
+            return row(for: statement, from: index, in: .site)
+        }
         let head = statement.words[..<index].map(\.text).joined(separator: " ")
         let isSetting =
-            Schema.rows(named: word.text).contains { $0.family != .verb } || Schema.secondWords(after: word.text) != nil
+            Schema.rows(named: word.text).contains { $0.family != .verb }
+            || Schema.secondWords(after: word.text) != nil
         if isSetting, word.quoting == .bare {
             let rest = statement.words[index...].map(\.text).joined(separator: " ")
             report(word, "`\(word.text)` is not a verb: settings stand in a block", ["\(head) { \(rest) }"])
@@ -154,7 +165,8 @@ extension FileDecoder {
             report(word, "methods stand before the pattern", ["\(word.text) \(head)"])
             return nil
         }
-        report(word, "unknown verb \"\(word.text)\"", NearMiss.suggestions(for: word.text, among: Schema.verbs))
+        report(
+            word, "unknown verb \"\(word.text)\"", NearMiss.suggestions(for: word.text, among: Schema.verbs))
         return nil
     }
 
@@ -163,6 +175,15 @@ extension FileDecoder {
     ) -> (Settings, UpstreamDraft) {
         var settings = Settings()
         var draft = UpstreamDraft()
+        usedStatements += block.count
+        guard usedStatements <= session.limits.statements else {
+            if let first = block.first {
+                report(
+                    first.first,
+                    "the blocks of this file's routes have more than \(session.limits.statements) statements")
+            }
+            return (settings, draft)
+        }
         self.pattern = pattern
         defer { self.pattern = nil }
         decode(

@@ -78,11 +78,17 @@ extension FileDecoder {
 
     private func reportUnknown(_ word: Token, _ statement: Statement, in place: Places) {
         let text = word.text
+        if place.isDisjoint(with: .site), text.hasPrefix("/") || text.hasPrefix("@") || text.hasPrefix("!@") {
+            report(word, "a route stands in a site, not in \(place.description)")
+            return
+        }
         if !place.isDisjoint(with: .site), word.quoting == .bare {
             if statement.words.count > 1, statement.words[1].text.hasPrefix("/"),
                 HTTPMethods.known.contains(text.uppercased())
             {
-                report(word, "unknown directive \"\(text)\"; methods are written in capitals", [text.uppercased()])
+                report(
+                    word, "unknown directive \"\(text)\"; methods are written in capitals",
+                    [text.uppercased()])
                 return
             }
             if text.contains("/") || text.hasPrefix("*") {
@@ -100,7 +106,8 @@ extension FileDecoder {
     /// The words from `start` on as arguments and options of `row`; nil after a message.
     func arguments(of statement: Statement, from start: Int, for row: Directive) -> Arguments? {
         let keyword = statement.words[max(start - 1, 0)]
-        let name = statement.words.count > start - row.wordCount ? statement.words[start - row.wordCount] : keyword
+        let name =
+            statement.words.count > start - row.wordCount ? statement.words[start - row.wordCount] : keyword
         var result = Arguments(statement: statement, keyword: name)
         guard isBlockRight(statement, for: row, name) else { return nil }
         var isRight = true
@@ -195,7 +202,8 @@ extension FileDecoder {
             rest = rest.dropFirst(count)
         }
         guard let extra = rest.first else { return groups }
-        let near = NearMiss.suggestions(for: extra.text, among: row.options.filter { $0.since == .first }.map(\.key))
+        let flags = row.options.filter { $0.since == .first && $0.type.isFlag }.map(\.key)
+        let near = NearMiss.suggestions(for: extra.text, among: flags)
         report(extra, "\"\(extra.text)\" is one word too many: \(row.usage)", near)
         return nil
     }
@@ -209,7 +217,8 @@ extension Directive {
 /// The methods that a message can propose; any token of capitals is a method.
 enum HTTPMethods {
     static let known: Set<String> = [
-        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL",
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND",
+        "PROPPATCH", "MKCOL",
         "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "QUERY",
     ]
 }

@@ -166,7 +166,8 @@ extension FileDecoder {
             return true
         case .variable(.path)?, .variable(.uri)?: return true
         default:
-            reportMismatch(token, "a path that begins with /", token.text.hasPrefix("{") ? [] : ["/" + token.text])
+            reportMismatch(
+                token, "a path that begins with /", token.text.hasPrefix("{") ? [] : ["/" + token.text])
             return false
         }
     }

@@ -165,7 +165,8 @@ extension FileDecoder {
         guard let text = resolved(token) else { return nil }
         guard let block = CIDR(text) else {
             reportMismatch(
-                token, ValueType.subject.description, siteMatchers[text] == nil && matchers[text] == nil ? [] : ["@" + text])
+                token, ValueType.subject.description,
+                siteMatchers[text] == nil && matchers[text] == nil ? [] : ["@" + text])
             return nil
         }
         warnOfHostBits(text, block, token)

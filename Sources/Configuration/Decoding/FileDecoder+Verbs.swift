@@ -19,7 +19,8 @@ extension FileDecoder {
         if let index = arguments.names("index") { target.index = index }
         target.hidden = arguments.isOn("hidden") ?? false
         target.fallback = arguments.text("fallback")
-        if let fallback = target.fallback, let token = arguments.first("fallback")?.token, let path = directory.literal,
+        if let fallback = target.fallback, let token = arguments.first("fallback")?.token,
+            let path = directory.literal,
             session.kind(of: FilePath.resolve(path + fallback, in: "/")) != .file
         {
             warn(token, "\"\(fallback)\" is not a file in \"\(item.token.text)\"")
@@ -80,7 +81,12 @@ extension FileDecoder {
         }
         draft.append(block)
         guard !draft.targets.isEmpty else {
-            if !hasErrors { report(arguments.keyword, "`proxy` needs a target: proxy TARGET…, or `to ADDRESS` in its block") }
+            // A `to` or `use` that was wrong has its message already.
+            let block = arguments.statement.block ?? []
+            if !block.contains(where: { $0.first.isBare("to") || $0.first.isBare("use") }) {
+                report(
+                    arguments.keyword, "`proxy` needs a target: proxy TARGET…, or `to ADDRESS` in its block")
+            }
             return nil
         }
         return ProxyTarget(targets: draft.targets, prefix: block.prefix, pools: draft.pools)

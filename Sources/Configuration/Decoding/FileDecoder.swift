@@ -8,8 +8,11 @@ final class FileDecoder {
     private let statements: [Statement]
 
     private(set) var diagnostics: [Diagnostic] = []
-    private(set) var hasErrors = false
+    /// Errors so far, those that are not shown included.
+    private(set) var errorCount = 0
+    var hasErrors: Bool { errorCount > 0 }
     private var reported: Set<Diagnostic> = []
+    private var messageCounts: [Diagnostic.Severity: Int] = [:]
 
     var defines: [String: Statement] = [:]
     var pools: [String: UpstreamDraft] = [:]
@@ -52,7 +55,9 @@ final class FileDecoder {
 
     /// The top-level statements, with what `use` stands for in its place; names are gathered before anything uses them.
     func topLevel(in place: Places) -> [Statement] {
-        for statement in statements where statement.first.isBare("define") { gatherDefine(statement, in: place) }
+        for statement in statements where statement.first.isBare("define") {
+            gatherDefine(statement, in: place)
+        }
         let all = expanded(statements)
         for statement in all {
             if statement.first.isBare("pool") { gatherPool(statement, in: place) }
@@ -79,15 +84,19 @@ final class FileDecoder {
     }
 
     func report(
-        _ severity: Diagnostic.Severity, at position: SourcePosition, _ message: String, _ suggestions: [String],
-        other: SourcePosition? = nil, length: Int = 1, line: String? = nil
+        _ severity: Diagnostic.Severity, at position: SourcePosition, _ message: String,
+        _ suggestions: [String],
+        other: SourcePosition? = nil, length: Int = 1, line: @autoclosure () -> String? = nil
     ) {
-        if severity == .error { hasErrors = true }
-        let diagnostic = Diagnostic(
-            severity, at: position, message, suggestions: suggestions, other: other, sourceLine: line, length: length)
-        guard diagnostics.count < session.limits.diagnosticsPerFile, reported.insert(diagnostic).inserted else {
-            return
-        }
+        if severity == .error { errorCount += 1 }
+        // Errors and warnings are counted apart, so that no number of warnings hides an error. The line is looked for
+        // only where it is shown, since that costs a walk through the file.
+        guard messageCounts[severity, default: 0] < session.limits.diagnosticsPerFile else { return }
+        var diagnostic = Diagnostic(
+            severity, at: position, message, suggestions: suggestions, other: other, length: length)
+        guard reported.insert(diagnostic).inserted else { return }
+        messageCounts[severity, default: 0] += 1
+        diagnostic.sourceLine = line()
         diagnostics.append(diagnostic)
     }
 

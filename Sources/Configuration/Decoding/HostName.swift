@@ -17,7 +17,8 @@ package enum HostName {
         if text.isEmpty { return .failure(.empty) }
         if text.hasPrefix("[") { return bracketed(text) }
         if let address = IPAddress(text) { return .success(address.isV4 ? text : "[\(address)]") }
-        if let colon = text.lastIndex(of: ":"), text[text.index(after: colon)...].allSatisfy(\.isWholeNumber) {
+        if let colon = text.lastIndex(of: ":"), text[text.index(after: colon)...].allSatisfy(\.isWholeNumber)
+        {
             return .failure(.hasPort(host: String(text[..<colon])))
         }
         var labels: [String] = []
@@ -57,7 +58,8 @@ package enum HostName {
         guard label.utf8.count <= 63 else { return .failure(.length) }
         let isRight = label.utf8.allSatisfy { byte in
             switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                UInt8(ascii: "-"),
                 UInt8(ascii: "_"):
                 true
             default: false
@@ -70,8 +72,10 @@ package enum HostName {
     /// A rough form of what IDNA allows (RFC 5892): letters, marks and digits.
     private static func isLetterLike(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
-        case .lowercaseLetter, .otherLetter, .modifierLetter, .nonspacingMark, .spacingMark, .decimalNumber: true
-        default: scalar.value == 0xb7 || scalar.value == 0x200c || scalar.value == 0x200d || scalar.value == 0x30fb
+        case .lowercaseLetter, .otherLetter, .modifierLetter, .nonspacingMark, .spacingMark, .decimalNumber:
+            true
+        default:
+            scalar.value == 0xb7 || scalar.value == 0x200c || scalar.value == 0x200d || scalar.value == 0x30fb
         }
     }
 }

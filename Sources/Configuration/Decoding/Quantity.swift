@@ -5,16 +5,20 @@ enum Quantity {
     ]
 
     private static let bytes: [(unit: String, factor: Int64)] = [
-        ("B", 1), ("kB", 1000), ("KB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000),
+        ("B", 1), ("kB", 1000), ("KB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
         ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40),
     ]
 
     /// What other languages call the units.
     private static let aliases: [String: [String]] = [
         "": ["B", "s"], "k": ["KB"], "m": ["MB", "m"], "g": ["GB"], "t": ["TB"], "b": ["B"], "kb": ["KB"],
-        "mb": ["MB"], "gb": ["GB"], "tb": ["TB"], "kib": ["KiB"], "mib": ["MiB"], "gib": ["GiB"], "tib": ["TiB"],
-        "sec": ["s"], "secs": ["s"], "second": ["s"], "seconds": ["s"], "min": ["m"], "mins": ["m"], "minute": ["m"],
-        "minutes": ["m"], "hr": ["h"], "hour": ["h"], "hours": ["h"], "day": ["d"], "days": ["d"], "msec": ["ms"],
+        "mb": ["MB"], "gb": ["GB"], "tb": ["TB"], "kib": ["KiB"], "mib": ["MiB"], "gib": ["GiB"],
+        "tib": ["TiB"],
+        "sec": ["s"], "secs": ["s"], "second": ["s"], "seconds": ["s"], "min": ["m"], "mins": ["m"],
+        "minute": ["m"],
+        "minutes": ["m"], "hr": ["h"], "hour": ["h"], "hours": ["h"], "day": ["d"], "days": ["d"],
+        "msec": ["ms"],
         "year": ["y"], "years": ["y"], "s": ["s"], "h": ["h"], "d": ["d"], "y": ["y"], "ms": ["ms"],
     ]
 
@@ -25,7 +29,8 @@ enum Quantity {
     static func size(_ text: String) -> Int64? { value(text, in: bytes) }
 
     private static func value(_ text: String, in units: [(unit: String, factor: Int64)]) -> Int64? {
-        guard let (number, unit) = split(text), let factor = units.first(where: { $0.unit == unit })?.factor else {
+        guard let (number, unit) = split(text), let factor = units.first(where: { $0.unit == unit })?.factor
+        else {
             return nil
         }
         let (product, isTooLarge) = number.multipliedReportingOverflow(by: factor)
@@ -44,6 +49,8 @@ enum Quantity {
         guard let (number, unit) = split(text), let names = aliases[unit.lowercased()] else { return [] }
         let mine = Set((isSize ? bytes : milliseconds).map(\.unit))
         let isAmbiguous = unit.lowercased() == "m"
-        return names.filter { isAmbiguous || mine.contains($0) }.map { "\(number)\($0)" }
+        return names.filter { isAmbiguous || mine.contains($0) }.map { "\(number)\($0)" }.filter {
+            $0 != text
+        }
     }
 }

@@ -25,7 +25,9 @@ package struct ConfigurationLoader: Sendable {
     ///   - environment: what `env:NAME` stands for; the process's own environment if not given.
     package init(
         fileSystem: any ConfigurationFileSystem = SystemFileSystem(),
-        environment: @escaping @Sendable (String) -> String? = { name in getenv(name).map { String(cString: $0) } },
+        environment: @escaping @Sendable (String) -> String? = { name in
+            getenv(name).map { String(cString: $0) }
+        },
         limits: ConfigurationLimits = ConfigurationLimits()
     ) {
         self.fileSystem = fileSystem
@@ -69,7 +71,8 @@ package struct ConfigurationLoader: Sendable {
         let session = session
         let lines = listen.map { ["listen", $0] } + [verb]
         let text = lines.map { $0.joined(separator: " ") }.joined(separator: "\n")
-        let source = SourceFile(name: "command line", directory: session.currentDirectory, bytes: Array(text.utf8))
+        let source = SourceFile(
+            name: "command line", directory: session.currentDirectory, bytes: Array(text.utf8))
         func statement(_ words: [String], line: Int, block: [Statement]? = nil) -> Statement {
             var column = 1
             let tokens = words.enumerated().map { index, word in

@@ -6,6 +6,8 @@ struct Load {
     private var imports: [Arguments] = []
     private var tenants: [(id: String, decoder: FileDecoder, sites: [Site])] = []
     private var machineSites: [Site] = []
+    /// Tenant files that a pattern named and that could not be read.
+    private var unreadable: [(id: String, diagnostic: Diagnostic)] = []
 
     init(_ session: LoadSession, _ machine: FileDecoder) {
         self.session = session
@@ -19,8 +21,9 @@ struct Load {
         var settings = Settings()
         var sites: [Arguments] = []
         var imports: [Arguments] = []
+        let statements = machine.topLevel(in: .machine)
         machine.decode(
-            machine.topLevel(in: .machine), in: .machine, other: machine.isMatcherDefinition,
+            statements, in: .machine, other: machine.isMatcherDefinition,
             apply: { row, arguments in
                 switch row.effect {
                 case .machine(let effect): effect(arguments, machine, &configuration)
@@ -32,7 +35,7 @@ struct Load {
             })
         configuration.settings = settings
         machine.listenerNames = Set(configuration.listeners.compactMap(\.name))
-        if configuration.listeners.isEmpty, !machine.hasErrors {
+        if !statements.contains(where: { $0.first.isBare("listen") }) {
             machine.report(
                 .error, at: SourcePosition(file: machine.current.name, line: 1, column: 1),
                 "no `listen` says where to accept connections", [])
@@ -43,7 +46,8 @@ struct Load {
     }
 
     /// Decodes one site and reports what its routes' order may surprise with.
-    private static func site(_ arguments: Arguments, _ decoder: FileDecoder, over settings: Settings) -> Site {
+    private static func site(_ arguments: Arguments, _ decoder: FileDecoder, over settings: Settings) -> Site
+    {
         let site = decoder.within(arguments.statement) { decoder.site(arguments, over: settings) }
         for finding in RouteCheck(site: site, limits: decoder.session.limits).findings() {
             decoder.warn(at: finding.position, finding.message, other: finding.other)
@@ -70,7 +74,7 @@ struct Load {
         guard case .text(let pattern) = item.value, !pattern.isEmpty else { return [] }
         let source = arguments.statement.source
         let absolute = FilePath.resolve(pattern, in: source.directory)
-        let hasStar = pattern.contains { "*?[".contains($0) }
+        let hasStar = Self.hasStar(pattern)
         var found: [String] = [absolute]
         if hasStar {
             do throws(FileFailure) {
@@ -82,6 +86,7 @@ struct Load {
                 return []
             }
         }
+        found = withoutMachineFile(found, item, arguments, isNamed: !hasStar)
         if found.count + tenants.count > session.limits.tenantFiles {
             machine.within(arguments.statement) {
                 machine.report(item.token, "a machine has at most \(session.limits.tenantFiles) tenant files")
@@ -89,6 +94,22 @@ struct Load {
             return []
         }
         return found.map { shown($0, below: source) }
+    }
+
+    private static func hasStar(_ pattern: String) -> Bool { pattern.contains { "*?[".contains($0) } }
+
+    /// A pattern may match the machine's own file, which is no tenant's.
+    private func withoutMachineFile(
+        _ paths: [String], _ item: Arguments.Item, _ arguments: Arguments, isNamed: Bool
+    ) -> [String] {
+        let own = FilePath.resolve(machine.current.name, in: session.currentDirectory)
+        guard paths.contains(own) else { return paths }
+        if isNamed {
+            machine.within(arguments.statement) {
+                machine.report(item.token, "the machine's file cannot import itself")
+            }
+        }
+        return paths.filter { $0 != own }
     }
 
     /// Relative to where the machine's file was named from, if it was named by a relative path.
@@ -104,14 +125,20 @@ struct Load {
     private mutating func readTenant(
         _ name: String, _ stems: inout [String: String], _ item: Arguments.Item, _ arguments: Arguments
     ) {
+        let id = FilePath.stem(of: name)
         let source: SourceFile
         do throws(FileFailure) {
             source = try session.source(name)
         } catch {
-            machine.within(arguments.statement) { machine.report(item.token, "\"\(name)\" \(error.reason)") }
+            if Self.hasStar(item.token.text) {
+                unreadable.append((id, ConfigurationLoader.unreadable(name, error)))
+            } else {
+                machine.within(arguments.statement) {
+                    machine.report(item.token, "\"\(name)\" \(error.reason)")
+                }
+            }
             return
         }
-        let id = FilePath.stem(of: name)
         let decoder = FileDecoder(source, owner: id, session: session, machine: machine)
         if let first = stems[id] {
             decoder.report(
@@ -139,7 +166,7 @@ struct Load {
         var claims = HostClaims()
         Self.claim(machineSites, machine, &claims)
         configuration.sites = machineSites
-        var refused: [String] = []
+        var refused = unreadable.map(\.id)
         for (id, decoder, sites) in tenants {
             Self.claim(sites, decoder, &claims)
             if decoder.hasErrors {
@@ -149,18 +176,20 @@ struct Load {
             }
         }
         warnOfUnusedNames(configuration)
-        var diagnostics = machine.sortedDiagnostics
+        var diagnostics = machine.sortedDiagnostics + unreadable.map(\.diagnostic)
         for tenant in tenants { diagnostics += tenant.decoder.sortedDiagnostics }
         configuration.files = session.filesRead
         configuration.warnings = diagnostics.filter { $0.severity == .warning }
         return LoadResult(
-            configuration: machine.hasErrors ? nil : configuration, diagnostics: diagnostics, refusedTenants: refused)
+            configuration: machine.hasErrors ? nil : configuration, diagnostics: diagnostics,
+            refusedTenants: refused)
     }
 
     private static func claim(_ sites: [Site], _ decoder: FileDecoder, _ claims: inout HostClaims) {
         for site in sites {
             for (host, first) in claims.claim(site) {
-                decoder.reportHost("the host \"\(host)\" belongs to another site", at: site.position, other: first)
+                decoder.reportHost(
+                    "the host \"\(host)\" belongs to another site", at: site.position, other: first)
             }
         }
     }

@@ -49,7 +49,8 @@ package struct Glob: Sendable, Hashable {
 
     package init(_ text: String) {
         self.text = text
-        parts = text.utf8.split(separator: UInt8(ascii: "*"), omittingEmptySubsequences: false).map(Array.init)
+        parts = text.utf8.split(separator: UInt8(ascii: "*"), omittingEmptySubsequences: false).map(
+            Array.init)
     }
 
     /// Whether the whole of `value` fits. Linear in its length for each part.

@@ -6,7 +6,9 @@ extension PathPattern {
             case .rest: return true
             case .fileExtension(let name): return other.endsOnly(with: name, from: index)
             case .literal(let bytes):
-                guard index < other.segments.count, other.segments[index] == .literal(bytes) else { return false }
+                guard index < other.segments.count, other.segments[index] == .literal(bytes) else {
+                    return false
+                }
             case .capture:
                 guard index < other.segments.count else { return false }
                 switch other.segments[index] {

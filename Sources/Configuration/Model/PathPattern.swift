@@ -58,6 +58,7 @@ package struct PathPattern: Sendable, Hashable {
 extension [UInt8] {
     /// Whether these bytes end in a dot and `name`.
     func hasExtension(_ name: [UInt8]) -> Bool {
-        count > name.count && self[count - name.count - 1] == UInt8(ascii: ".") && suffix(name.count).elementsEqual(name)
+        count > name.count && self[count - name.count - 1] == UInt8(ascii: ".")
+            && suffix(name.count).elementsEqual(name)
     }
 }

@@ -21,7 +21,8 @@ package struct Site: Sendable, Equatable {
     package var file: String { position.file }
 
     package init(
-        tenant: String, name: String, hosts: [HostPattern], on: [String] = [], settings: Settings = Settings(),
+        tenant: String, name: String, hosts: [HostPattern], on: [String] = [],
+        settings: Settings = Settings(),
         routes: [Route] = [], settingsBlocks: [SettingsBlock] = [], position: SourcePosition
     ) {
         self.tenant = tenant

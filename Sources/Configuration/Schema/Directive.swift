@@ -5,7 +5,7 @@ package struct Directive: Sendable {
     }
 
     /// One word, or two: `limit body`.
-    var name: String
+    package var name: String
     var family: Family
     /// Where it may stand.
     var places: Places
@@ -19,7 +19,7 @@ package struct Directive: Sendable {
     /// What counts where it is not given, in words.
     var defaultText: String?
     /// One sentence or two, for the reference page.
-    var meaning: String
+    package var meaning: String
     var since: Release = .first
     var effect: Effect = .structure
 
@@ -65,8 +65,10 @@ struct Places: OptionSet, Sendable, Hashable {
     static let upstream: Places = [.proxy, .pool]
 
     private static let names: [(Places, String)] = [
-        (.machine, "the machine's file"), (.tenantFile, "a tenant's file outside of its sites"), (.site, "a site"),
-        (.route, "a route's block"), (.proxy, "the block of `proxy`"), (.pool, "a `pool`"), (.tls, "the block of `tls`"),
+        (.machine, "the machine's file"), (.tenantFile, "a tenant's file outside of its sites"),
+        (.site, "a site"),
+        (.route, "a route's block"), (.proxy, "the block of `proxy`"), (.pool, "a `pool`"),
+        (.tls, "the block of `tls`"),
         (.tenants, "`tenants` or `tenant`"), (.program, "the block of a program's verb"),
     ]
 
@@ -107,7 +109,8 @@ struct Option: Sendable {
     var meaning: String
 
     init(
-        _ key: String, _ type: ValueType, since: Release = .first, default defaultText: String? = nil, _ meaning: String
+        _ key: String, _ type: ValueType, since: Release = .first, default defaultText: String? = nil,
+        _ meaning: String
     ) {
         self.key = key
         self.type = type

@@ -20,7 +20,8 @@ extension Schema {
             effect: .machine { arguments, decoder, configuration in
                 guard case .listenAddress(let address)? = arguments.first("ADDRESS")?.value else { return }
                 if let first = configuration.listeners.first(where: { $0.address == address }) {
-                    decoder.report(arguments.keyword, "this address is listened on twice", other: first.position)
+                    decoder.report(
+                        arguments.keyword, "this address is listened on twice", other: first.position)
                     return
                 }
                 configuration.listeners.append(
@@ -60,7 +61,8 @@ extension Schema {
                     format: format, target: path == "-" ? .standardOutput : .file(decoder.resolve(path)))
             }),
         Directive(
-            name: "trust", family: .machine, places: .machine, arguments: [Argument("CIDR", .cidr, .oneOrMore)],
+            name: "trust", family: .machine, places: .machine,
+            arguments: [Argument("CIDR", .cidr, .oneOrMore)],
             isRepeatable: true, defaultText: "nobody",
             meaning: "The peers whose `X-Forwarded-For` is believed.",
             effect: .machine { arguments, _, configuration in
@@ -70,7 +72,8 @@ extension Schema {
             }),
         Directive(
             name: "import", family: .machine, places: .machine,
-            arguments: [Argument("PATTERN", .word("the files' paths, with `*`"), .oneOrMore)], isRepeatable: true,
+            arguments: [Argument("PATTERN", .word("the files' paths, with `*`"), .oneOrMore)],
+            isRepeatable: true,
             meaning: "The tenants' files, one tenant each. A tenant's id is its file's stem."),
     ]
 
@@ -96,13 +99,19 @@ extension Schema {
                 }
             }),
         Directive(
-            name: "pool", family: .structure, places: .file, arguments: [Argument("NAME", .name("pool's name"))],
+            name: "pool", family: .structure, places: .file,
+            arguments: [Argument("NAME", .name("pool's name"))],
             block: .pool, blockIsRequired: true, isRepeatable: true,
-            meaning: "A name for upstreams, for `proxy NAME` in the same file; those of the machine's file serve every file."),
+            meaning:
+                "A name for upstreams, for `proxy NAME` in the same file; those of the machine's file serve every file."
+        ),
         Directive(
-            name: "define", family: .structure, places: .file, arguments: [Argument("NAME", .name("block's name"))],
+            name: "define", family: .structure, places: .file,
+            arguments: [Argument("NAME", .name("block's name"))],
             block: [.machine, .site, .route, .proxy, .pool], blockIsRequired: true, isRepeatable: true,
-            meaning: "A block to share: `use NAME` stands for its content. Those of the machine's file serve every file."),
+            meaning:
+                "A block to share: `use NAME` stands for its content. Those of the machine's file serve every file."
+        ),
         Directive(
             name: "use", family: .structure, places: [.machine, .tenantFile, .site, .route, .proxy, .pool],
             arguments: [Argument("NAME", .name("block's name"))], isRepeatable: true,

@@ -10,7 +10,7 @@ package enum Schema {
 
     /// The first words of rows with two words.
     private static let families: [String: [String]] = Dictionary(
-        grouping: directives.map(\.name).filter { $0.contains(" ") },
+        grouping: Set(directives.map(\.name).filter { $0.contains(" ") }),
         by: { String($0.prefix { $0 != " " }) })
 
     static let verbs = Set(directives.filter { $0.family == .verb }.map(\.name))

@@ -8,7 +8,9 @@ extension Schema {
             name: "strip", family: .setting, places: .settings, arguments: [Argument("PREFIX", .path)],
             meaning: "Takes these segments off the path before it goes on.",
             effect: .setting { arguments, decoder, settings in
-                guard let item = arguments.first("PREFIX"), let prefix = arguments.text("PREFIX") else { return }
+                guard let item = arguments.first("PREFIX"), let prefix = arguments.text("PREFIX") else {
+                    return
+                }
                 if settings.rewrite != nil {
                     decoder.report(arguments.keyword, "`strip` and `rewrite` cannot stand in one block")
                 }
@@ -20,7 +22,8 @@ extension Schema {
                 settings.strip = "/" + segments.joined(separator: "/")
             }),
         Directive(
-            name: "rewrite", family: .setting, places: .settings, arguments: [Argument("PATH", .template(.rewrite))],
+            name: "rewrite", family: .setting, places: .settings,
+            arguments: [Argument("PATH", .template(.rewrite))],
             meaning: "Goes on with this path; the query is kept unless PATH has a `?` of its own.",
             effect: .setting { arguments, decoder, settings in
                 if settings.strip != nil {
@@ -52,7 +55,8 @@ extension Schema {
             name: "request-header", family: .setting, places: .settings,
             arguments: [Argument("FIELD", .headerField), Argument("VALUE", .template(.header), .any)],
             isRepeatable: true,
-            meaning: "As `header`, for the request that goes on to an upstream; `request-header Host …` changes its host.",
+            meaning:
+                "As `header`, for the request that goes on to an upstream; `request-header Host …` changes its host.",
             effect: .setting { arguments, decoder, settings in
                 if let operation = decoder.headerOperation(arguments, onRequest: true) {
                     settings.requestHeaderOperations.append(operation)
@@ -79,22 +83,27 @@ extension Schema {
             meaning: "Lifts the `auth` that the same file set above.",
             effect: .setting { arguments, decoder, settings in decoder.setAuth(.off, arguments, &settings) }),
         Directive(
-            name: "allow", family: .setting, places: .settings, arguments: [Argument("WHO", .subject, .oneOrMore)],
+            name: "allow", family: .setting, places: .settings,
+            arguments: [Argument("WHO", .subject, .oneOrMore)],
             isRepeatable: true,
             meaning: """
                 Admits these clients, and any `allow` denies the rest with 403; `deny` is tried first. `allow all` lifts \
                 what the same file set above.
                 """,
-            effect: .setting { arguments, decoder, settings in decoder.addAccess(.allow, arguments, &settings) }),
+            effect: .setting { arguments, decoder, settings in decoder.addAccess(.allow, arguments, &settings)
+            }),
         Directive(
-            name: "deny", family: .setting, places: .settings, arguments: [Argument("WHO", .subject, .oneOrMore)],
+            name: "deny", family: .setting, places: .settings,
+            arguments: [Argument("WHO", .subject, .oneOrMore)],
             isRepeatable: true, meaning: "Refuses these clients with 403.",
-            effect: .setting { arguments, decoder, settings in decoder.addAccess(.deny, arguments, &settings) }),
+            effect: .setting { arguments, decoder, settings in decoder.addAccess(.deny, arguments, &settings)
+            }),
         Directive(
             name: "satisfy", family: .setting, places: .settings,
             arguments: [Argument("WHAT", .keyword(noun: "satisfy", [.init("any")]))], defaultText: "both",
             meaning: "Either `auth` or `allow` suffices.",
-            effect: .setting { _, decoder, settings in decoder.accessGroup(&settings) { $0.satisfyAny = true } }),
+            effect: .setting { _, decoder, settings in decoder.accessGroup(&settings) { $0.satisfyAny = true }
+            }),
         Directive(
             name: "closed", family: .setting, places: .settings,
             arguments: [Argument("STATUS", .status(400...599)), Argument("FILE", .file, .optional)],
@@ -114,7 +123,8 @@ extension Schema {
             effect: .setting { arguments, _, settings in settings.limitBody = arguments.bytes("SIZE") }),
         Directive(
             name: "limit head", family: .setting, places: .settings, arguments: [Argument("SIZE", .size)],
-            defaultText: "32KiB", meaning: "The most that a request's head may have; 431 past it (414 for its first line).",
+            defaultText: "32KiB",
+            meaning: "The most that a request's head may have; 431 past it (414 for its first line).",
             effect: .setting { arguments, decoder, settings in
                 guard let bytes = arguments.bytes("SIZE"), let item = arguments.first("SIZE") else { return }
                 guard (1024...(1 << 20)).contains(bytes) else {
@@ -126,7 +136,9 @@ extension Schema {
         Directive(
             name: "timeout", family: .setting, places: .settings, options: timeoutOptions, isRepeatable: true,
             meaning: "How long to wait for what; `none` waits without end.",
-            effect: .setting { arguments, decoder, settings in decoder.setTimeouts(arguments, &settings.timeouts) }),
+            effect: .setting { arguments, decoder, settings in
+                decoder.setTimeouts(arguments, &settings.timeouts)
+            }),
     ]
 
     private static let timeoutOptions: [Option] = [
@@ -138,7 +150,8 @@ extension Schema {
         Option("connect", .timeLimit, default: "3s", "to connect to an upstream; 502"),
         Option("answer", .timeLimit, default: "60s", "for the head of an upstream's answer; 504"),
         Option("read", .timeLimit, default: "60s", "between two reads of an upstream's answer"),
-        Option("quiet", .timeLimit, default: "1h", "without a byte either way in a tunnel or an event stream"),
+        Option(
+            "quiet", .timeLimit, default: "1h", "without a byte either way in a tunnel or an event stream"),
     ]
 
     private static let answerSettings: [Directive] = [

@@ -55,7 +55,8 @@ enum ValueType: Sendable {
     /// How the type is written in a usage line.
     var placeholder: String {
         switch self {
-        case .word(let noun), .name(let noun): noun.uppercased()
+        case .word(let noun): noun.uppercased()
+        case .name: "NAME"
         case .keyword(_, let words): words.filter { $0.since == .first }.map(\.name).joined(separator: "|")
         case .template, .text: "TEXT"
         case .duration: "DURATION"

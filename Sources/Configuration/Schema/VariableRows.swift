@@ -20,7 +20,9 @@ struct VariableRow: Sendable {
         VariableRow(
             name: "host.1", text: "a label of the host: 1 is the first",
             meaning: .named { name in
-                guard let number = Int(name), (1...127).contains(number), name == String(number) else { return nil }
+                guard let number = Int(name), (1...127).contains(number), name == String(number) else {
+                    return nil
+                }
                 return .hostLabel(number)
             }),
         VariableRow(name: "path", text: "the path", meaning: .plain(.path)),
@@ -54,13 +56,14 @@ struct VariableRow: Sendable {
 /// RFC 9110 §5.6.2.
 enum FieldName {
     static func isToken(_ text: String) -> Bool {
-        !text.isEmpty && text.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"):
-                true
-            default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        !text.isEmpty
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"):
+                    true
+                default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+                }
             }
-        }
     }
 }

@@ -5,8 +5,11 @@ extension Schema {
             name: "files", family: .verb, places: .site,
             arguments: [Argument("DIR", .template(.directory))],
             options: [
-                Option("index", .names, default: "index.html", "the files that answer for a directory, the first that exists"),
-                Option("fallback", .path, "the file that answers where nothing is found, for single-page apps"),
+                Option(
+                    "index", .names, default: "index.html",
+                    "the files that answer for a directory, the first that exists"),
+                Option(
+                    "fallback", .path, "the file that answers where nothing is found, for single-page apps"),
                 Option("hidden", .onOff, default: "off", "whether segments that begin with a dot are served"),
                 Option("browse", .flag, since: .later, "a listing for a directory without an index"),
             ],
@@ -24,7 +27,9 @@ extension Schema {
                 Passes the request on, path unchanged, to one of the targets in turn: `host:port`, `http://host`, \
                 `unix:/path` or the name of a `pool`. Upgrades are passed on as well.
                 """,
-            effect: .verb { arguments, decoder, draft in decoder.proxyTarget(arguments, draft).map { .proxy($0) } }),
+            effect: .verb { arguments, decoder, draft in
+                decoder.proxyTarget(arguments, draft).map { .proxy($0) }
+            }),
         Directive(
             name: "redirect", family: .verb, places: .site,
             arguments: [
@@ -45,7 +50,8 @@ extension Schema {
             effect: .verb { arguments, decoder, _ in decoder.respond(arguments) }),
         Directive(
             name: "welcome", family: .verb, places: .site, block: .route,
-            meaning: "The sample page: cards with live counters. Configuration is shown to loopback clients only.",
+            meaning:
+                "The sample page: cards with live counters. Configuration is shown to loopback clients only.",
             effect: .verb { _, _, _ in .welcome }),
     ]
 
@@ -54,7 +60,9 @@ extension Schema {
         Directive(
             name: "to", family: .upstream, places: .upstream, arguments: [Argument("ADDRESS", .upstream)],
             options: [
-                Option("weight", .word("NUMBER"), since: .later, default: "1", "how much more often than weight 1"),
+                Option(
+                    "weight", .word("NUMBER"), since: .later, default: "1",
+                    "how much more often than weight 1"),
                 Option("backup", .flag, since: .later, "only where no other target is up"),
             ],
             isRepeatable: true, meaning: "One target more.",
@@ -77,14 +85,18 @@ extension Schema {
             defaultText: "round-robin", meaning: "How requests are spread over the targets.",
             effect: .upstream { arguments, decoder, _ in
                 if let extra = arguments.all("HOW").first {
-                    decoder.report(extra.token, "\"\(extra.token.text)\" is one word too many: balance round-robin")
+                    decoder.report(
+                        extra.token, "\"\(extra.token.text)\" is one word too many: balance round-robin")
                 }
             }),
         Directive(
-            name: "prefix", family: .upstream, places: .proxy, arguments: [Argument("PATH", .template(.prefix))],
+            name: "prefix", family: .upstream, places: .proxy,
+            arguments: [Argument("PATH", .template(.prefix))],
             meaning: "Put before the path of each request.",
             effect: .upstream { arguments, decoder, draft in
-                guard let item = arguments.first("PATH"), let prefix = arguments.template("PATH") else { return }
+                guard let item = arguments.first("PATH"), let prefix = arguments.template("PATH") else {
+                    return
+                }
                 if case .literal(let text)? = prefix.parts.last, text.hasSuffix("/") || text.contains("?") {
                     let shorter = String(item.token.text.dropLast())
                     decoder.report(

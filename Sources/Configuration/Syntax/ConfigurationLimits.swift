@@ -10,9 +10,9 @@ package struct ConfigurationLimits: Sendable {
     package var statementWords = 1024
     /// Blocks within blocks.
     package var nestingDepth = 16
-    /// Statements of one file, those that `use` brings in counted each time.
+    /// Statements of one file. Those that `use` brings in, and those under several patterns, count each time.
     package var statements = 200_000
-    /// Errors and warnings of one file; what comes after is not reported.
+    /// Errors of one file, and warnings of one file; what comes after is not reported.
     package var diagnosticsPerFile = 100
     /// Files that the `import` lines name.
     package var tenantFiles = 100_000

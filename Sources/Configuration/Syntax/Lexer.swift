@@ -29,12 +29,9 @@ struct Lexer {
         switch bytes[index] {
         case UInt8(ascii: " "), UInt8(ascii: "\t"): advance()
         case UInt8(ascii: "\n"): newline(.newline)
-        case UInt8(ascii: "\r") where isLineEnd(at: index): advance()
-        case 0..<0x20, 0x7f:
-            var token = begin(.word)
+        case UInt8(ascii: "\r"):
+            if !isLineEnd(at: index) { reportControl(bytes[index]) }
             advance()
-            finish(&token)
-            report(token, "a control character cannot stand here")
         case UInt8(ascii: "#"): comment()
         case UInt8(ascii: "\""), UInt8(ascii: "'"):
             var token = begin(.word)
@@ -72,13 +69,16 @@ struct Lexer {
     private func isLineEnd(at index: Int) -> Bool {
         guard index < bytes.count else { return true }
         if bytes[index] == UInt8(ascii: "\n") { return true }
-        return bytes[index] == UInt8(ascii: "\r") && index + 1 < bytes.count && bytes[index + 1] == UInt8(ascii: "\n")
+        return bytes[index] == UInt8(ascii: "\r") && index + 1 < bytes.count
+            && bytes[index + 1] == UInt8(ascii: "\n")
     }
 
     /// A backslash with nothing but blanks between it and the end of its line.
     private var isContinuation: Bool {
         var next = index + 1
-        while next < bytes.count, bytes[next] == UInt8(ascii: " ") || bytes[next] == UInt8(ascii: "\t") { next += 1 }
+        while next < bytes.count, bytes[next] == UInt8(ascii: " ") || bytes[next] == UInt8(ascii: "\t") {
+            next += 1
+        }
         return next < bytes.count && isLineEnd(at: next)
     }
 
@@ -95,13 +95,16 @@ struct Lexer {
         var isUnbalanced = false
         while index < bytes.count, !isBlank(bytes[index]) {
             let byte = bytes[index]
+            reportControl(byte)
             advance()
             if byte == UInt8(ascii: "{") { depth += 1 }
             if byte == UInt8(ascii: "}") { depth -= 1 }
             if depth < 0 { isUnbalanced = true }
             if byte == UInt8(ascii: "="), token.keyBytes == 0, let length = keyLength(from: token.start) {
                 token.keyBytes = length
-                if index < bytes.count, bytes[index] == UInt8(ascii: "\"") || bytes[index] == UInt8(ascii: "'") {
+                if index < bytes.count,
+                    bytes[index] == UInt8(ascii: "\"") || bytes[index] == UInt8(ascii: "'")
+                {
                     token.text = text(token.start..<index)
                     readQuoted(into: &token)
                     endWord(&token)
@@ -146,7 +149,10 @@ struct Lexer {
             split(token, from: rest, .close)
         case let text where isUnbalanced:
             report(token, "the braces of \"\(text)\" do not match", ["'\(text)'"])
-            append(token, as: .word)
+            // Taken as it stands, so that its braces are not complained of twice.
+            var word = token
+            word.quoting = .raw
+            append(word, as: .word)
         default: append(token, as: .word)
         }
     }
@@ -173,6 +179,7 @@ struct Lexer {
             if quote == UInt8(ascii: "\""), bytes[index] == UInt8(ascii: "\\") {
                 escape(into: &content)
             } else {
+                reportControl(bytes[index])
                 content.append(bytes[index])
                 advance()
             }
@@ -206,7 +213,9 @@ struct Lexer {
             fallthrough
         default:
             finish(&token)
-            report(token, "unknown escape \"\(text(token.start..<index))\"; known are \\n \\r \\t \\\" \\\\ \\u{…}")
+            report(
+                token,
+                "unknown escape \"\(text(token.start..<index))\"; known are \\n \\r \\t \\\" \\\\ \\u{…}")
         }
     }
 
@@ -214,13 +223,15 @@ struct Lexer {
         guard index < bytes.count, bytes[index] == UInt8(ascii: "{") else { return nil }
         advance()
         let start = index
-        while index < bytes.count, index - start < 8, bytes[index] != UInt8(ascii: "}"), !isLineEnd(at: index),
+        while index < bytes.count, index - start < 8, bytes[index] != UInt8(ascii: "}"),
+            !isLineEnd(at: index),
             bytes[index] != UInt8(ascii: "\"")
         {
             advance()
         }
         guard index < bytes.count, bytes[index] == UInt8(ascii: "}"),
-            let scalar = UInt32(text(start..<index), radix: 16).flatMap(Unicode.Scalar.init), scalar.value != 0
+            let scalar = UInt32(text(start..<index), radix: 16).flatMap(Unicode.Scalar.init),
+            scalar.value != 0
         else { return nil }
         advance()
         return scalar
@@ -273,9 +284,19 @@ struct Lexer {
         errors.append(SyntaxError(token: token, message: message, suggestions: suggestions))
     }
 
+    /// Nothing that a terminal would act on stands in a file.
+    private mutating func reportControl(_ byte: UInt8) {
+        guard byte < 0x20 && byte != UInt8(ascii: "\t") || byte == 0x7f else { return }
+        report(begin(.word), "a control character cannot stand here")
+    }
+
     private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
 
-    private func isBlank(_ byte: UInt8) -> Bool { byte <= 0x20 || byte == 0x7f }
+    /// What ends a bare word.
+    private func isBlank(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\n")
+            || byte == UInt8(ascii: "\r")
+    }
 
     private func isLowercase(_ byte: UInt8) -> Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) }
 }

@@ -43,7 +43,10 @@ struct Parser {
                 report(token, "this \"}\" closes nothing")
                 index += 1
             case .open:
-                report(token, "a \"{\" stands at the end of the statement whose block it opens, not at the start of a line")
+                report(
+                    token,
+                    "a \"{\" stands at the end of the statement whose block it opens, not at the start of a line"
+                )
                 let block = block(depth: depth)
                 if let last = result.indices.last, result[last].block == nil { result[last].block = block }
             case .word:
@@ -59,26 +62,26 @@ struct Parser {
     }
 
     private mutating func statement(depth: Int) -> Statement {
-        var statement = Statement(source: source, words: [])
-        while index < tokens.count {
-            let token = tokens[index]
-            switch token.kind {
-            case .word:
-                statement.words.append(token)
-                index += 1
-            case .continuation: index += 1
-            case .open:
-                statement.block = block(depth: depth)
-                fallthrough
-            case .newline, .semicolon, .close, .comment:
-                if statement.words.count > limits.statementWords {
-                    report(statement.first, "a statement has at most \(limits.statementWords) words")
-                    statement.words.removeSubrange(limits.statementWords...)
-                }
-                return statement
-            }
+        var statement = Statement(source: source, words: words())
+        if statement.words.count > limits.statementWords {
+            report(statement.first, "a statement has at most \(limits.statementWords) words")
+            statement.words.removeSubrange(max(limits.statementWords, 1)...)
         }
+        if index < tokens.count, tokens[index].kind == .open { statement.block = block(depth: depth) }
         return statement
+    }
+
+    private mutating func words() -> [Token] {
+        var words: [Token] = []
+        while index < tokens.count {
+            switch tokens[index].kind {
+            case .word: words.append(tokens[index])
+            case .continuation: break
+            case .open, .newline, .semicolon, .close, .comment: return words
+            }
+            index += 1
+        }
+        return words
     }
 
     /// From the opening brace past the closing one.

@@ -1,0 +1,78 @@
+extension Diagnostic {
+    /// What to write instead, as a message says it; nil where nothing is proposed.
+    package var suggestion: String? {
+        suggestions.isEmpty ? nil : suggestions.map { "\"\($0)\"" }.joined(separator: " or ")
+    }
+
+    /// The message with its suggestion and its second place, without the position.
+    package var text: String {
+        var text = message
+        if let suggestion { text += "; did you mean \(suggestion)?" }
+        if let other { text += " (see \(other))" }
+        return text
+    }
+
+    /// As it is printed: the position and the text, then the line and a caret.
+    package var rendered: String {
+        var result = "\(position): \(severity == .warning ? "warning: " : "")\(text)"
+        guard let sourceLine else { return result }
+        result += "\n\(sourceLine)\n"
+        let before = sourceLine.unicodeScalars.prefix(position.column - 1)
+        // A tab stays a tab, so that the caret stands under its column whatever a tab's width.
+        for scalar in before { result += scalar == "\t" ? "\t" : " " }
+        let shown = max(1, min(length, sourceLine.unicodeScalars.count - position.column + 1))
+        return result + "^" + String(repeating: "~", count: shown - 1)
+    }
+
+    /// One object of the array that `check --json` prints.
+    package var json: String {
+        var fields = [
+            "\"file\":" + JSONText.quoted(position.file),
+            "\"line\":\(position.line)",
+            "\"column\":\(position.column)",
+            "\"severity\":" + JSONText.quoted(severity.rawValue),
+            "\"message\":" + JSONText.quoted(message),
+        ]
+        fields.append("\"suggestion\":" + (suggestions.first.map(JSONText.quoted) ?? "null"))
+        if suggestions.count > 1 {
+            fields.append("\"suggestions\":[" + suggestions.map(JSONText.quoted).joined(separator: ",") + "]")
+        }
+        if let other {
+            fields.append(
+                "\"other\":{\"file\":\(JSONText.quoted(other.file)),\"line\":\(other.line),\"column\":\(other.column)}"
+            )
+        }
+        return "{" + fields.joined(separator: ",") + "}"
+    }
+}
+
+extension [Diagnostic] {
+    /// Every message as it is printed, each with a line end.
+    package var rendered: String { map { $0.rendered + "\n" }.joined() }
+
+    /// The array that `check --json` prints.
+    package var json: String {
+        isEmpty ? "[]" : "[\n  " + map(\.json).joined(separator: ",\n  ") + "\n]"
+    }
+}
+
+/// RFC 8259 §7.
+enum JSONText {
+    static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case "\n": result += "\\n"
+            case "\r": result += "\\r"
+            case "\t": result += "\\t"
+            case _ where scalar.value < 0x20 || scalar.value == 0x7f:
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+}
