@@ -30,21 +30,21 @@ import Testing
         #expect(status(of: words) == .clean)
     }
 
-    private func status(of words: [String]) -> ChimeraServer.ExitStatus? {
+    private func status(of words: [String]) -> CommandStatus? {
         do {
             var command = try ChimeraCommand.parseAsRoot(words)
             try command.run()
             return nil
         } catch {
-            return ChimeraServer.ExitStatus(ChimeraCommand.exitCode(for: error).rawValue)
+            return CommandStatus(ChimeraCommand.exitCode(for: error).rawValue)
         }
     }
 
     @Test(arguments: [(0, .clean), (1, .configuration), (3, .cannotServe), (64, .usage), (70, .usage)] as [
-        (Int32, ChimeraServer.ExitStatus)
+        (Int32, CommandStatus)
     ])
-    func `every exit code is one of the four that are documented`(code: Int32, status: ChimeraServer.ExitStatus) {
-        #expect(ChimeraServer.ExitStatus(code) == status)
+    func `every exit code is one of the four that are documented`(code: Int32, status: CommandStatus) {
+        #expect(CommandStatus(code) == status)
     }
 
     @Test(arguments: [
