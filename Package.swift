@@ -82,6 +82,11 @@ let package = Package(
         tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Server", ["ChimeraServer", "ChimeraConfiguration"]),
-        tests(of: "Gateway", ["Chimera", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration"]),
+        tests(
+            of: "Gateway",
+            [
+                "Chimera", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration", "ChimeraEventLoop",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ]),
     ]
 )
