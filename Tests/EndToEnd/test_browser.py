@@ -113,12 +113,12 @@ def test_the_welcome_counters_live(samples, tmp_path):
 
 
 @pytest.mark.parametrize("path, word", [("/", "Every path leads here"), ("/deep/down/the/tree?with=a&query", "deep"),
-                                        ("/backends", "lion")])
+                                        ("/backends", "lion|goat")])
 def test_the_single_page_app(samples, tmp_path, path, word):
     """Issue: headless Chromium shows the single-page app: each route opens directly, scripts and styles load, and its API
     answers under the same origin."""
     page = dom(samples, tmp_path, "app.localhost", path)
-    assert word in page, page[:3000]
+    assert re.search(word, page), page[:3000]
     assert 'id="route">\u2026<' not in page, "the script did not run"
 
 

@@ -218,22 +218,21 @@ def test_the_fields_of_the_access_log(start_gateway, origins):
     body = gateway.request("POST", "/up/x", "shop.test", body=b"x" * 1000).body
     gateway.request("GET", "/nothing", "shop.test")
     gateway.exchange(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")
-    first, second, third = [next(r for r in gateway.records(4) if str(r.get("path", "")).startswith(p))
-                            for p in ("/here", "/up", "/nothing")]
+    records = gateway.records(4)
+    first, second, third = [next(r for r in records if r.get("path", "").startswith(p)) for p in ("/here", "/up", "/nothing")]
     assert (first["site"], first["tenant"], first["route"]) == ("shop.test", "shop", "/here/{x}")
-    assert (first["method"], first["path"], first["status"]) == ("GET", "/here/a%20b?q=1", 200) or \
-        (first["method"], first["path"], first["query"], first["status"]) == ("GET", "/here/a%20b", "q=1", 200)
-    assert first["id"] == here.fields["X-Id"]
-    assert first["client"] == "127.0.0.1"
-    assert second["upstream"].endswith(str(origin.port))
+    assert (first["method"], first["path"], first["protocol"]) == ("GET", "/here/a%20b?q=1", "HTTP/1.1")
+    assert (first["status"], first["bytes_in"], first["bytes_out"]) == (200, 0, 12)
+    assert (first["host"], first["client"], first["id"]) == ("shop.test", "127.0.0.1", here.fields["X-Id"])
+    assert first["referer"] == "x" and first["user_agent"].startswith('a "quoted"\\ ')
+    assert 0 <= first["first_byte_us"] <= first["total_us"] < 10_000_000 and "upstream" not in first
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["time"])
     assert (second["method"], second["status"], second["route"]) == ("POST", 200, "/up/*")
+    assert (second["bytes_in"], second["bytes_out"]) == (1000, len(body))
+    assert second["upstream"]["address"].endswith(str(origin.port))
+    assert all(0 <= second["upstream"][k] < 10_000_000 for k in ("connect_us", "first_byte_us", "total_us"))
     assert third["status"] == 404
-    text = json.dumps(gateway.records())
-    for word in ("received", "sent", "time"):
-        assert word in text, f"no field for {word} in {first}"
-    assert any(isinstance(v, (int, float)) and len(body) <= v <= len(body) + 2000 for k, v in second.items() if "sent" in k)
-    assert any(isinstance(v, (int, float)) and 1000 <= v <= 3000 for k, v in second.items() if "received" in k)
-    assert any(r["status"] == 400 for r in gateway.records())
+    assert [r["status"] for r in records if "refused" in r] == [400]
 
 
 def test_the_access_log_has_every_request_once(start_gateway):
@@ -262,7 +261,7 @@ def test_the_access_log_cannot_be_forged(start_gateway):
 
 
 def test_aborted_requests_have_their_reason(start_gateway, origins):
-    """Issue: the close reason; quality.md: a reason for everything that ends."""
+    """Issue: the close reason; quality.md: a reason for everything that ends before its time."""
     origin = origins(lambda connection: (connection.read_request(), connection.wait_closed()))
     gateway = start_gateway(f"site test {{ /refused proxy 127.0.0.1:{free_port()} ; /* proxy {origin.target} }}")
     connection = gateway.connect()
@@ -272,8 +271,7 @@ def test_aborted_requests_have_their_reason(start_gateway, origins):
     gateway.get("/refused")
     records = {r["path"]: r for r in gateway.records(2)}
     assert records["/refused"]["status"] == 502
-    assert any("reason" in k or "close" in k or "error" in k for k in records["/refused"])
-    assert records["/gone"]["status"] in (0, 499, None)
+    assert "close" in records["/gone"]
 
 
 def test_log_access_off(start_gateway):
@@ -283,7 +281,7 @@ def test_log_access_off(start_gateway):
     gateway.get("/loud")
     gateway.get("/quiet/y")
     gateway.get("/last")
-    assert [r["path"] for r in gateway.records(2)] == ["/loud", "/last"]
+    assert {r["path"] for r in gateway.records(2)} == {"/loud", "/last"}
     silent = start_gateway(SITE, log="log access off")
     silent.get()
     silent.stop()

@@ -11,6 +11,7 @@ from rig.client import Connection, request_bytes, wait_until
 from rig.gateway import free_port
 from rig.origin import pattern, pattern_digest
 from rig.process import MiB
+from rig.wire import ConnectionEnded
 
 
 def site(text: str) -> str:
@@ -191,7 +192,7 @@ def test_a_listener_comes_and_goes_with_a_reload(start_gateway, change):
         try:
             with Connection(("127.0.0.1", other), timeout=2) as connection:
                 return connection.get().status == 200
-        except OSError:
+        except (OSError, ConnectionEnded):
             return False
     assert wait_until(lambda: reachable() == (change == "removed"))
     gateway.reload(machine=line if change == "added" else "")

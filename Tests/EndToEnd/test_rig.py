@@ -12,8 +12,6 @@ from rig.gateway import free_port
 from rig.origin import pattern, pattern_digest
 from rig.wire import ConnectionEnded, Reader, WireError
 
-pytestmark = pytest.mark.without_binary
-
 
 def reader(data: bytes, step: int = 0) -> Reader:
     pieces = [data[i:i + step] for i in range(0, len(data), step)] if step else [data]

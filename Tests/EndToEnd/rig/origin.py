@@ -69,7 +69,11 @@ class OriginConnection:
         self.reader.rest()
 
     def finish_sending(self) -> None:
-        self.socket.shutdown(socket.SHUT_WR)
+        """Half-closes; nothing happens where the gateway has closed already."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
     def reset(self) -> None:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
