@@ -152,8 +152,8 @@ final class HTTP1Exchange: GatewayExchange {
     /// - Returns: false when the client takes nothing or is gone; the connection is closed then.
     func flushed() async -> Bool {
         while !flush() {
-            if socket.isBroken {
-                _ = fail(.clientFailed)
+            if let lost {
+                _ = fail(lost)
                 return false
             }
             setDeadline(after: host.timeouts.send)
@@ -173,6 +173,7 @@ final class HTTP1Exchange: GatewayExchange {
 
     var lost: CloseReason? {
         if let abortReason { return abortReason }
+        if active.isCutOff { return .draining }
         return socket.isBroken ? .clientFailed : nil
     }
 
@@ -363,6 +364,13 @@ final class HTTP1Exchange: GatewayExchange {
     }
 
     var isBlocked: Bool { !output.isEmpty }
+
+    var unsentBytes: Int { output.count }
+
+    var handlerTask: UnsafeCurrentTask? {
+        get { active.handlerTask }
+        set { active.handlerTask = newValue }
+    }
 
     @discardableResult
     func flush() -> Bool {

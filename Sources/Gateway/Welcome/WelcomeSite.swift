@@ -107,6 +107,7 @@ package struct WelcomeSite: Sendable, Equatable {
         case .redirect(let target, let status): ("redirect", "\(target) \(status)")
         case .respond(let status, _): ("respond", "\(status)")
         case .welcome: ("welcome", "this page")
+        case .handler: ("handler", "the program that embeds the gateway")
         }
     }
 
