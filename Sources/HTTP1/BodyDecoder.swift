@@ -143,7 +143,9 @@ package struct BodyDecoder {
 
     /// RFC 9112 §7.1.2: field lines and an empty line; returns how many bytes they take.
     private mutating func trailerSection(_ input: Span<UInt8>) throws(Refusal) -> Int? {
-        while let line = try trailerScanner.next(in: input) {
+        // The lines and the empty one behind them.
+        let bound = limits.trailerBytesMax + 2
+        while let line = try trailerScanner.next(in: input, before: bound, else: .trailersTooLarge) {
             if line.isEmpty {
                 trailers?.adopt(input.extracting(0..<line.lowerBound))
                 return trailerScanner.lineStart
@@ -157,7 +159,6 @@ package struct BodyDecoder {
                 throw .trailerMalformed
             }
         }
-        guard input.count <= limits.trailerBytesMax else { throw .trailersTooLarge }
         return nil
     }
 }

@@ -65,7 +65,7 @@ package struct RequestParser {
     }
 
     private mutating func parseLines(_ input: Span<UInt8>, _ head: RequestHead) throws(Refusal) -> HeadProgress {
-        while let line = try scanner.next(in: input) {
+        while let line = try nextLine(input) {
             if !seenRequestLine {
                 // RFC 9112 §2.2: empty lines before the request line are ignored; here a few.
                 if line.isEmpty && bytesBefore < 8 {
@@ -75,7 +75,6 @@ package struct RequestParser {
                 try parseRequestLine(input, line, head)
                 seenRequestLine = true
             } else if line.isEmpty {
-                guard scanner.lineStart - bytesBefore <= limits.headBytesMax else { throw .headTooLarge }
                 head.adopt(input.extracting(0..<scanner.lineStart))
                 try finish(head)
                 return .complete(scanner.lineStart)
@@ -84,13 +83,16 @@ package struct RequestParser {
                 try FieldLineParser.parse(input, line, into: head)
             }
         }
-        try checkSize(input.count)
         return .incomplete
     }
 
-    private func checkSize(_ count: Int) throws(Refusal) {
-        if !seenRequestLine && count - bytesBefore > limits.startLineBytesMax { throw .targetTooLong }
-        if count - bytesBefore > limits.headBytesMax { throw .headTooLarge }
+    private mutating func nextLine(_ input: Span<UInt8>) throws(Refusal) -> Range<Int>? {
+        guard seenRequestLine else {
+            // The line and its CRLF.
+            let bound = bytesBefore + limits.startLineBytesMax + 2
+            return try scanner.next(in: input, before: bound, else: .targetTooLong)
+        }
+        return try scanner.next(in: input, before: bytesBefore + limits.headBytesMax, else: .headTooLarge)
     }
 
     // MARK: Request line, RFC 9112 §3
@@ -98,7 +100,6 @@ package struct RequestParser {
     private mutating func parseRequestLine(
         _ input: Span<UInt8>, _ line: Range<Int>, _ head: RequestHead
     ) throws(Refusal) {
-        guard line.count <= limits.startLineBytesMax else { throw .targetTooLong }
         let methodEnd = try token(input, line)
         let targetStart = methodEnd + 1
         let targetEnd = try target(input, targetStart..<line.upperBound)

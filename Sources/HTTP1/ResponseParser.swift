@@ -35,12 +35,11 @@ package struct ResponseParser {
     package mutating func parse(
         _ input: Span<UInt8>, into head: ResponseHead, answering method: Method
     ) throws(Refusal) -> HeadProgress {
-        while let line = try scanner.next(in: input) {
+        while let line = try scanner.next(in: input, before: limits.headBytesMax, else: .headTooLarge) {
             if !seenStatusLine {
                 try parseStatusLine(input.extracting(line), head)
                 seenStatusLine = true
             } else if line.isEmpty {
-                guard scanner.lineStart <= limits.headBytesMax else { throw .headTooLarge }
                 head.adopt(input.extracting(0..<scanner.lineStart))
                 readConnection(head)
                 framing = try bodyFraming(head, answering: method)
@@ -50,7 +49,6 @@ package struct ResponseParser {
                 try FieldLineParser.parse(input, line, into: head)
             }
         }
-        guard input.count <= limits.headBytesMax else { throw .headTooLarge }
         return .incomplete
     }
 
