@@ -183,6 +183,22 @@ package struct RequestParser {
         head.body = try Framing.requestBody(head)
         if head.contains(.expect) { try readExpectation(head) }
         try Framing.checkHost(head)
+        if head.form == .absolute { completePath(head) }
+    }
+
+    /// RFC 9110 §4.2.3: an absolute target without a path means the root; with OPTIONS, and without a query, the server
+    /// as a whole (RFC 9112 §3.2.4).
+    private func completePath(_ head: RequestHead) {
+        let rest = head.pathAndQuery
+        if !rest.isEmpty && head[rest][0] == 47 { return }
+        if rest.isEmpty && head.method == .options {
+            head.form = .asterisk
+            return
+        }
+        let root: InlineArray<1, UInt8> = [47]
+        let slash = head.store(root.span)
+        _ = head.store(head[rest])
+        head.pathAndQuery = Slice(start: Int(slash.start), count: 1 + Int(rest.count))
     }
 
     private mutating func readConnection(_ head: RequestHead) {
