@@ -206,9 +206,10 @@ package struct RequestParser {
         if options.contains(.keepAlive) { persistence.keepAlive = true }
         if options.contains(.close) { persistence.keepAlive = false }
         // RFC 9110 §7.8: Upgrade counts only when Connection names it, and never in HTTP/1.0.
-        if options.contains(.upgrade), head.minorVersion > 0, let line = head.index(of: .upgrade) {
-            head.upgrade = head.line(at: line).value
-        }
+        guard options.contains(.upgrade), head.minorVersion > 0, let line = head.index(of: .upgrade) else { return }
+        let token = head.line(at: line).value
+        // RFC 9113 §3.1 took the upgrade to HTTP/2 away; in its tunnel an upstream would get requests unseen.
+        if !ListElements.contains("h2c", in: head[token]) { head.upgrade = token }
     }
 
     private func readExpectation(_ head: RequestHead) throws(Refusal) {
