@@ -83,6 +83,10 @@ package struct ResponseParser {
         head.body = length.map { .known($0) } ?? .unknown
         if head.forbidsContent || method == .head {
             if head.forbidsContent { head.body = .none }
+            // RFC 9112 §6.1, RFC 9110 §8.6: a 204 that announces content anyway may have it follow.
+            if head.status == 204 && (head.contains(.transferEncoding) || length ?? 0 > 0) {
+                persistence.keepAlive = false
+            }
             return .none
         }
         if head.contains(.transferEncoding) { return .chunked }
