@@ -93,10 +93,12 @@ package struct BodyDecoder {
                 position += 2
                 state = .chunkSize
             case .trailers:
-                // The section stays in the buffer until it is whole, so that its slices keep their meaning.
-                if position > 0 { return .incomplete(consumed: position) }
-                guard let end = try trailerSection(input) else { return .incomplete(consumed: 0) }
-                position = end
+                // The section stays in the buffer until it is whole, so that its slices keep their meaning: it is
+                // looked at from its own start, where the next call's input begins.
+                guard let count = try trailerSection(input.extracting(position..<input.count)) else {
+                    return .incomplete(consumed: position)
+                }
+                position += count
                 state = .done
             }
         }
@@ -139,9 +141,11 @@ package struct BodyDecoder {
         return nil
     }
 
-    /// RFC 9112 §7.1.2: field lines and an empty line; returns the index behind it.
+    /// RFC 9112 §7.1.2: field lines and an empty line; returns how many bytes they take.
     private mutating func trailerSection(_ input: Span<UInt8>) throws(Refusal) -> Int? {
-        while let line = try trailerScanner.next(in: input) {
+        // The lines and the empty one behind them.
+        let bound = limits.trailerBytesMax + 2
+        while let line = try trailerScanner.next(in: input, before: bound, else: .trailersTooLarge) {
             if line.isEmpty {
                 trailers?.adopt(input.extracting(0..<line.lowerBound))
                 return trailerScanner.lineStart
@@ -155,7 +159,6 @@ package struct BodyDecoder {
                 throw .trailerMalformed
             }
         }
-        guard input.count <= limits.trailerBytesMax else { throw .trailersTooLarge }
         return nil
     }
 }

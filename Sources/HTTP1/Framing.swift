@@ -14,7 +14,17 @@ enum Framing {
             return .unknown
         }
         guard let length = try contentLength(head) else { return .none }
+        if isRepeated(head) {
+            // RFC 9110 §8.6: a length that is said more than once is passed on once.
+            head.remove(.contentLength)
+            head.add(.contentLength, decimal: length)
+        }
         return length == 0 ? .none : .known(length)
+    }
+
+    private static func isRepeated(_ head: RequestHead) -> Bool {
+        guard let value = head[.contentLength] else { return false }
+        return head.occurrences(of: .contentLength) > 1 || value.firstIndex(of: UInt8(ascii: ",")) != nil
     }
 
     /// The one value of all Content-Length lines, or nil where there is none.

@@ -11,11 +11,20 @@ struct LineScanner {
     ///
     /// RFC 9112 §2.2: a bare LF may be taken for a line end, but a gateway that does differs from one that does not;
     /// here it is refused.
-    mutating func next(in input: Span<UInt8>) throws(Refusal) -> Range<Int>? {
+    ///
+    /// - Parameters:
+    ///   - bound: the line's LF has to stand before this index. It is looked for before anything else, so that what
+    ///     is found does not depend on how the bytes arrive.
+    ///   - refusal: is thrown where it does not.
+    mutating func next(
+        in input: Span<UInt8>, before bound: Int, else refusal: Refusal
+    ) throws(Refusal) -> Range<Int>? {
         guard let end = LineScanner.lineFeed(in: input, from: scanned) else {
+            guard input.count < bound else { throw refusal }
             scanned = input.count
             return nil
         }
+        guard end < bound else { throw refusal }
         guard end > lineStart, input[end - 1] == 13 else { throw .lineEndBare }
         let line = lineStart..<(end - 1)
         lineStart = end + 1

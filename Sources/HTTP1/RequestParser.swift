@@ -65,7 +65,7 @@ package struct RequestParser {
     }
 
     private mutating func parseLines(_ input: Span<UInt8>, _ head: RequestHead) throws(Refusal) -> HeadProgress {
-        while let line = try scanner.next(in: input) {
+        while let line = try nextLine(input) {
             if !seenRequestLine {
                 // RFC 9112 §2.2: empty lines before the request line are ignored; here a few.
                 if line.isEmpty && bytesBefore < 8 {
@@ -75,7 +75,6 @@ package struct RequestParser {
                 try parseRequestLine(input, line, head)
                 seenRequestLine = true
             } else if line.isEmpty {
-                guard scanner.lineStart - bytesBefore <= limits.headBytesMax else { throw .headTooLarge }
                 head.adopt(input.extracting(0..<scanner.lineStart))
                 try finish(head)
                 return .complete(scanner.lineStart)
@@ -84,13 +83,16 @@ package struct RequestParser {
                 try FieldLineParser.parse(input, line, into: head)
             }
         }
-        try checkSize(input.count)
         return .incomplete
     }
 
-    private func checkSize(_ count: Int) throws(Refusal) {
-        if !seenRequestLine && count - bytesBefore > limits.startLineBytesMax { throw .targetTooLong }
-        if count - bytesBefore > limits.headBytesMax { throw .headTooLarge }
+    private mutating func nextLine(_ input: Span<UInt8>) throws(Refusal) -> Range<Int>? {
+        guard seenRequestLine else {
+            // The line and its CRLF.
+            let bound = bytesBefore + limits.startLineBytesMax + 2
+            return try scanner.next(in: input, before: bound, else: .targetTooLong)
+        }
+        return try scanner.next(in: input, before: bytesBefore + limits.headBytesMax, else: .headTooLarge)
     }
 
     // MARK: Request line, RFC 9112 §3
@@ -98,7 +100,6 @@ package struct RequestParser {
     private mutating func parseRequestLine(
         _ input: Span<UInt8>, _ line: Range<Int>, _ head: RequestHead
     ) throws(Refusal) {
-        guard line.count <= limits.startLineBytesMax else { throw .targetTooLong }
         let methodEnd = try token(input, line)
         let targetStart = methodEnd + 1
         let targetEnd = try target(input, targetStart..<line.upperBound)
@@ -182,6 +183,22 @@ package struct RequestParser {
         head.body = try Framing.requestBody(head)
         if head.contains(.expect) { try readExpectation(head) }
         try Framing.checkHost(head)
+        if head.form == .absolute { completePath(head) }
+    }
+
+    /// RFC 9110 §4.2.3: an absolute target without a path means the root; with OPTIONS, and without a query, the server
+    /// as a whole (RFC 9112 §3.2.4).
+    private func completePath(_ head: RequestHead) {
+        let rest = head.pathAndQuery
+        if !rest.isEmpty && head[rest][0] == 47 { return }
+        if rest.isEmpty && head.method == .options {
+            head.form = .asterisk
+            return
+        }
+        let root: InlineArray<1, UInt8> = [47]
+        let slash = head.store(root.span)
+        _ = head.store(head[rest])
+        head.pathAndQuery = Slice(start: Int(slash.start), count: 1 + Int(rest.count))
     }
 
     private mutating func readConnection(_ head: RequestHead) {
@@ -189,9 +206,10 @@ package struct RequestParser {
         if options.contains(.keepAlive) { persistence.keepAlive = true }
         if options.contains(.close) { persistence.keepAlive = false }
         // RFC 9110 §7.8: Upgrade counts only when Connection names it, and never in HTTP/1.0.
-        if options.contains(.upgrade), head.minorVersion > 0, let line = head.index(of: .upgrade) {
-            head.upgrade = head.line(at: line).value
-        }
+        guard options.contains(.upgrade), head.minorVersion > 0, let line = head.index(of: .upgrade) else { return }
+        let token = head.line(at: line).value
+        // RFC 9113 §3.1 took the upgrade to HTTP/2 away; in its tunnel an upstream would get requests unseen.
+        if !ListElements.contains("h2c", in: head[token]) { head.upgrade = token }
     }
 
     private func readExpectation(_ head: RequestHead) throws(Refusal) {

@@ -38,12 +38,11 @@ package struct ResponseParser {
     package mutating func parse(
         _ input: Span<UInt8>, into head: ResponseHead, answering method: Method
     ) throws(Refusal) -> HeadProgress {
-        while let line = try scanner.next(in: input) {
+        while let line = try scanner.next(in: input, before: limits.headBytesMax, else: .headTooLarge) {
             if !seenStatusLine {
                 try parseStatusLine(input.extracting(line), head)
                 seenStatusLine = true
             } else if line.isEmpty {
-                guard scanner.lineStart <= limits.headBytesMax else { throw .headTooLarge }
                 head.adopt(input.extracting(0..<scanner.lineStart))
                 readConnection(head)
                 framing = try bodyFraming(head, answering: method)
@@ -53,7 +52,6 @@ package struct ResponseParser {
                 try FieldLineParser.parse(input, line, into: head)
             }
         }
-        guard input.count <= limits.headBytesMax else { throw .headTooLarge }
         return .incomplete
     }
 
@@ -89,6 +87,10 @@ package struct ResponseParser {
         head.body = length.map { .known($0) } ?? .unknown
         if head.forbidsContent || method == .head {
             if head.forbidsContent { head.body = .none }
+            // RFC 9112 §6.1, RFC 9110 §8.6: a 204 that announces content anyway may have it follow.
+            if head.status == 204 && (head.contains(.transferEncoding) || length ?? 0 > 0) {
+                persistence.keepAlive = false
+            }
             return .none
         }
         if head.contains(.transferEncoding) { return .chunked }

@@ -1,12 +1,12 @@
 /// Every bound on one message and its connection, in one place. All are configurable; these are the defaults.
 package struct Limits: Equatable, Sendable {
-    /// Bytes of a request line or a status line.
+    /// Bytes of a request line, without its CRLF.
     package var startLineBytesMax = 16 * 1024
-    /// Bytes of a head: start line and fields.
+    /// Bytes of a head: start line, fields and the empty line behind them.
     package var headBytesMax = 32 * 1024
     /// Field lines of a head.
     package var fieldsMax = 128
-    /// Bytes of a trailer section.
+    /// Bytes of a trailer section's field lines.
     package var trailerBytesMax = 8 * 1024
     /// Bytes of the extensions of one chunk.
     package var chunkExtensionBytesMax = 256
