@@ -13,6 +13,7 @@ import pytest
 from rig.client import wait_until
 from rig.origin import PATTERN, pattern, pattern_digest
 from rig.process import MiB, PeakMemory
+from rig.wire import ConnectionEnded
 
 OLD = 1_600_000_000
 SECRET = b"the secret outside"
@@ -543,7 +544,10 @@ def test_staleness_is_bounded(changing, size):
     def shows(what: str, body: bytes | None, target: str = "/file.txt"):
         """Waits until several connections in a row, which meet both workers, get `body` (None: 404); their tags."""
         def asked():
-            found = [gateway.get(target) for _ in range(8)]
+            try:
+                found = [gateway.get(target) for _ in range(8)]
+            except ConnectionEnded:  # A file that has just become shorter than it was looked up.
+                return None
             fits = all(r.status == 404 if body is None else (r.status, r.body) == (200, body) for r in found)
             return {r.fields.get("ETag") for r in found} if fits else None
         return wait_until(asked, STALE, what, every=0.05)
@@ -552,10 +556,10 @@ def test_staleness_is_bounded(changing, size):
     (root / "next").write_bytes(b"b" * size)
     os.rename(root / "next", path)
     second = shows("the replaced file", b"b" * size)
-    assert len(first) == len(second) == 1 and first != second
+    assert not first & second, "new content under an old tag"
     with open(path, "r+b") as file:
         file.write(b"c" * size)
-    assert shows("the overwritten file", b"c" * size) != second
+    wait_until(lambda: not shows("the overwritten file", b"c" * size) & second, 2 * STALE, "a new tag for what was overwritten")
     with open(path, "ab") as file:
         file.write(b"d")
     shows("the longer file", b"c" * size + b"d")
