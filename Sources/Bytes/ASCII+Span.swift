@@ -1,6 +1,6 @@
 extension Span where Element == UInt8 {
     /// Whether the octets are those of `text`, case and all.
-    @inlinable
+    @inlinable @inline(__always)
     package func equals(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
         // Sound: the literal lives as long as the process, and the index stays below its length.
@@ -10,7 +10,7 @@ extension Span where Element == UInt8 {
     }
 
     /// Whether the octets are those of `text`, `A` … `Z` and `a` … `z` being the same.
-    @inlinable
+    @inlinable @inline(__always)
     package func equalsIgnoringCase(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
         // Sound: as above.
@@ -20,7 +20,7 @@ extension Span where Element == UInt8 {
     }
 
     /// Whether both hold the same octets.
-    @inlinable
+    @inlinable @inline(__always)
     package func equals(_ other: Span<UInt8>) -> Bool {
         guard count == other.count else { return false }
         for index in 0..<count where self[index] != other[index] { return false }
@@ -28,7 +28,7 @@ extension Span where Element == UInt8 {
     }
 
     /// Whether both hold the same octets, `A` … `Z` and `a` … `z` being the same.
-    @inlinable
+    @inlinable @inline(__always)
     package func equalsIgnoringCase(_ other: Span<UInt8>) -> Bool {
         guard count == other.count else { return false }
         for index in 0..<count where self[index].lowercased != other[index].lowercased { return false }
@@ -36,27 +36,27 @@ extension Span where Element == UInt8 {
     }
 
     /// Whether the first octets are those of `text`, case and all.
-    @inlinable
+    @inlinable @inline(__always)
     package func starts(with text: StaticString) -> Bool {
         count >= text.utf8CodeUnitCount && extracting(first: text.utf8CodeUnitCount).equals(text)
     }
 
     /// Whether the first octets are those of `text`, `A` … `Z` and `a` … `z` being the same.
-    @inlinable
+    @inlinable @inline(__always)
     package func startsIgnoringCase(with text: StaticString) -> Bool {
         count >= text.utf8CodeUnitCount
             && extracting(first: text.utf8CodeUnitCount).equalsIgnoringCase(text)
     }
 
     /// Whether every octet is in `set`; an empty span says yes.
-    @inlinable
+    @inlinable @inline(__always)
     package func allSatisfy(_ set: ByteSet) -> Bool {
         for index in 0..<count where !set.contains(self[index]) { return false }
         return true
     }
 
     /// Where `byte` stands first at or after `start`, or nil.
-    @inlinable
+    @inlinable @inline(__always)
     package func firstIndex(of byte: UInt8, from start: Int = 0) -> Int? {
         var index = max(0, start)
         while index < count {
@@ -67,7 +67,7 @@ extension Span where Element == UInt8 {
     }
 
     /// Where `byte` stands last, or nil.
-    @inlinable
+    @inlinable @inline(__always)
     package func lastIndex(of byte: UInt8) -> Int? {
         var index = count
         while index > 0 {
@@ -80,7 +80,7 @@ extension Span where Element == UInt8 {
     /// The part of `range` without SP and HTAB at either end (RFC 9110 §5.6.3: OWS).
     ///
     /// `range` must lie within the span. What is nothing but white space gives an empty range at its end.
-    @inlinable
+    @inlinable @inline(__always)
     package func trimmingWhitespace(_ range: Range<Int>) -> Range<Int> {
         var lower = range.lowerBound
         var upper = range.upperBound
@@ -90,7 +90,7 @@ extension Span where Element == UInt8 {
     }
 
     /// The span without SP and HTAB at either end.
-    @inlinable
+    @inlinable @inline(__always)
     @_lifetime(copy self)
     package func trimmingWhitespace() -> Span<UInt8> {
         extracting(trimmingWhitespace(0..<count))
@@ -101,7 +101,7 @@ extension OutputSpan where Element == UInt8 {
     /// Appends all of `bytes`, or nothing where they do not fit.
     ///
     /// - Returns: whether they did.
-    @inlinable
+    @inlinable @inline(__always)
     @discardableResult
     @_lifetime(self: copy self)
     package mutating func append(bytes: Span<UInt8>) -> Bool {
@@ -113,7 +113,7 @@ extension OutputSpan where Element == UInt8 {
     /// Appends all of `text`, or nothing where it does not fit.
     ///
     /// - Returns: whether it did.
-    @inlinable
+    @inlinable @inline(__always)
     @discardableResult
     @_lifetime(self: copy self)
     package mutating func append(text: StaticString) -> Bool {
@@ -127,13 +127,13 @@ extension OutputSpan where Element == UInt8 {
 
 extension Array where Element == UInt8 {
     /// Appends all of `bytes`.
-    @inlinable
+    @inlinable @inline(__always)
     package mutating func append(bytes: Span<UInt8>) {
         bytes.withUnsafeBufferPointer { append(contentsOf: $0) }
     }
 
     /// The octets of `bytes`, copied.
-    @inlinable
+    @inlinable @inline(__always)
     package init(copying bytes: Span<UInt8>) {
         self = bytes.withUnsafeBufferPointer { [UInt8]($0) }
     }

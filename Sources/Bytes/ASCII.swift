@@ -11,14 +11,14 @@ package struct ByteSet: Sendable {
     /// Whether the octets 0x80 … 0xFF (RFC 9110 §5.5: obs-text) are members, all of them or none.
     @usableFromInline package let beyondASCII: Bool
 
-    @inlinable
+    @inlinable @inline(__always)
     package init(low: UInt64, high: UInt64, beyondASCII: Bool = false) {
         self.low = low
         self.high = high
         self.beyondASCII = beyondASCII
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package func contains(_ byte: UInt8) -> Bool {
         if byte >= 0x80 { return beyondASCII }
         let word = byte < 0x40 ? low : high

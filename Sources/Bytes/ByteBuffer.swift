@@ -3,6 +3,7 @@
 ///
 /// Confined to one thread like everything below a worker. Its positions are read and written many times for each
 /// request, so exclusivity is not checked at run time for them: no method hands a reference to a position out.
+@usableFromInline
 package final class ByteBuffer {
     @exclusivity(unchecked)
     @usableFromInline package private(set) var base: UnsafeMutablePointer<UInt8>
@@ -25,14 +26,14 @@ package final class ByteBuffer {
     deinit { base.deallocate() }
 
     /// The number of bytes to read.
-    @inlinable
+    @inlinable @inline(__always)
     package var count: Int { end - start }
 
-    @inlinable
+    @inlinable @inline(__always)
     package var isEmpty: Bool { start == end }
 
     /// The bytes to read. They stay where they are until the next call that writes or grows.
-    @inlinable
+    @inlinable @inline(__always)
     package var readable: Span<UInt8> {
         @_lifetime(borrow self)
         get {
@@ -43,26 +44,26 @@ package final class ByteBuffer {
     }
 
     /// The free room behind the last byte, for a system call that reads.
-    @inlinable
+    @inlinable @inline(__always)
     package var writable: UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(start: base + end, count: capacity - end)
     }
 
     /// The bytes to read, for a system call that writes.
-    @inlinable
+    @inlinable @inline(__always)
     package var pending: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: base + start, count: end - start)
     }
 
     /// Counts `count` bytes as written into `writable`.
-    @inlinable
+    @inlinable @inline(__always)
     package func commit(_ count: Int) {
         precondition(count >= 0 && count <= capacity - end)
         end += count
     }
 
     /// Counts `count` bytes as read.
-    @inlinable
+    @inlinable @inline(__always)
     package func consume(_ count: Int) {
         precondition(count >= 0 && count <= end - start)
         start += count
@@ -73,21 +74,21 @@ package final class ByteBuffer {
     }
 
     /// Forgets all bytes; the memory stays.
-    @inlinable
+    @inlinable @inline(__always)
     package func clear() {
         start = 0
         end = 0
     }
 
     /// Takes back the bytes behind index `end`, for a writer that changes its mind.
-    @inlinable
+    @inlinable @inline(__always)
     package func truncate(to newEnd: Int) {
         precondition(newEnd >= start && newEnd <= end)
         end = newEnd
     }
 
     /// Makes room for `count` more bytes, first by moving what is unread to the front, then by growing.
-    @inlinable
+    @inlinable @inline(__always)
     package func reserve(_ count: Int) {
         if capacity - end < count { makeRoom(count) }
     }
@@ -110,19 +111,19 @@ package final class ByteBuffer {
         end = unread
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package func append(_ byte: UInt8) {
         reserve(1)
         base[end] = byte
         end += 1
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package func append(_ bytes: Span<UInt8>) {
         bytes.withUnsafeBufferPointer { append($0) }
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package func append(_ bytes: UnsafeBufferPointer<UInt8>) {
         guard let source = bytes.baseAddress else { return }
         reserve(bytes.count)
@@ -130,12 +131,12 @@ package final class ByteBuffer {
         end += bytes.count
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package func append(_ bytes: UnsafeRawBufferPointer) {
         append(bytes.assumingMemoryBound(to: UInt8.self))
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package func append(_ text: StaticString) {
         append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
@@ -147,7 +148,7 @@ package final class ByteBuffer {
     }
 
     /// Appends `value` in decimal digits.
-    @inlinable
+    @inlinable @inline(__always)
     package func append(decimal value: Int) {
         precondition(value >= 0)
         var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)

@@ -3,7 +3,7 @@ extension FixedWidthInteger {
     ///
     /// Leading zeros are allowed, since RFC 9110 §8.6 allows them. What is empty, holds another octet or does
     /// not fit is nil.
-    @inlinable
+    @inlinable @inline(__always)
     package init?(decimal digits: Span<UInt8>) {
         guard digits.count > 0 else { return nil }
         var value: Self = 0
@@ -23,7 +23,7 @@ extension FixedWidthInteger {
     ///
     /// Leading zeros are allowed (RFC 9112 §7.1: chunk-size). What is empty, holds another octet or does not
     /// fit is nil.
-    @inlinable
+    @inlinable @inline(__always)
     package init?(hexadecimal digits: Span<UInt8>) {
         guard digits.count > 0 else { return nil }
         var value: Self = 0
@@ -40,7 +40,7 @@ extension FixedWidthInteger {
 
 extension UInt64 {
     /// How many digits the number has in base ten: 1 … 20.
-    @inlinable
+    @inlinable @inline(__always)
     package var decimalDigits: Int {
         var count = 1
         var rest = self
@@ -52,7 +52,7 @@ extension UInt64 {
     }
 
     /// How many digits the number has in base sixteen: 1 … 16.
-    @inlinable
+    @inlinable @inline(__always)
     package var hexadecimalDigits: Int { Swift.max(1, (67 &- leadingZeroBitCount) / 4) }
 }
 
@@ -60,7 +60,7 @@ extension OutputSpan where Element == UInt8 {
     /// Appends `value` in base ten without leading zeros, or nothing where it does not fit.
     ///
     /// - Returns: whether it did.
-    @inlinable
+    @inlinable @inline(__always)
     @discardableResult
     @_lifetime(self: copy self)
     package mutating func append(decimal value: UInt64) -> Bool {
@@ -75,7 +75,7 @@ extension OutputSpan where Element == UInt8 {
     /// fit.
     ///
     /// - Returns: whether it did.
-    @inlinable
+    @inlinable @inline(__always)
     @discardableResult
     @_lifetime(self: copy self)
     package mutating func append(hexadecimal value: UInt64) -> Bool {
@@ -90,7 +90,7 @@ extension UnsafeMutableRawBufferPointer {
     /// Writes `value` in base ten at `offset`.
     ///
     /// - Returns: how many octets were written, 1 … 20; 0 where they do not fit, and then nothing is changed.
-    @inlinable
+    @inlinable @inline(__always)
     package func write(decimal value: UInt64, at offset: Int = 0) -> Int {
         let length = value.decimalDigits
         guard offset >= 0, offset <= count, count &- offset >= length else { return 0 }
@@ -107,7 +107,7 @@ extension UnsafeMutableRawBufferPointer {
     /// Writes `value` in base sixteen, small letters, at `offset`.
     ///
     /// - Returns: how many octets were written, 1 … 16; 0 where they do not fit, and then nothing is changed.
-    @inlinable
+    @inlinable @inline(__always)
     package func write(hexadecimal value: UInt64, at offset: Int = 0) -> Int {
         let length = value.hexadecimalDigits
         guard offset >= 0, offset <= count, count &- offset >= length else { return 0 }
@@ -120,7 +120,7 @@ extension UnsafeMutableRawBufferPointer {
 
 extension UInt64 {
     /// The digit at `place`, counted from the right, as an ASCII octet.
-    @inlinable
+    @inlinable @inline(__always)
     func hexadecimalDigit(at place: Int) -> UInt8 {
         let digit = UInt8(truncatingIfNeeded: self &>> UInt64(place &* 4)) & 0xF
         return digit < 10 ? digit &+ 0x30 : digit &+ 0x57
@@ -132,7 +132,7 @@ extension UInt64 {
 struct DecimalDigits {
     @usableFromInline var bytes = InlineArray<20, UInt8>(repeating: 0x30)
 
-    @inlinable
+    @inlinable @inline(__always)
     init(_ value: UInt64) {
         var rest = value
         var index = 20

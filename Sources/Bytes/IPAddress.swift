@@ -10,14 +10,14 @@ package struct IPAddress: Hashable, Sendable {
     package let low: UInt64
 
     /// The address with these 128 bits. A mapped IPv4 address is an IPv4 address afterwards.
-    @inlinable
+    @inlinable @inline(__always)
     package init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low
     }
 
     /// The IPv4 address whose four bytes are `v4` in host order: `0x7f00_0001` is 127.0.0.1.
-    @inlinable
+    @inlinable @inline(__always)
     package init(v4: UInt32) {
         high = 0
         low = 0xffff_0000_0000 | UInt64(v4)
@@ -37,11 +37,11 @@ package struct IPAddress: Hashable, Sendable {
     }
 
     /// True for an IPv4 address, mapped ones included.
-    @inlinable
+    @inlinable @inline(__always)
     package var isV4: Bool { high == 0 && low >> 32 == 0xffff }
 
     /// The four bytes of an IPv4 address in host order; nil for IPv6.
-    @inlinable
+    @inlinable @inline(__always)
     package var v4: UInt32? { isV4 ? UInt32(truncatingIfNeeded: low) : nil }
 
     /// 127.0.0.0/8 or ::1.
@@ -138,7 +138,7 @@ package struct CIDR: Hashable, Sendable {
     }
 
     /// Whether `other` lies in this block. An IPv4 address lies in IPv4 blocks only.
-    @inlinable
+    @inlinable @inline(__always)
     package func contains(_ other: IPAddress) -> Bool {
         other.high & highMask == address.high && other.low & lowMask == address.low
             && other.isV4 == address.isV4

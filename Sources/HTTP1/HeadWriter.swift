@@ -104,19 +104,9 @@ package enum HeadWriter {
 
     /// Writes the lines of a field section that are present.
     package static func writeFields(_ block: FieldBlock, into output: ByteBuffer) {
-        output.reserve(block.byteCount + 32 * block.lineCount)
-        for index in 0..<block.lineCount {
-            let line = block.line(at: index)
-            guard line.isPresent else { continue }
-            if line.name == .other {
-                output.append(block[line.nameBytes])
-            } else {
-                output.append(line.name.text)
-            }
-            output.append(": ")
-            output.append(block[line.value])
-            output.append("\r\n")
-        }
+        output.reserve(block.linesBytesMax)
+        guard let room = output.writable.baseAddress else { return }
+        output.commit(block.writeLines(to: room.assumingMemoryBound(to: UInt8.self)))
     }
 
     private static func writeStatusLine(_ status: Int, into output: ByteBuffer) {

@@ -29,7 +29,7 @@ struct LineScanner {
         let bytes = input.bytes
         while index + 8 <= input.count {
             // Sound: eight bytes from index lie within the span, and any bits make an integer.
-            let word = bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let word = bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
             let differing = word ^ 0x0a0a_0a0a_0a0a_0a0a
             let zeroes = (differing &- 0x0101_0101_0101_0101) & ~differing & 0x8080_8080_8080_8080
             if zeroes != 0 { return index + zeroes.trailingZeroBitCount / 8 }

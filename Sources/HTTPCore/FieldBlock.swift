@@ -1,15 +1,20 @@
-package import ChimeraBytes
+public import ChimeraBytes
 
 /// One field line: its name as small integer and as bytes, and its value, both slices of the block's bytes.
+@usableFromInline
 package struct FieldLine {
+    @usableFromInline
     package var name: FieldName
     /// False once the line was taken out; it stays in the table so that indices keep their meaning.
+    @usableFromInline
     package var isPresent = true
     /// The name as it was written; empty for a well-known name that was added by its small integer.
+    @usableFromInline
     package var nameBytes: Slice
+    @usableFromInline
     package var value: Slice
 
-    @inlinable
+    @inlinable @inline(__always)
     package init(name: FieldName, nameBytes: Slice, value: Slice) {
         self.name = name
         self.nameBytes = nameBytes
@@ -25,6 +30,7 @@ package struct FieldLine {
 /// lines          [Host | 16+1] [Accept | 27+1] …
 /// first  Host → 1, Accept → 2 (index + 1 of the first line of each well-known name)
 /// ```
+@usableFromInline
 package class FieldBlock {
     @exclusivity(unchecked)
     @usableFromInline package final private(set) var bytes: UnsafeMutablePointer<UInt8>
@@ -40,6 +46,7 @@ package class FieldBlock {
     @exclusivity(unchecked)
     private final var lineCapacity: Int
     @usableFromInline final let first: UnsafeMutablePointer<UInt16>
+    package final let known = KnownNames.shared
 
     package init(byteCapacity: Int = 1024, lineCapacity: Int = 32) {
         bytes = .allocate(capacity: byteCapacity)
@@ -66,7 +73,7 @@ package class FieldBlock {
     // MARK: Reading
 
     /// The bytes of a slice of this block.
-    @inlinable
+    @inlinable @inline(__always)
     package final subscript(_ slice: Slice) -> Span<UInt8> {
         @_lifetime(borrow self)
         get {
@@ -78,7 +85,7 @@ package class FieldBlock {
     }
 
     /// The value of the first line of that well-known name.
-    @inlinable
+    @inlinable @inline(__always)
     package final subscript(_ name: FieldName) -> Span<UInt8>? {
         @_lifetime(borrow self)
         get {
@@ -91,11 +98,11 @@ package class FieldBlock {
     }
 
     /// Whether there is a line of that well-known name.
-    @inlinable
+    @inlinable @inline(__always)
     package final func contains(_ name: FieldName) -> Bool { first[Int(name.rawValue)] != 0 }
 
     /// The index of the first line of that well-known name.
-    @inlinable
+    @inlinable @inline(__always)
     package final func index(of name: FieldName) -> Int? {
         let position = Int(first[Int(name.rawValue)])
         return position == 0 ? nil : position - 1
@@ -110,7 +117,7 @@ package class FieldBlock {
     }
 
     /// The line at `index`, which is below `lineCount`.
-    @inlinable
+    @inlinable @inline(__always)
     package final func line(at index: Int) -> FieldLine {
         precondition(index >= 0 && index < lineCount)
         return lines[index]
@@ -124,6 +131,40 @@ package class FieldBlock {
         // Sound: a static string lives for ever.
         let span = Span(_unsafeStart: text.utf8Start, count: text.utf8CodeUnitCount)
         return _overrideLifetime(span, borrowing: self)
+    }
+
+    /// The most bytes that `writeLines` writes.
+    package final var linesBytesMax: Int { byteCount + lineCount * 48 + 32 }
+
+    /// Writes the lines that are present as `Name: value␍␊` (RFC 9112 §5) to memory with room for `linesBytesMax`.
+    ///
+    /// - Returns: how many bytes that took.
+    package final func writeLines(to room: UnsafeMutablePointer<UInt8>) -> Int {
+        // A measured inner loop. Sound: slices lie within what was written, a known name's 40 bytes lie in its table,
+        // and the room holds for each line its value, its name, or the 40 bytes, and four more.
+        let names = known.names
+        var to = room
+        for index in 0..<lineCount {
+            let line = lines[index]
+            guard line.isPresent else { continue }
+            if line.name == .other {
+                let count = Int(line.nameBytes.count)
+                to.update(from: bytes + Int(line.nameBytes.start), count: count)
+                to[count] = 58
+                to[count + 1] = 32
+                to += count + 2
+            } else {
+                let known = names + Int(line.name.rawValue)
+                UnsafeMutableRawPointer(to).copyMemory(from: known.pointee.wire, byteCount: 40)
+                to += Int(known.pointee.count) + 2
+            }
+            let count = Int(line.value.count)
+            to.update(from: bytes + Int(line.value.start), count: count)
+            to[count] = 13
+            to[count + 1] = 10
+            to += count + 2
+        }
+        return to - room
     }
 
     // MARK: Writing

@@ -2,167 +2,248 @@
 
 extension FieldName {
     /// `Accept`
-    package static let accept = FieldName(rawValue: 1)
+    @inlinable
+    package static var accept: FieldName { FieldName(rawValue: 1) }
     /// `Accept-Charset`
-    package static let acceptCharset = FieldName(rawValue: 2)
+    @inlinable
+    package static var acceptCharset: FieldName { FieldName(rawValue: 2) }
     /// `Accept-Encoding`
-    package static let acceptEncoding = FieldName(rawValue: 3)
+    @inlinable
+    package static var acceptEncoding: FieldName { FieldName(rawValue: 3) }
     /// `Accept-Language`
-    package static let acceptLanguage = FieldName(rawValue: 4)
+    @inlinable
+    package static var acceptLanguage: FieldName { FieldName(rawValue: 4) }
     /// `Accept-Ranges`
-    package static let acceptRanges = FieldName(rawValue: 5)
+    @inlinable
+    package static var acceptRanges: FieldName { FieldName(rawValue: 5) }
     /// `Access-Control-Allow-Origin`
-    package static let accessControlAllowOrigin = FieldName(rawValue: 6)
+    @inlinable
+    package static var accessControlAllowOrigin: FieldName { FieldName(rawValue: 6) }
     /// `Age`
-    package static let age = FieldName(rawValue: 7)
+    @inlinable
+    package static var age: FieldName { FieldName(rawValue: 7) }
     /// `Allow`
-    package static let allow = FieldName(rawValue: 8)
+    @inlinable
+    package static var allow: FieldName { FieldName(rawValue: 8) }
     /// `Alt-Svc`
-    package static let altSvc = FieldName(rawValue: 9)
+    @inlinable
+    package static var altSvc: FieldName { FieldName(rawValue: 9) }
     /// `Alt-Used`
-    package static let altUsed = FieldName(rawValue: 10)
+    @inlinable
+    package static var altUsed: FieldName { FieldName(rawValue: 10) }
     /// `Authorization`
-    package static let authorization = FieldName(rawValue: 11)
+    @inlinable
+    package static var authorization: FieldName { FieldName(rawValue: 11) }
     /// `Cache-Control`
-    package static let cacheControl = FieldName(rawValue: 12)
+    @inlinable
+    package static var cacheControl: FieldName { FieldName(rawValue: 12) }
     /// `CDN-Cache-Control`
-    package static let cdnCacheControl = FieldName(rawValue: 13)
+    @inlinable
+    package static var cdnCacheControl: FieldName { FieldName(rawValue: 13) }
     /// `Connection`
-    package static let connection = FieldName(rawValue: 14)
+    @inlinable
+    package static var connection: FieldName { FieldName(rawValue: 14) }
     /// `Content-Disposition`
-    package static let contentDisposition = FieldName(rawValue: 15)
+    @inlinable
+    package static var contentDisposition: FieldName { FieldName(rawValue: 15) }
     /// `Content-Encoding`
-    package static let contentEncoding = FieldName(rawValue: 16)
+    @inlinable
+    package static var contentEncoding: FieldName { FieldName(rawValue: 16) }
     /// `Content-Language`
-    package static let contentLanguage = FieldName(rawValue: 17)
+    @inlinable
+    package static var contentLanguage: FieldName { FieldName(rawValue: 17) }
     /// `Content-Length`
-    package static let contentLength = FieldName(rawValue: 18)
+    @inlinable
+    package static var contentLength: FieldName { FieldName(rawValue: 18) }
     /// `Content-Location`
-    package static let contentLocation = FieldName(rawValue: 19)
+    @inlinable
+    package static var contentLocation: FieldName { FieldName(rawValue: 19) }
     /// `Content-Range`
-    package static let contentRange = FieldName(rawValue: 20)
+    @inlinable
+    package static var contentRange: FieldName { FieldName(rawValue: 20) }
     /// `Content-Security-Policy`
-    package static let contentSecurityPolicy = FieldName(rawValue: 21)
+    @inlinable
+    package static var contentSecurityPolicy: FieldName { FieldName(rawValue: 21) }
     /// `Content-Type`
-    package static let contentType = FieldName(rawValue: 22)
+    @inlinable
+    package static var contentType: FieldName { FieldName(rawValue: 22) }
     /// `Cookie`
-    package static let cookie = FieldName(rawValue: 23)
+    @inlinable
+    package static var cookie: FieldName { FieldName(rawValue: 23) }
     /// `Date`
-    package static let date = FieldName(rawValue: 24)
+    @inlinable
+    package static var date: FieldName { FieldName(rawValue: 24) }
     /// `Early-Data`
-    package static let earlyData = FieldName(rawValue: 25)
+    @inlinable
+    package static var earlyData: FieldName { FieldName(rawValue: 25) }
     /// `ETag`
-    package static let etag = FieldName(rawValue: 26)
+    @inlinable
+    package static var etag: FieldName { FieldName(rawValue: 26) }
     /// `Expect`
-    package static let expect = FieldName(rawValue: 27)
+    @inlinable
+    package static var expect: FieldName { FieldName(rawValue: 27) }
     /// `Expires`
-    package static let expires = FieldName(rawValue: 28)
+    @inlinable
+    package static var expires: FieldName { FieldName(rawValue: 28) }
     /// `Forwarded`
-    package static let forwarded = FieldName(rawValue: 29)
+    @inlinable
+    package static var forwarded: FieldName { FieldName(rawValue: 29) }
     /// `From`
-    package static let from = FieldName(rawValue: 30)
+    @inlinable
+    package static var from: FieldName { FieldName(rawValue: 30) }
     /// `Host`
-    package static let host = FieldName(rawValue: 31)
+    @inlinable
+    package static var host: FieldName { FieldName(rawValue: 31) }
     /// `HTTP2-Settings`
-    package static let http2Settings = FieldName(rawValue: 32)
+    @inlinable
+    package static var http2Settings: FieldName { FieldName(rawValue: 32) }
     /// `If-Match`
-    package static let ifMatch = FieldName(rawValue: 33)
+    @inlinable
+    package static var ifMatch: FieldName { FieldName(rawValue: 33) }
     /// `If-Modified-Since`
-    package static let ifModifiedSince = FieldName(rawValue: 34)
+    @inlinable
+    package static var ifModifiedSince: FieldName { FieldName(rawValue: 34) }
     /// `If-None-Match`
-    package static let ifNoneMatch = FieldName(rawValue: 35)
+    @inlinable
+    package static var ifNoneMatch: FieldName { FieldName(rawValue: 35) }
     /// `If-Range`
-    package static let ifRange = FieldName(rawValue: 36)
+    @inlinable
+    package static var ifRange: FieldName { FieldName(rawValue: 36) }
     /// `If-Unmodified-Since`
-    package static let ifUnmodifiedSince = FieldName(rawValue: 37)
+    @inlinable
+    package static var ifUnmodifiedSince: FieldName { FieldName(rawValue: 37) }
     /// `Keep-Alive`
-    package static let keepAlive = FieldName(rawValue: 38)
+    @inlinable
+    package static var keepAlive: FieldName { FieldName(rawValue: 38) }
     /// `Last-Modified`
-    package static let lastModified = FieldName(rawValue: 39)
+    @inlinable
+    package static var lastModified: FieldName { FieldName(rawValue: 39) }
     /// `Link`
-    package static let link = FieldName(rawValue: 40)
+    @inlinable
+    package static var link: FieldName { FieldName(rawValue: 40) }
     /// `Location`
-    package static let location = FieldName(rawValue: 41)
+    @inlinable
+    package static var location: FieldName { FieldName(rawValue: 41) }
     /// `Max-Forwards`
-    package static let maxForwards = FieldName(rawValue: 42)
+    @inlinable
+    package static var maxForwards: FieldName { FieldName(rawValue: 42) }
     /// `Origin`
-    package static let origin = FieldName(rawValue: 43)
+    @inlinable
+    package static var origin: FieldName { FieldName(rawValue: 43) }
     /// `Pragma`
-    package static let pragma = FieldName(rawValue: 44)
+    @inlinable
+    package static var pragma: FieldName { FieldName(rawValue: 44) }
     /// `Priority`
-    package static let priority = FieldName(rawValue: 45)
+    @inlinable
+    package static var priority: FieldName { FieldName(rawValue: 45) }
     /// `Proxy-Authenticate`
-    package static let proxyAuthenticate = FieldName(rawValue: 46)
+    @inlinable
+    package static var proxyAuthenticate: FieldName { FieldName(rawValue: 46) }
     /// `Proxy-Authentication-Info`
-    package static let proxyAuthenticationInfo = FieldName(rawValue: 47)
+    @inlinable
+    package static var proxyAuthenticationInfo: FieldName { FieldName(rawValue: 47) }
     /// `Proxy-Authorization`
-    package static let proxyAuthorization = FieldName(rawValue: 48)
+    @inlinable
+    package static var proxyAuthorization: FieldName { FieldName(rawValue: 48) }
     /// `Proxy-Connection`
-    package static let proxyConnection = FieldName(rawValue: 49)
+    @inlinable
+    package static var proxyConnection: FieldName { FieldName(rawValue: 49) }
     /// `Proxy-Status`
-    package static let proxyStatus = FieldName(rawValue: 50)
+    @inlinable
+    package static var proxyStatus: FieldName { FieldName(rawValue: 50) }
     /// `Range`
-    package static let range = FieldName(rawValue: 51)
+    @inlinable
+    package static var range: FieldName { FieldName(rawValue: 51) }
     /// `Referer`
-    package static let referer = FieldName(rawValue: 52)
+    @inlinable
+    package static var referer: FieldName { FieldName(rawValue: 52) }
     /// `Retry-After`
-    package static let retryAfter = FieldName(rawValue: 53)
+    @inlinable
+    package static var retryAfter: FieldName { FieldName(rawValue: 53) }
     /// `Sec-WebSocket-Accept`
-    package static let secWebsocketAccept = FieldName(rawValue: 54)
+    @inlinable
+    package static var secWebsocketAccept: FieldName { FieldName(rawValue: 54) }
     /// `Sec-WebSocket-Extensions`
-    package static let secWebsocketExtensions = FieldName(rawValue: 55)
+    @inlinable
+    package static var secWebsocketExtensions: FieldName { FieldName(rawValue: 55) }
     /// `Sec-WebSocket-Key`
-    package static let secWebsocketKey = FieldName(rawValue: 56)
+    @inlinable
+    package static var secWebsocketKey: FieldName { FieldName(rawValue: 56) }
     /// `Sec-WebSocket-Protocol`
-    package static let secWebsocketProtocol = FieldName(rawValue: 57)
+    @inlinable
+    package static var secWebsocketProtocol: FieldName { FieldName(rawValue: 57) }
     /// `Sec-WebSocket-Version`
-    package static let secWebsocketVersion = FieldName(rawValue: 58)
+    @inlinable
+    package static var secWebsocketVersion: FieldName { FieldName(rawValue: 58) }
     /// `Server`
-    package static let server = FieldName(rawValue: 59)
+    @inlinable
+    package static var server: FieldName { FieldName(rawValue: 59) }
     /// `Set-Cookie`
-    package static let setCookie = FieldName(rawValue: 60)
+    @inlinable
+    package static var setCookie: FieldName { FieldName(rawValue: 60) }
     /// `Strict-Transport-Security`
-    package static let strictTransportSecurity = FieldName(rawValue: 61)
+    @inlinable
+    package static var strictTransportSecurity: FieldName { FieldName(rawValue: 61) }
     /// `Surrogate-Control`
-    package static let surrogateControl = FieldName(rawValue: 62)
+    @inlinable
+    package static var surrogateControl: FieldName { FieldName(rawValue: 62) }
     /// `Surrogate-Key`
-    package static let surrogateKey = FieldName(rawValue: 63)
+    @inlinable
+    package static var surrogateKey: FieldName { FieldName(rawValue: 63) }
     /// `TE`
-    package static let te = FieldName(rawValue: 64)
+    @inlinable
+    package static var te: FieldName { FieldName(rawValue: 64) }
     /// `Trailer`
-    package static let trailer = FieldName(rawValue: 65)
+    @inlinable
+    package static var trailer: FieldName { FieldName(rawValue: 65) }
     /// `Transfer-Encoding`
-    package static let transferEncoding = FieldName(rawValue: 66)
+    @inlinable
+    package static var transferEncoding: FieldName { FieldName(rawValue: 66) }
     /// `Upgrade`
-    package static let upgrade = FieldName(rawValue: 67)
+    @inlinable
+    package static var upgrade: FieldName { FieldName(rawValue: 67) }
     /// `User-Agent`
-    package static let userAgent = FieldName(rawValue: 68)
+    @inlinable
+    package static var userAgent: FieldName { FieldName(rawValue: 68) }
     /// `Vary`
-    package static let vary = FieldName(rawValue: 69)
+    @inlinable
+    package static var vary: FieldName { FieldName(rawValue: 69) }
     /// `Via`
-    package static let via = FieldName(rawValue: 70)
+    @inlinable
+    package static var via: FieldName { FieldName(rawValue: 70) }
     /// `WWW-Authenticate`
-    package static let wwwAuthenticate = FieldName(rawValue: 71)
+    @inlinable
+    package static var wwwAuthenticate: FieldName { FieldName(rawValue: 71) }
     /// `X-Content-Type-Options`
-    package static let xContentTypeOptions = FieldName(rawValue: 72)
+    @inlinable
+    package static var xContentTypeOptions: FieldName { FieldName(rawValue: 72) }
     /// `X-Forwarded-For`
-    package static let xForwardedFor = FieldName(rawValue: 73)
+    @inlinable
+    package static var xForwardedFor: FieldName { FieldName(rawValue: 73) }
     /// `X-Forwarded-Host`
-    package static let xForwardedHost = FieldName(rawValue: 74)
+    @inlinable
+    package static var xForwardedHost: FieldName { FieldName(rawValue: 74) }
     /// `X-Forwarded-Proto`
-    package static let xForwardedProto = FieldName(rawValue: 75)
+    @inlinable
+    package static var xForwardedProto: FieldName { FieldName(rawValue: 75) }
     /// `X-Real-IP`
-    package static let xRealIp = FieldName(rawValue: 76)
+    @inlinable
+    package static var xRealIp: FieldName { FieldName(rawValue: 76) }
     /// `X-Request-ID`
-    package static let xRequestId = FieldName(rawValue: 77)
+    @inlinable
+    package static var xRequestId: FieldName { FieldName(rawValue: 77) }
 
     /// How many well-known names there are, and the slot of `other`.
-    package static let count = 78
+    @inlinable
+    package static var count: Int { 78 }
 }
 
 enum FieldNameTable {
-    /// The factors of the perfect hash: length, first, last and middle byte.
-    static let factors = (9, 9, 30, 8)
+    // The factors of the perfect hash.
+    static var lengthFactor: Int { 9 }
+    static var firstFactor: Int { 9 }
+    static var lastFactor: Int { 30 }
+    static var middleFactor: Int { 8 }
 
     /// Hash to the name's small integer; 0 where no name has that hash.
     static let slots: [256 of UInt8] = [

@@ -26,7 +26,7 @@ struct ChimeraCommand: ParsableCommand {
     }
 
     private static func end(with error: any Error) -> Never {
-        let status = ExitStatus(exitCode(for: error).rawValue)
+        let status = CommandStatus(exitCode(for: error).rawValue)
         let text = fullMessage(for: error)
         if !text.isEmpty { (status == .clean ? Stream.output : Stream.error).write(text + "\n") }
         exit(withError: ExitCode(status.rawValue))
@@ -34,7 +34,7 @@ struct ChimeraCommand: ParsableCommand {
 }
 
 /// How the process ends; documented for those who call it.
-enum ExitStatus: Int32, Error {
+enum CommandStatus: Int32, Error {
     case clean = 0
     /// The configuration has errors, or `fmt --check` found files that it would change.
     case configuration = 1
@@ -43,7 +43,7 @@ enum ExitStatus: Int32, Error {
     case cannotServe = 3
 
     /// The status for an exit code of the argument parser, whose own are those of sysexits.h.
-    init(_ code: Int32) { self = ExitStatus(rawValue: code) ?? .usage }
+    init(_ code: Int32) { self = CommandStatus(rawValue: code) ?? .usage }
 
     /// What a command throws to end that way, having said why.
     var exitCode: ExitCode { ExitCode(rawValue) }

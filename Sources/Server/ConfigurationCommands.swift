@@ -19,7 +19,7 @@ struct CheckCommand: ParsableCommand {
             Stream.error.write(result.diagnostics.rendered)
             Stream.output.write(CheckCommand.summary(of: result, path: path) + "\n")
         }
-        if result.hasErrors || result.configuration == nil { throw ExitStatus.configuration.exitCode }
+        if result.hasErrors || result.configuration == nil { throw CommandStatus.configuration.exitCode }
     }
 
     /// `chimera.conf: 3 sites, 2 errors, 1 warning`
@@ -51,7 +51,7 @@ struct FormatCommand: ParsableCommand {
         if let status, status != .clean { throw status.exitCode }
     }
 
-    private func formatInput() -> ExitStatus {
+    private func formatInput() -> CommandStatus {
         guard let bytes = Stream.readInput(atMost: TextFile.bytesMax) else {
             Stream.error.write("standard input cannot be read\n")
             return .cannotServe
@@ -62,7 +62,7 @@ struct FormatCommand: ParsableCommand {
         return .clean
     }
 
-    private func formatFile(_ path: String) -> ExitStatus {
+    private func formatFile(_ path: String) -> CommandStatus {
         do throws(TextFile.Failure) {
             guard let (before, after) = formatted(try TextFile.read(path), name: path) else { return .configuration }
             if before == after { return .clean }

@@ -27,7 +27,7 @@ struct ConfigurationOption: ParsableArguments {
             name one with --config, or try `chimera files .`, which needs none
 
             """)
-        throw ExitStatus.configuration.exitCode
+        throw CommandStatus.configuration.exitCode
     }
 }
 

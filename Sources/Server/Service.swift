@@ -54,7 +54,7 @@ struct Service {
     private func firstConfiguration() throws(ExitCode) -> MachineConfiguration {
         let result = load()
         Stream.error.write(result.diagnostics.rendered)
-        guard let configuration = result.configuration else { throw ExitStatus.configuration.exitCode }
+        guard let configuration = result.configuration else { throw CommandStatus.configuration.exitCode }
         for tenant in result.refusedTenants {
             logger.error("a tenant is not served: its file has errors", metadata: ["tenant": "\(tenant)"])
         }
@@ -68,7 +68,7 @@ struct Service {
             return gateway
         } catch {
             logger.critical("cannot serve: \(error)")
-            throw ExitStatus.cannotServe.exitCode
+            throw CommandStatus.cannotServe.exitCode
         }
     }
 

@@ -6,7 +6,7 @@ package enum LoggedProtocol: UInt8, Sendable {
     case http10, http11, http2, http3
 
     /// The name as it stands in a request line or is usual in logs.
-    @inlinable
+    @inlinable @inline(__always)
     package var text: StaticString {
         switch self {
         case .http10: "HTTP/1.0"
@@ -56,7 +56,7 @@ package struct AccessRecord {
     /// Why the request, or the upstream's answer, was refused.
     package var refusal: Refusal?
 
-    @inlinable
+    @inlinable @inline(__always)
     package init() {}
 }
 

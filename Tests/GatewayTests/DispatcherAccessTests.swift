@@ -24,11 +24,13 @@ struct DispatcherAccessTests {
     @Test(arguments: [
         ("allow 10.0.0.0/8", "10.1.1.1", 200), ("allow 10.0.0.0/8", "192.0.2.7", 403),
         ("deny 192.0.2.0/24", "192.0.2.7", 403), ("deny 192.0.2.0/24", "10.1.1.1", 200),
-        ("allow all\ndeny 192.0.2.7", "192.0.2.7", 403), ("allow 10.0.0.0/8\nallow 192.0.2.7", "192.0.2.7", 200),
+        ("allow all\ndeny 192.0.2.7", "192.0.2.7", 403),
+        ("allow 10.0.0.0/8\nallow 192.0.2.7", "192.0.2.7", 200),
         ("allow @m", "192.0.2.7", 403), ("deny !@m", "192.0.2.7", 403), ("deny @m", "192.0.2.7", 200),
         ("allow 2001:db8::/32", "2001:db8::7", 200), ("allow 10.0.0.0/8", "::ffff:10.0.0.1", 200),
     ])
-    func `deny is tried first, and any allow denies the rest`(lines: String, peer: String, status: Int) throws {
+    func `deny is tried first, and any allow denies the rest`(lines: String, peer: String, status: Int) throws
+    {
         let dispatching = try Dispatching.site("@m header X-M\n\(lines)\n/* respond 200")
         #expect(dispatching.ask(Asked(peer: peer)).status == status)
     }
@@ -93,10 +95,11 @@ struct DispatcherAccessTests {
         }
     }
 
-    @Test(arguments: [
-        ("10.0.0.1", nil, 200), ("192.0.2.7", "ann:secret", 200), ("192.0.2.7", nil, 401),
-        ("192.0.2.7", "ann:wrong", 401), ("10.0.0.9", "ann:secret", 403),
-    ] as [(String, String?, Int)])
+    @Test(
+        arguments: [
+            ("10.0.0.1", nil, 200), ("192.0.2.7", "ann:secret", 200), ("192.0.2.7", nil, 401),
+            ("192.0.2.7", "ann:wrong", 401), ("10.0.0.9", "ann:secret", 403),
+        ] as [(String, String?, Int)])
     func `satisfy any lets either suffice`(peer: String, credentials: String?, status: Int) throws {
         let dispatching = try Dispatching.site(
             "auth basic t/users\nallow 10.0.0.0/8\ndeny 10.0.0.9\nsatisfy any\n/* respond 200", files: users)
@@ -148,7 +151,9 @@ struct DispatcherAccessTests {
                 settings.access.append(
                     AccessGroup(owner: owner, rules: rules, satisfyAny: Bool.random(using: &random)))
             }
-            let compiled = CompiledAccess(settings) { CompiledMatcherUse(matcher: CompiledMatcher($0.matcher), isNegated: false) }
+            let compiled = CompiledAccess(settings) {
+                CompiledMatcherUse(matcher: CompiledMatcher($0.matcher), isNegated: false)
+            }
             for text in ["10.1.2.3", "10.9.9.9", "192.0.2.1", "203.0.113.1"] {
                 let address = try #require(IPAddress(text))
                 let context = RequestContext()
@@ -167,12 +172,15 @@ struct DispatcherAccessTests {
 
     // MARK: Client
 
-    @Test(arguments: [
-        ("10.0.0.1", ["203.0.113.5"], "203.0.113.5"), ("10.0.0.1", ["1.1.1.1, 203.0.113.5, 10.0.0.2"], "203.0.113.5"),
-        ("10.0.0.1", ["203.0.113.5", "10.0.0.2"], "203.0.113.5"), ("10.0.0.1", [], "10.0.0.1"),
-        ("10.0.0.1", ["unknown"], "10.0.0.1"), ("192.0.2.7", ["203.0.113.5"], "192.0.2.7"),
-        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"), ("10.0.0.1", ["[2001:db8::7]:99"], "2001:db8::7"),
-    ] as [(String, [String], String)])
+    @Test(
+        arguments: [
+            ("10.0.0.1", ["203.0.113.5"], "203.0.113.5"),
+            ("10.0.0.1", ["1.1.1.1, 203.0.113.5, 10.0.0.2"], "203.0.113.5"),
+            ("10.0.0.1", ["203.0.113.5", "10.0.0.2"], "203.0.113.5"), ("10.0.0.1", [], "10.0.0.1"),
+            ("10.0.0.1", ["unknown"], "10.0.0.1"), ("192.0.2.7", ["203.0.113.5"], "192.0.2.7"),
+            ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", ["[2001:db8::7]:99"], "2001:db8::7"),
+        ] as [(String, [String], String)])
     func `the client is whom a trusted peer names`(peer: String, forwarded: [String], client: String) throws {
         let dispatching = try Dispatching.site("/* respond 200 {client}", machine: "trust 10.0.0.0/8")
         let answered = dispatching.ask(Asked(fields: forwarded.map { ("X-Forwarded-For", $0) }, peer: peer))

@@ -18,15 +18,22 @@ struct DispatcherAnswerTests {
         ("/* redirect https://x.test{uri}", "/a", "https://x.test/a"),
         ("/* redirect https://x.test{path}", "/a;b=c?d", "https://x.test/a;b=c?d"),
         ("/* redirect {scheme}://www.{host}{uri}", "/a", "http://www.a.example/a"),
-        ("/{name}/* redirect https://{name}.x.test/{rest}", "/evil.test%2Fx/y", "https://evil.test.x.test/x/y"),
+        (
+            "/{name}/* redirect https://{name}.x.test/{rest}", "/evil.test%2Fx/y",
+            "https://evil.test.x.test/x/y"
+        ),
         ("/{name}/* redirect https://{name}.x.test/{rest}", "/a@b:c/y", "https://a%40b%3Ac.x.test/y"),
         ("/* redirect /to?path={path}&q={query}", "/a/b?c=d%20e", "/to?path=%2Fa%2Fb&q=c=d%20e"),
         ("/* redirect /to?next={query.next}", "/?next=%2Fa%26b+c", "/to?next=%2Fa%26b%20c"),
+        ("/* redirect https://x.test{rest}", "/.evil.test/y", "https://x.test/.evil.test/y"),
+        ("/* redirect https://{host}:8443{uri}", "/a?b", "https://a.example:8443/a?b"),
         ("/{a}/{b} redirect /{b}/{a}", "/%3Fx/%23%25%3By", "/%23%25%3By/%3Fx"),
         ("/old/* redirect /{rest}", "/old/%0d%0aX:%20y", "/%0D%0AX:%20y"),
         ("/old/* redirect /{rest}", "/old/%C3%A4\"", "/%C3%A4%22"),
     ])
-    func `a redirect's values are encoded for where they stand`(route: String, target: String, location: String)
+    func `a redirect's values are encoded for where they stand`(
+        route: String, target: String, location: String
+    )
         throws
     {
         let answered = try Dispatching.site(route).ask(target)
@@ -37,7 +44,8 @@ struct DispatcherAnswerTests {
 
     @Test(arguments: [
         ("/* redirect {path}", "//evil.test"), ("/* redirect {uri}", "//evil.test/x"),
-        ("/* redirect /{query.next}", "/?next=/evil.test"), ("/* redirect /{query.next}", "/?next=%5Cevil.test"),
+        ("/* redirect /{query.next}", "/?next=/evil.test"),
+        ("/* redirect /{query.next}", "/?next=%5Cevil.test"),
         ("/* redirect /{query.next}", "/?next=//%5C/evil.test"), ("/* redirect /{header.X}", "/"),
     ])
     func `a redirect that begins with a slash stays on its host`(route: String, target: String) throws {
@@ -57,7 +65,9 @@ struct DispatcherAnswerTests {
         (UInt16(80), false, "http://b.example/x%20y?z"), (8080, false, "http://b.example:8080/x%20y?z"),
         (443, true, "https://b.example/x%20y?z"), (0, false, "http://b.example/x%20y?z"),
     ])
-    func `other hosts are redirected to the canonical one`(port: UInt16, isSecure: Bool, location: String) throws {
+    func `other hosts are redirected to the canonical one`(port: UInt16, isSecure: Bool, location: String)
+        throws
+    {
         let dispatching = try Dispatching.site("canonical b.example\n/* respond 200 here")
         let answered = dispatching.ask(Asked("/x%20y?z", port: port, isSecure: isSecure))
         #expect(answered.status == 308)
@@ -99,16 +109,19 @@ struct DispatcherAnswerTests {
 
     // MARK: Errors
 
-    @Test(arguments: [
-        (nil, false), ("*/*", false), ("text/html,application/xhtml+xml,*/*;q=0.8", false),
-        ("application/json", true), ("application/problem+json", true), ("application/json, text/plain, */*", true),
-        ("text/html, application/json", false), ("text/html;q=0.5, application/json", true),
-        ("application/json;q=0", false), ("application/json;q=x", false),
-    ] as [(String?, Bool)])
+    @Test(
+        arguments: [
+            (nil, false), ("*/*", false), ("text/html,application/xhtml+xml,*/*;q=0.8", false),
+            ("application/json", true), ("application/problem+json", true),
+            ("application/json, text/plain, */*", true),
+            ("text/html, application/json", false), ("text/html;q=0.5, application/json", true),
+            ("application/json;q=0", false), ("application/json;q=x", false),
+        ] as [(String?, Bool)])
     func `an error is HTML, or JSON for who prefers that`(accept: String?, isJSON: Bool) throws {
         let fields = accept.map { [("Accept", $0)] } ?? []
         let answered = try Dispatching.site("/a respond 200").ask(Asked("/b", fields: fields))
-        #expect(answered["Content-Type"] == (isJSON ? "application/problem+json" : "text/html; charset=utf-8"))
+        #expect(
+            answered["Content-Type"] == (isJSON ? "application/problem+json" : "text/html; charset=utf-8"))
         #expect(answered["Cache-Control"] == "no-store")
         #expect(answered.response.body == .known(answered.body.utf8.count))
         if isJSON {

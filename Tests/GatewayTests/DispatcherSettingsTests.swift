@@ -27,10 +27,13 @@ struct DispatcherSettingsTests {
         #expect(answered["Content-Type"] == nil)
     }
 
-    @Test(arguments: ["Content-Length", "transfer-encoding", "Connection", "Upgrade", "Keep-Alive", "TE", "Trailer"])
+    @Test(arguments: [
+        "Content-Length", "transfer-encoding", "Connection", "Upgrade", "Keep-Alive", "TE", "Trailer",
+    ])
     func `no operation touches how a message is framed`(name: String) {
         let position = SourcePosition(file: "t", line: 1, column: 1)
-        let operation = HeaderOperation(kind: .set, name: name, value: Template(literal: "7"), position: position)
+        let operation = HeaderOperation(
+            kind: .set, name: name, value: Template(literal: "7"), position: position)
         #expect(CompiledHeaderOperation(operation) == nil)
     }
 
@@ -67,7 +70,8 @@ struct DispatcherSettingsTests {
 
     @Test(arguments: [
         ("{host}", "a.example"), ("{host.1}.{host.2}.{host.3}", "a.example."), ("{path}", "/v/a%20b/c;d/"),
-        ("{uri}", "/v/a%20b/c;d/?q=1&n=%41+b"), ("{query}", "q=1&n=%41+b"), ("{query.n}", "A b"), ("x{query.none}", "x"),
+        ("{uri}", "/v/a%20b/c;d/?q=1&n=%41+b"), ("{query}", "q=1&n=%41+b"), ("{query.n}", "A b"),
+        ("x{query.none}", "x"),
         ("{header.user-agent}", "curl"), ("{cookie.b}", "2"), ("{method}", "GET"), ("{scheme}", "http"),
         ("{client}", "192.0.2.7"), ("{site}", "a.example"), ("{tenant}", "t"), ("{route}", "/v/{name}/*"),
         ("{name}", "a b"), ("{rest}", "c/"), ("{{{name}", "{a b"), ("-{user}-", "--"),
@@ -98,7 +102,10 @@ struct DispatcherSettingsTests {
         #expect(again["X-A"] == first["X-A"])
     }
 
-    @Test(arguments: ["::", "::1", "2001:db8::1", "1:0:0:2:0:0:0:3", "0:0:1::", "192.0.2.1", "255.255.255.255", "1:2:3:4:5:6:7:8", "1:0:3:4:5:6:7:8"])
+    @Test(arguments: [
+        "::", "::1", "2001:db8::1", "1:0:0:2:0:0:0:3", "0:0:1::", "192.0.2.1", "255.255.255.255",
+        "1:2:3:4:5:6:7:8", "1:0:3:4:5:6:7:8",
+    ])
     func `an address has its canonical text`(text: String) throws {
         let address = try #require(IPAddress(text))
         let buffer = ByteBuffer(capacity: 8)
@@ -130,13 +137,17 @@ struct DispatcherSettingsTests {
     // MARK: Paths of destinations
 
     @Test(arguments: [
-        ("strip /api", "/api/x?q", "/x?q", "/x"), ("strip /api", "/api", "/", "/"), ("strip /api", "/api/", "/", "/"),
+        ("strip /api", "/api/x?q", "/x?q", "/x"), ("strip /api", "/api", "/", "/"),
+        ("strip /api", "/api/", "/", "/"),
         ("strip /api", "/apis/x", "/apis/x", "/apis/x"), ("strip /api/v1", "/api/v1/x", "/x", "/x"),
-        ("strip /api/v1", "/api/v2/x", "/api/v2/x", "/api/v2/x"), ("strip /api", "//api//x%20y", "/x%20y", "/x y"),
+        ("strip /api/v1", "/api/v2/x", "/api/v2/x", "/api/v2/x"),
+        ("strip /api", "//api//x%20y", "/x%20y", "/x y"),
         ("strip /api", "/%61pi;v=1/x;y/z", "/x;y/z", "/x/z"), ("strip /api", "/api%2Fx", "/x", "/x"),
         ("strip /api", "/;p/api/x", "/x", "/x"), ("rewrite /new/{path}", "/a", "/new//a", "/new/a"),
-        ("rewrite /new{path}", "/a%20b?q=1", "/new/a%20b?q=1", "/new/a b"), ("rewrite /n?p={path}", "/a?q", "/n?p=%2Fa", "/n"),
-        ("rewrite {uri}", "/a?q", "/a?q", "/a"), ("rewrite /{query.p}", "/a?p=../x%3Fy", "/x%3Fy?p=../x%3Fy", "/x?y"),
+        ("rewrite /new{path}", "/a%20b?q=1", "/new/a%20b?q=1", "/new/a b"),
+        ("rewrite /n?p={path}", "/a?q", "/n?p=%2Fa", "/n"),
+        ("rewrite {uri}", "/a?q", "/a?q", "/a"),
+        ("rewrite /{query.p}", "/a?p=../x%3Fy", "/x%3Fy?p=../x%3Fy", "/x?y"),
         ("rewrite /i.php?{query}", "/a?b=%20", "/i.php?b=%20", "/i.php"),
     ])
     func `strip and rewrite make the destination's path`(
@@ -155,17 +166,24 @@ struct DispatcherSettingsTests {
 
     @Test func `a prefix stands before the path, also one that was stripped`() throws {
         let dispatching = try Dispatching.site(
-            "/a/* proxy 127.0.0.1:1 {\nprefix /v2/{host.1}\nstrip /a\n}\n/* proxy 127.0.0.1:1 {\nprefix /v3\n}")
+            """
+            /a/* proxy 127.0.0.1:1 { prefix /v2/{host.1} ; strip /a }
+            /* proxy 127.0.0.1:1 { prefix /v3 }
+            """
+        )
         #expect(dispatching.ask("/a/b?c").upstreamTarget == "/v2/a/b?c")
         #expect(dispatching.ask("/x/%79?c").upstreamTarget == "/v3/x/%79?c")
     }
 
     @Test(arguments: [
-        ("/assets/*", 1, "/assets/x/y", "/x/y"), ("/assets/*", 1, "/assets", ""), ("/assets/*", 1, "/assets/", "/"),
+        ("/assets/*", 1, "/assets/x/y", "/x/y"), ("/assets/*", 1, "/assets", ""),
+        ("/assets/*", 1, "/assets/", "/"),
         ("/a/b/*", 2, "/a//b/c%20d", "/c d"), ("/favicon.ico", 0, "/favicon.ico", "/favicon.ico"),
         ("/*", 0, "/", "/"), ("/a/x.txt", 1, "/a/x.txt", "/x.txt"),
     ])
-    func `files take the leading literals off`(pattern: String, count: Int, target: String, path: String) throws {
+    func `files take the leading literals off`(pattern: String, count: Int, target: String, path: String)
+        throws
+    {
         let answered = try Dispatching.site("\(pattern) files ./d").ask(target)
         #expect(answered.context.route?.strippedSegments == count)
         #expect(String(copying: answered.context.filesPath(strippedSegments: count)) == path)
@@ -177,7 +195,11 @@ struct DispatcherSettingsTests {
         let dispatching = try Dispatching.site("/* proxy 127.0.0.1:1 {\nstrip /p/q\n}")
         let pieces = ["p", "%70", "q;v", "q", "/", "//", "%2F", ";x", "a", "%20", "/p/q/"]
         for _ in 0..<300 {
-            let text = "/" + (0..<Int.random(in: 0...9, using: &random)).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
+            let text =
+                "/"
+                + (0..<Int.random(in: 0...9, using: &random)).map { _ in
+                    pieces.randomElement(using: &random) ?? ""
+                }.joined()
             let answered = dispatching.ask(text)
             guard case .serve = answered.verdict else { continue }
             let before = String(copying: answered.context.matchedPath)
@@ -190,7 +212,9 @@ struct DispatcherSettingsTests {
 
     // MARK: Which settings count
 
-    @Test func `blocks add up from the least specific to the most specific, and the route's own come last`() throws {
+    @Test func `blocks add up from the least specific to the most specific, and the route's own come last`()
+        throws
+    {
         let dispatching = try Dispatching.site(
             """
             @m header X-M
@@ -203,7 +227,8 @@ struct DispatcherSettingsTests {
             /* respond 200 { header +X 9 }
             /a/b/c respond 200 { header +X 8 ; limit body 5kB }
             """)
-        func lists(_ target: String, _ method: String = "GET", _ fields: [(String, String)] = []) -> [String] {
+        func lists(_ target: String, _ method: String = "GET", _ fields: [(String, String)] = []) -> [String]
+        {
             dispatching.ask(Asked(target, method: method, fields: fields)).response.values("X")
         }
         #expect(lists("/") == ["0", "9"])
@@ -227,7 +252,14 @@ struct DispatcherSettingsTests {
 
     @Test func `settings are made once for a route and the blocks that apply`() throws {
         let dispatching = try Dispatching.site(
-            "@m header X-M\n@m { limit body 1kB }\n/b/* { limit head 8KiB }\n/a respond 200\n/b/x respond 200\n/c respond 200")
+            """
+            @m header X-M
+            @m { limit body 1kB }
+            /b/* { limit head 8KiB }
+            /a respond 200
+            /b/x respond 200
+            """
+        )
         let plain = dispatching.ask("/a").context.settings
         let matched = dispatching.ask(Asked("/a", fields: [("X-M", "")])).context.settings
         #expect(plain !== matched)
@@ -265,25 +297,29 @@ struct DispatcherSettingsTests {
     }
 
     @Test(arguments: Array(1...16) as [UInt64])
-    func `merged settings are those of a slow model`(seed: UInt64) {
+    func `merged settings are those of a slow model`(seed: UInt64) throws {
         var random = DispatcherSeed(seed)
         let names = ["a", "b", "c.x"].map { Array($0.utf8) }
         let position = SourcePosition(file: "t", line: 1, column: 1)
         func pattern() -> PathPattern {
             var segments: [PathPattern.Segment] = (0..<Int.random(in: 0...2, using: &random)).map { _ in
-                Bool.random(using: &random) ? .literal(names.randomElement(using: &random) ?? []) : .capture("x")
+                Bool.random(using: &random)
+                    ? .literal(names.randomElement(using: &random) ?? []) : .capture("x")
             }
             let end = Int.random(in: 0..<3, using: &random)
             if end == 0 { segments.append(.rest) }
             if end == 1 { segments.append(.fileExtension([UInt8(ascii: "x")])) }
             return PathPattern(segments: segments, text: "\(segments)")
         }
-        func methods() -> [String] { [[], [], ["GET", "HEAD"], ["POST"]].randomElement(using: &random) ?? [] }
+        func methods() -> [String] {
+            [[], [], ["GET", "HEAD"], ["POST"]].randomElement(using: &random) ?? []
+        }
         func settings(_ number: Int) -> Settings {
             var settings = Settings()
             if number % 3 != 0 { settings.limitBody = Int64(number) }
             settings.headerOperations = [
-                HeaderOperation(kind: .add, name: "X", value: Template(literal: "\(number)"), position: position)
+                HeaderOperation(
+                    kind: .add, name: "X", value: Template(literal: "\(number)"), position: position)
             ]
             return settings
         }
@@ -298,13 +334,16 @@ struct DispatcherSettingsTests {
             site.routes.append(
                 Route(
                     methods: methods(), pattern: pattern(), destination: .respond(status: 200, body: .none),
-                    settings: Bool.random(using: &random) ? Settings() : settings(100 + number), position: position))
+                    settings: Bool.random(using: &random) ? Settings() : settings(100 + number),
+                    position: position))
         }
         var configuration = MachineConfiguration()
         configuration.sites = [site]
-        let dispatching = Dispatching(configuration)
+        let dispatching = try Dispatching(configuration)
         for _ in 0..<150 {
-            let path = (0..<Int.random(in: 0...3, using: &random)).map { _ in names.randomElement(using: &random) ?? [] }
+            let path = (0..<Int.random(in: 0...3, using: &random)).map { _ in
+                names.randomElement(using: &random) ?? []
+            }
             let text = "/" + path.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "/")
             let method = Bool.random(using: &random) ? "GET" : "POST"
             let answered = dispatching.ask(Asked(text, method: method))

@@ -19,12 +19,14 @@ struct DispatcherSiteTests {
     @Test(arguments: [
         ("shop.example", "exact"), ("SHOP.Example", "exact"), ("shop.example.", "exact"),
         ("shop.example:8080", "exact"), ("Shop.Example.:80", "exact"), ("a.shop.example", "star"),
-        ("a.b.shop.example", "stars"), ("www.deep.shop.example", "stars"), ("x.www.deep.shop.example", "longest"),
+        ("a.b.shop.example", "stars"), ("www.deep.shop.example", "stars"),
+        ("x.www.deep.shop.example", "longest"),
         ("x.y.www.deep.shop.example", "longest"), ("z.example", "top"), ("a.z.example", "top"),
         ("a.other.example", "other"), ("a.b.other.example", "top"), ("other.example", "top"),
         ("[2001:DB8:0::1]:443", "literal"),
     ])
-    func `the site that names the host answers, else the longest wildcard`(host: String, body: String) throws {
+    func `the site that names the host answers, else the longest wildcard`(host: String, body: String) throws
+    {
         #expect(try Dispatching(sites).ask(Asked(host: host)).body == body)
     }
 
@@ -101,8 +103,9 @@ struct DispatcherSiteTests {
         var random = DispatcherSeed(seed)
         let labels = ["a", "b", "c", "www", "x-1"]
         func name(_ count: ClosedRange<Int>) -> String {
-            (0..<Int.random(in: count, using: &random)).map { _ in labels.randomElement(using: &random) ?? "" }
-                .joined(separator: ".")
+            (0..<Int.random(in: count, using: &random)).map { _ in labels.randomElement(using: &random) ?? ""
+            }
+            .joined(separator: ".")
         }
         let position = SourcePosition(file: "t", line: 1, column: 1)
         var sites: [Site] = []

@@ -1,5 +1,7 @@
 import ChimeraBytes
 import ChimeraConfiguration
+import ChimeraEventLoop
+import ChimeraFiles
 import ChimeraHTTPCore
 import Testing
 
@@ -10,14 +12,20 @@ final class FakeTargets: TargetFactory {
     private(set) var files: [(target: FilesTarget, sourceExtensions: [String])] = []
     private(set) var proxies: [ProxyTarget] = []
 
-    func files(_ target: FilesTarget, sourceExtensions: [String]) -> FilesDestination {
-        files.append((target, sourceExtensions))
-        return FilesDestination()
+    private let cache: FilesCache
+
+    init() throws {
+        cache = FilesCache(worker: try Worker(index: 0), pool: BlockingPool(threadsMax: 1))
     }
 
-    func proxy(_ target: ProxyTarget) -> ProxyDestination {
+    func files(_ target: FilesTarget, sourceExtensions: [String]) -> DirectoryTarget {
+        files.append((target, sourceExtensions))
+        return DirectoryTarget(target, sourceExtensions: sourceExtensions, cache: cache)
+    }
+
+    func proxy(_ target: ProxyTarget) -> UpstreamTargets {
         proxies.append(target)
-        return ProxyDestination()
+        return UpstreamTargets(target) { _ in preconditionFailure("the dispatcher connects nowhere") }
     }
 }
 
@@ -34,7 +42,8 @@ struct Asked {
     var isSecure = false
 
     init(
-        _ target: String = "/", method: String = "GET", host: String = "a.example", fields: [(String, String)] = [],
+        _ target: String = "/", method: String = "GET", host: String = "a.example",
+        fields: [(String, String)] = [],
         body: BodyLength = .none, peer: String = "192.0.2.7", listener: String? = nil, port: UInt16 = 80,
         isSecure: Bool = false
     ) {
@@ -82,29 +91,35 @@ struct Answered {
 
 /// A dispatcher over the configuration of one tenant.
 final class Dispatching {
-    let targets = FakeTargets()
+    let targets: FakeTargets
     let dispatcher: Dispatcher
-    var now: UInt64 = 1
 
     /// - Parameters:
     ///   - sites: the tenant's file `t.conf`.
     ///   - files: what else there is, by its path below `/etc/chimera`.
     init(_ sites: String, machine: String = "listen 127.0.0.1:80\n", files: [String: String] = [:]) throws {
+        targets = try FakeTargets()
         dispatcher = Dispatcher(try Dispatching.snapshot(sites, machine, files), targets: targets) { 1 }
     }
 
     /// The sites over a configuration that was made by hand.
-    init(_ configuration: MachineConfiguration) {
+    init(_ configuration: MachineConfiguration) throws {
+        targets = try FakeTargets()
         dispatcher = Dispatcher(Snapshot(configuration), targets: targets) { 1 }
     }
 
     /// One site `a.example` with these lines.
-    static func site(_ lines: String, machine: String = "", files: [String: String] = [:]) throws -> Dispatching {
+    static func site(_ lines: String, machine: String = "", files: [String: String] = [:]) throws
+        -> Dispatching
+    {
         try Dispatching(
-            "site a.example b.example {\n\(lines)\n}\n", machine: "listen 127.0.0.1:80\n\(machine)\n", files: files)
+            "site a.example b.example {\n\(lines)\n}\n", machine: "listen 127.0.0.1:80\n\(machine)\n",
+            files: files)
     }
 
-    static func snapshot(_ sites: String, _ machine: String, _ files: [String: String] = [:]) throws -> Snapshot {
+    static func snapshot(_ sites: String, _ machine: String, _ files: [String: String] = [:]) throws
+        -> Snapshot
+    {
         var system = MemoryFileSystem()
         system.add("chimera.conf", Array("\(machine)\nimport conf.d/*.conf\n".utf8))
         system.add("conf.d/t.conf", Array(sites.utf8))
@@ -122,7 +137,8 @@ final class Dispatching {
         let request = RequestHead()
         request.fill(asked)
         context.begin(
-            peer: IPAddress(asked.peer), peerPort: 40_000, listener: dispatcher.listener(named: asked.listener),
+            peer: IPAddress(asked.peer), peerPort: 40_000,
+            listener: dispatcher.listener(named: asked.listener),
             port: asked.port, isSecure: asked.isSecure)
         return again(context, request)
     }
@@ -174,7 +190,6 @@ extension String {
         self = String(decoding: Array(copying: bytes), as: UTF8.self)
     }
 }
-
 
 /// SplitMix64: the same seed gives the same test.
 struct DispatcherSeed: RandomNumberGenerator {

@@ -48,7 +48,8 @@ struct DispatcherTrieTests {
             }
             switch Int.random(in: 0..<4, using: &random) {
             case 0: segments.append(.rest)
-            case 1: segments.append(.fileExtension(Array((extensions.randomElement(using: &random) ?? "").utf8)))
+            case 1:
+                segments.append(.fileExtension(Array((extensions.randomElement(using: &random) ?? "").utf8)))
             default: break
             }
             patterns.append(PathPattern(segments: segments, text: "\(segments)"))
@@ -68,7 +69,8 @@ struct DispatcherTrieTests {
             trie.visit(text.span, &collector)
             #expect(collector.items == expected, "\(path), seed \(seed)")
             let single = patterns.indices.filter { compiled[$0].matches(text.span) }
-            #expect(single == patterns.indices.filter { patterns[$0].matches(segments) }, "\(path), seed \(seed)")
+            #expect(
+                single == patterns.indices.filter { patterns[$0].matches(segments) }, "\(path), seed \(seed)")
         }
     }
 

@@ -30,21 +30,21 @@ import Testing
         #expect(status(of: words) == .clean)
     }
 
-    private func status(of words: [String]) -> ExitStatus? {
+    private func status(of words: [String]) -> CommandStatus? {
         do {
             var command = try ChimeraCommand.parseAsRoot(words)
             try command.run()
             return nil
         } catch {
-            return ExitStatus(ChimeraCommand.exitCode(for: error).rawValue)
+            return CommandStatus(ChimeraCommand.exitCode(for: error).rawValue)
         }
     }
 
     @Test(arguments: [(0, .clean), (1, .configuration), (3, .cannotServe), (64, .usage), (70, .usage)] as [
-        (Int32, ExitStatus)
+        (Int32, CommandStatus)
     ])
-    func `every exit code is one of the four that are documented`(code: Int32, status: ExitStatus) {
-        #expect(ExitStatus(code) == status)
+    func `every exit code is one of the four that are documented`(code: Int32, status: CommandStatus) {
+        #expect(CommandStatus(code) == status)
     }
 
     @Test(arguments: [

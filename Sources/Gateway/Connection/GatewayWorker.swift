@@ -274,5 +274,10 @@ private final class WorkerTargets: TargetFactory {
         DirectoryTarget(target, sourceExtensions: sourceExtensions, cache: cache)
     }
 
-    func proxy(_ target: ProxyTarget) -> UpstreamTargets { UpstreamTargets(target, host: host) }
+    func proxy(_ target: ProxyTarget) -> UpstreamTargets {
+        UpstreamTargets(target) { [unowned(unsafe) host = host!] names in
+            let pools = names.map { host.makePool($0) }
+            return (pools, Proxy(pools, on: host.worker, scratch: host.scratchInput, limits: host.limits))
+        }
+    }
 }

@@ -104,9 +104,23 @@ final class HTTP1Exchange: GatewayExchange {
             connection.closeGracefully(nil)
             return false
         }
+        startOver()
+        return true
+    }
+
+    /// Ends the exchange where that needs no wait, and the connection goes on.
+    ///
+    /// - Returns: false where `complete()` has to do it.
+    func completeAtOnce() -> Bool {
+        guard abortReason == nil, hasFinished, keepsOpen, !isTunnel, decoder.isDone, flush() else { return false }
+        host.finished(transaction)
+        startOver()
+        return true
+    }
+
+    private func startOver() {
         transaction.reset()
         connection.parser.reset()
-        return true
     }
 
     private func fail(_ reason: CloseReason) -> Bool {

@@ -4,29 +4,29 @@ internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
 internal import ChimeraUpstream
 
-/// What `proxy TARGET…` leads to on one worker: one set of endpoints, or one for each value of the variables in
-/// their names.
+/// What `proxy TARGET…` leads to on one worker: one set of endpoints, or one for each value of the variables
+/// in their names.
 final class UpstreamTargets {
+    /// Connections to endpoints, and what speaks over them.
+    typealias Made = (pools: [EndpointPool], proxy: Proxy)
+
     private let target: ProxyTarget
-    private unowned(unsafe) let host: GatewayWorker
-    private let fixed: Proxy?
+    private let make: ([EndpointName]) -> Made
+    /// Nil where a name has variables.
+    private let fixedNames: [EndpointName]?
+    @exclusivity(unchecked) private var fixed: Proxy?
     @exclusivity(unchecked) private var byNames: [[EndpointName]: Proxy] = [:]
     @exclusivity(unchecked) private var pools: [EndpointPool] = []
 
     /// Sets of endpoints with variables that are kept.
     private static let namesMax = 256
 
-    init(_ target: ProxyTarget, host: GatewayWorker) {
+    /// - Parameter make: is called when a request first needs the endpoints of these names.
+    init(_ target: ProxyTarget, make: @escaping ([EndpointName]) -> Made) {
         self.target = target
-        self.host = host
+        self.make = make
         let names = target.targets.compactMap { EndpointName($0.address) }
-        if names.count == target.targets.count {
-            let made = names.map { host.makePool($0) }
-            pools = made
-            fixed = Proxy(made, on: host.worker, scratch: host.scratchInput, limits: host.limits)
-        } else {
-            fixed = nil
-        }
+        fixedNames = names.count == target.targets.count ? names : nil
     }
 
     deinit { for pool in pools { pool.close() } }
@@ -34,6 +34,12 @@ final class UpstreamTargets {
     /// The endpoints that a request goes to; nil where a variable's value cannot be part of a name.
     func proxy(_ route: CompiledRoute, _ context: RequestContext, _ request: RequestHead) -> Proxy? {
         if let fixed { return fixed }
+        if let fixedNames {
+            let made = make(fixedNames)
+            pools = made.pools
+            fixed = made.proxy
+            return made.proxy
+        }
         guard let names = names(route, context, request) else { return nil }
         if let known = byNames[names] { return known }
         if byNames.count >= UpstreamTargets.namesMax {
@@ -41,11 +47,10 @@ final class UpstreamTargets {
             pools = []
             byNames.removeAll()
         }
-        let made = names.map { host.makePool($0) }
-        pools += made
-        let proxy = Proxy(made, on: host.worker, scratch: host.scratchInput, limits: host.limits)
-        byNames[names] = proxy
-        return proxy
+        let made = make(names)
+        pools += made.pools
+        byNames[names] = made.proxy
+        return made.proxy
     }
 
     private func names(

@@ -35,9 +35,10 @@ final class BuiltInPages {
             <title>\(status) \(reason)</title>
             <style>
             :root { color-scheme: light dark }
-            body { font: 1rem/1.6 system-ui, sans-serif; display: grid; place-content: center; min-height: 90vh;
-              margin: 0 1.5rem; text-align: center }
-            b { display: block; font: 200 clamp(4rem, 18vw, 8rem)/1 system-ui, sans-serif; letter-spacing: -.04em }
+            body { font: 1rem/1.6 system-ui, sans-serif; display: grid; place-content: center;
+              min-height: 90vh; margin: 0 1.5rem; text-align: center }
+            b { display: block; font: 200 clamp(4rem, 18vw, 8rem)/1 system-ui, sans-serif;
+              letter-spacing: -.04em }
             h1 { font-size: 1.25rem; font-weight: 600; margin: .75rem 0 .25rem }
             p { margin: 0; opacity: .7; max-width: 30rem }
             </style>

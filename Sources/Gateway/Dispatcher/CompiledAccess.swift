@@ -2,8 +2,8 @@ internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraHTTPCore
 
-/// The `allow`, `deny`, `auth` and `satisfy any` that count together, in the form in which one worker asks them; it says
-/// what `Settings.admission` says.
+/// The `allow`, `deny`, `auth` and `satisfy any` that count together, in the form in which one worker asks
+/// them; it says what `Settings.admission` says.
 struct CompiledAccess {
     private enum Subject {
         case all
@@ -36,7 +36,11 @@ struct CompiledAccess {
                     case .clients(let block): .clients(block)
                     case .matcher(let use): .matcher(matcher(use))
                     }
-                if rule.verdict == .allow { compiled.allow.append(subject) } else { compiled.deny.append(subject) }
+                if rule.verdict == .allow {
+                    compiled.allow.append(subject)
+                } else {
+                    compiled.deny.append(subject)
+                }
             }
             compiled.satisfiesAny = group.satisfyAny
             compiled.ownsAuth = settings.auth?.owner == group.owner
@@ -63,7 +67,9 @@ struct CompiledAccess {
         return hasAuth && (isRequired || !isWaived) ? .passwordNeeded : .open
     }
 
-    private static func covers(_ subjects: [Subject], _ context: RequestContext, _ request: RequestHead) -> Bool {
+    private static func covers(_ subjects: [Subject], _ context: RequestContext, _ request: RequestHead)
+        -> Bool
+    {
         for subject in subjects {
             switch subject {
             case .all: return true

@@ -9,13 +9,14 @@ struct CompiledHeaderOperation {
     private let name: [UInt8]
     private let value: CompiledTemplate
 
-    /// - Returns: nil for a field that says how the message is framed or what holds for the connection alone: those are
-    ///   the codec's (RFC 9110 §7.6.1, RFC 9112 §6).
+    /// - Returns: nil for a field that says how the message is framed or what holds for the connection alone:
+    ///   those are the codec's (RFC 9110 §7.6.1, RFC 9112 §6).
     init?(_ operation: HeaderOperation) {
         let name = Array(operation.name.utf8)
         let field = FieldName(name.span)
         switch field {
-        case .contentLength, .transferEncoding, .connection, .keepAlive, .upgrade, .te, .trailer, .proxyConnection:
+        case .contentLength, .transferEncoding, .connection, .keepAlive, .upgrade, .te, .trailer,
+            .proxyConnection:
             return nil
         default: break
         }
@@ -27,9 +28,10 @@ struct CompiledHeaderOperation {
 
     /// Applies the operation to `block`, which may be the request itself.
     ///
-    /// A value with variables that comes out empty counts as none: `set` then takes the field out, so that what the other
-    /// side sent under that name does not pass for ours.
-    func apply(to block: FieldBlock, _ context: RequestContext, _ request: RequestHead, _ scratch: ByteBuffer) {
+    /// A value with variables that comes out empty counts as none: `set` then takes the field out, so that
+    /// what the other side sent under that name does not pass for ours.
+    func apply(to block: FieldBlock, _ context: RequestContext, _ request: RequestHead, _ scratch: ByteBuffer)
+    {
         if kind == .remove { return remove(from: block) }
         if kind == .setIfMissing && block.contains(name: name.span) { return }
         if value.isLiteral {

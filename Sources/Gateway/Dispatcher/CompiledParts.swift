@@ -2,10 +2,11 @@ internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraHTTPCore
 
-/// What compiled sites of one worker share: destinations, password files and pages, one of each distinct kind.
+/// What compiled sites of one worker share: destinations, password files and pages, one of each distinct
+/// kind.
 ///
-/// After a reload what the configuration before named is kept until the next one, so that a site that is compiled anew
-/// finds its connections and caches again.
+/// After a reload what the configuration before named is kept until the next one, so that a site that is
+/// compiled anew finds its connections and caches again.
 final class CompiledParts {
     private let factory: any TargetFactory
     private var current = Shared()
@@ -55,7 +56,8 @@ final class CompiledParts {
 
     func files(_ target: FilesTarget, sourceExtensions: [String]) -> DirectoryTarget {
         let key = FilesKey(
-            directory: target.directory, index: target.index, fallback: target.fallback, hidden: target.hidden,
+            directory: target.directory, index: target.index, fallback: target.fallback,
+            hidden: target.hidden,
             strippedSegments: target.strippedSegments, sourceExtensions: sourceExtensions)
         return shared(\.files, key) { factory.files(target, sourceExtensions: sourceExtensions) }
     }
@@ -74,7 +76,9 @@ final class CompiledParts {
 
     func page(_ file: ReferencedFile) -> CompiledPage {
         shared(\.pages, file) {
-            CompiledPage(content: Blob(file.content.span), contentType: MediaTypes.type(ofPath: Array(file.path.utf8).span))
+            CompiledPage(
+                content: Blob(file.content.span),
+                contentType: MediaTypes.type(ofPath: Array(file.path.utf8).span))
         }
     }
 

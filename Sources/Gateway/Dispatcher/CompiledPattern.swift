@@ -6,14 +6,15 @@ struct CompiledPattern {
     private let segments: ContiguousArray<PathPattern.Segment>
 
     init(_ pattern: PathPattern) {
-        segments = ContiguousArray(pattern.segments.map { segment in
-            // Copied byte by byte, so that no two workers count references of one array.
-            switch segment {
-            case .literal(let bytes): .literal(bytes.map { $0 })
-            case .fileExtension(let bytes): .fileExtension(bytes.map { $0 })
-            case .capture, .rest: segment
-            }
-        })
+        segments = ContiguousArray(
+            pattern.segments.map { segment in
+                // Copied byte by byte, so that no two workers count references of one array.
+                switch segment {
+                case .literal(let bytes): .literal(bytes.map { $0 })
+                case .fileExtension(let bytes): .fileExtension(bytes.map { $0 })
+                case .capture, .rest: segment
+                }
+            })
     }
 
     /// Whether `path`, in its matched form, fits; a slash at its end does not count.

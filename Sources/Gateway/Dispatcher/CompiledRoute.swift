@@ -42,7 +42,9 @@ final class CompiledRoute {
         case .files(let files):
             target = .files(parts.files(files, sourceExtensions: sourceExtensions))
             strippedSegments = files.strippedSegments
-            if files.directory.literal == nil { directory = CompiledTemplate(files.directory, for: .directory) }
+            if files.directory.literal == nil {
+                directory = CompiledTemplate(files.directory, for: .directory)
+            }
         case .proxy(let proxy):
             target = .proxy(parts.proxy(proxy))
             prefix = proxy.prefix.map { CompiledTemplate($0, for: .path) }

@@ -2,7 +2,8 @@ internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraHTTPCore
 
-/// The settings that count for a request, merged, with their defaults, in the form in which one worker uses them.
+/// The settings that count for a request, merged, with their defaults, in the form in which one worker uses
+/// them.
 final class CompiledSettings {
     /// On the answer, in order.
     let headerOperations: ContiguousArray<CompiledHeaderOperation>

@@ -26,7 +26,8 @@ final class CompiledSite {
     private let routeTrie: RouteTrie
     private let blockTrie: RouteTrie
     private let blocks: ContiguousArray<CompiledBlock>
-    /// The blocks that apply to the request that is looked at, from the most specific one, as numbers of `blocks`.
+    /// The blocks that apply to the request that is looked at, from the most specific one, as numbers of
+    /// `blocks`.
     private let applied: UnsafeMutablePointer<Int>
     private let memo: SettingsMemo
     private let parts: CompiledParts
@@ -44,7 +45,8 @@ final class CompiledSite {
         blocks = compiler.blocks()
         routeTrie = RouteTrie(site.routesBySpecificity.map { (site.routes[$0].pattern, $0) })
         // The order of blocks is that in which they are merged; the walk wants the most specific one first.
-        blockTrie = RouteTrie(site.blocksBySpecificity.reversed().map { (site.settingsBlocks[$0].pattern, $0) })
+        blockTrie = RouteTrie(
+            site.blocksBySpecificity.reversed().map { (site.settingsBlocks[$0].pattern, $0) })
         applied = .allocate(capacity: max(1, blocks.count))
         memo = SettingsMemo(capacity: blocks.isEmpty ? 0 : 128)
     }
@@ -106,7 +108,9 @@ final class CompiledSite {
 
     /// Notes that a block applies, unless a more specific one of its statement does.
     fileprivate func note(_ number: Int, at place: Int) -> Bool {
-        for earlier in 0..<place where blocks[applied[earlier]].statement == blocks[number].statement { return false }
+        for earlier in 0..<place where blocks[applied[earlier]].statement == blocks[number].statement {
+            return false
+        }
         applied[place] = number
         return true
     }
@@ -114,9 +118,9 @@ final class CompiledSite {
 
 /// Finds the most specific route that fits.
 private struct RouteSearch: RouteTrieVisitor {
-    let site: CompiledSite
-    let context: RequestContext
-    let request: RequestHead
+    unowned(unsafe) let site: CompiledSite
+    unowned(unsafe) let context: RequestContext
+    unowned(unsafe) let request: RequestHead
     var found: CompiledRoute?
     var missedMethod = false
 
@@ -139,9 +143,9 @@ private struct RouteSearch: RouteTrieVisitor {
 
 /// Collects the methods of the routes whose matchers hold.
 private struct MethodSearch: RouteTrieVisitor {
-    let site: CompiledSite
-    let context: RequestContext
-    let request: RequestHead
+    unowned(unsafe) let site: CompiledSite
+    unowned(unsafe) let context: RequestContext
+    unowned(unsafe) let request: RequestHead
     var methods: MethodSet?
 
     init(site: CompiledSite, context: RequestContext, request: RequestHead) {
@@ -160,9 +164,9 @@ private struct MethodSearch: RouteTrieVisitor {
 
 /// Notes the settings blocks that apply.
 private struct BlockSearch: RouteTrieVisitor {
-    let site: CompiledSite
-    let context: RequestContext
-    let request: RequestHead
+    unowned(unsafe) let site: CompiledSite
+    unowned(unsafe) let context: RequestContext
+    unowned(unsafe) let request: RequestHead
     var count = 0
 
     init(site: CompiledSite, context: RequestContext, request: RequestHead) {

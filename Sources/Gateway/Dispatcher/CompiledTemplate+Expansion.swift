@@ -4,17 +4,20 @@ internal import ChimeraHTTPCore
 extension CompiledTemplate {
     /// Appends what the template says for this request.
     ///
-    /// - Parameter escapingMarkup: the place is markup, so values are escaped for it; only for `TemplatePlace.text`.
+    /// - Parameter escapingMarkup: the place is markup, so values are escaped for it; only for
+    ///   `TemplatePlace.text`.
     /// - Returns: false where a value cannot stand there; only for `.directory` and `.hostName`.
     func expand(
-        _ context: RequestContext, _ request: RequestHead, into output: ByteBuffer, escapingMarkup: Bool = false
+        _ context: RequestContext, _ request: RequestHead, into output: ByteBuffer,
+        escapingMarkup: Bool = false
     ) -> Bool {
         for part in parts {
             let start = output.count
             append(part, context, request, output)
             switch part.encoding {
             case .segment where !CompiledTemplate.isSegment(output.readable.extracting(start..<output.count)),
-                .nameLabel where !CompiledTemplate.isNameLabel(output.readable.extracting(start..<output.count)):
+                .nameLabel
+            where !CompiledTemplate.isNameLabel(output.readable.extracting(start..<output.count)):
                 return false
             default: break
             }
@@ -37,7 +40,9 @@ extension CompiledTemplate {
         case .queryParameter: appendQueryParameter(part, context, request, output)
         case .header:
             let name = self[part.slice]
-            if let index = request.index(ofName: name) { output.append(request[request.line(at: index).value], encoding) }
+            if let index = request.index(ofName: name) {
+                output.append(request[request.line(at: index).value], encoding)
+            }
         case .cookie: appendCookie(part, request, output)
         case .method: output.append(request[request.methodBytes], encoding)
         case .scheme: output.append(context.isSecure ? "https" : "http")
@@ -76,7 +81,9 @@ extension CompiledTemplate {
     /// A directory's name that is neither hidden nor leads anywhere else.
     private static func isSegment(_ value: Span<UInt8>) -> Bool {
         guard value.count > 0, value.count <= 255, value[0] != UInt8(ascii: ".") else { return false }
-        for index in 0..<value.count where value[index] == UInt8(ascii: "/") || value[index] == 0 { return false }
+        for index in 0..<value.count where value[index] == UInt8(ascii: "/") || value[index] == 0 {
+            return false
+        }
         return true
     }
 
@@ -84,7 +91,8 @@ extension CompiledTemplate {
         guard value.count > 0, value.count <= 63 else { return false }
         for index in 0..<value.count {
             let byte = value[index]
-            guard byte.isLetter || byte.isDigit || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_") else {
+            guard byte.isLetter || byte.isDigit || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+            else {
                 return false
             }
         }
@@ -94,10 +102,15 @@ extension CompiledTemplate {
 
 extension ByteSet {
     /// What stays as it is in `CompiledTemplate.Encoding.path`: `path` without the semicolon.
-    fileprivate static var pathValue: ByteSet { ByteSet(low: 0x27FF_FFD2_0000_0000, high: 0x47FF_FFFE_87FF_FFFF) }
+    fileprivate static var pathValue: ByteSet {
+        ByteSet(low: 0x27FF_FFD2_0000_0000, high: 0x47FF_FFFE_87FF_FFFF)
+    }
 
-    /// Visible ASCII without what no URI holds (RFC 3986 §2) and without `#`; the percent sign of escapes stays.
-    fileprivate static var uriWritten: ByteSet { ByteSet(low: 0xAFFF_FFF2_0000_0000, high: 0x47FF_FFFE_AFFF_FFFF) }
+    /// Visible ASCII without what no URI holds (RFC 3986 §2) and without `#`; the percent sign of escapes
+    /// stays.
+    fileprivate static var uriWritten: ByteSet {
+        ByteSet(low: 0xAFFF_FFF2_0000_0000, high: 0x47FF_FFFE_AFFF_FFFF)
+    }
 }
 
 extension ByteBuffer {

@@ -18,8 +18,8 @@ enum TemplatePlace {
     case hostName
 }
 
-/// A template in the form in which one worker expands it: its literals in one run of bytes, and for each value how it is
-/// encoded there.
+/// A template in the form in which one worker expands it: its literals in one run of bytes, and for each
+/// value how it is encoded there.
 final class CompiledTemplate {
     /// How a value is encoded.
     enum Encoding {
@@ -117,9 +117,16 @@ extension CompiledTemplate {
         }
 
         mutating func add(_ variable: Variable) {
-            // Path and URI begin with a slash, so they end an authority; any other value at the start is a path too.
+            // Path and URI begin with a slash, so they end an authority; any other value at the start is a
+            // path too.
             let isWhole = variable == .path || variable == .uri
-            if (region == .scheme && variable != .scheme) || (region == .authority && isWhole) { region = .path }
+            if (region == .scheme && variable != .scheme) || (region == .authority && isWhole) {
+                region = .path
+            }
+            if region == .authority, case .rest = variable {
+                // The rest is a path; behind a host it must not become a part of that.
+                add(literal: "/")
+            }
             var part = Part(source: .literal)
             switch variable {
             case .host: part.source = .host
@@ -137,7 +144,8 @@ extension CompiledTemplate {
             case .hostLabel(let number): (part.source, part.number) = (.hostLabel, number)
             case .capture(_, let segment): (part.source, part.number) = (.capture, segment)
             case .rest(let segment): (part.source, part.number) = (.rest, segment)
-            case .queryParameter(let name): (part.source, part.slice) = (.queryParameter, append(Array(name.utf8)))
+            case .queryParameter(let name):
+                (part.source, part.slice) = (.queryParameter, append(Array(name.utf8)))
             case .cookie(let name): (part.source, part.slice) = (.cookie, append(Array(name.utf8)))
             case .header(let name):
                 let field = Array(name.utf8)

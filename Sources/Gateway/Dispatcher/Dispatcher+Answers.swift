@@ -5,8 +5,8 @@ internal import ChimeraHTTPCore
 extension Dispatcher {
     // MARK: For the driver
 
-    /// Answers a request with an error of the gateway's own: the page that the settings name, else a small built-in one, as
-    /// JSON (RFC 9457) for who prefers that.
+    /// Answers a request with an error of the gateway's own: the page that the settings name, else a small
+    /// built-in one, as JSON (RFC 9457) for who prefers that.
     ///
     /// - Parameters:
     ///   - status: 400 to 599.
@@ -23,7 +23,9 @@ extension Dispatcher {
     func finishResponse(_ context: RequestContext, _ request: RequestHead, _ response: ResponseHead) {
         let settings = context.settings ?? machineSettings
         if settings.headerOperations.isEmpty { return }
-        for operation in settings.headerOperations { operation.apply(to: response, context, request, scratch) }
+        for operation in settings.headerOperations {
+            operation.apply(to: response, context, request, scratch)
+        }
     }
 
     /// Applies the operations of `request-header` to the head that goes to an upstream.
@@ -32,7 +34,9 @@ extension Dispatcher {
     func finishRequest(_ context: RequestContext, _ request: RequestHead, to head: FieldBlock) {
         let settings = context.settings ?? machineSettings
         if settings.requestHeaderOperations.isEmpty { return }
-        for operation in settings.requestHeaderOperations { operation.apply(to: head, context, request, scratch) }
+        for operation in settings.requestHeaderOperations {
+            operation.apply(to: head, context, request, scratch)
+        }
     }
 
     // MARK: Refusals
@@ -170,14 +174,16 @@ extension Dispatcher {
         scratch.append(fragment.span)
     }
 
-    /// Stores the URI in `scratch`. One that begins with a slash stays on this host: browsers take `//` and `/\` for the
-    /// beginning of an authority.
+    /// Stores the URI in `scratch`. One that begins with a slash stays on this host: browsers take `//` and
+    /// `/\` for the beginning of an authority.
     private func storeLocation(in response: ResponseHead) -> Slice {
         let scratch = scratch
         let location = scratch.readable
         guard location.count > 1, location[0] == UInt8(ascii: "/") else { return response.store(location) }
         var start = 1
-        while start < location.count, location[start] == UInt8(ascii: "/") || location[start] == UInt8(ascii: "\\") {
+        while start < location.count,
+            location[start] == UInt8(ascii: "/") || location[start] == UInt8(ascii: "\\")
+        {
             start += 1
         }
         let slash = response.store(location.extracting(0..<1))
@@ -206,7 +212,9 @@ extension RequestHead {
                     || type.equalsIgnoringCase("application/problem+json")
                 {
                     json = max(json, weight)
-                } else if type.equalsIgnoringCase("text/html") || type.equalsIgnoringCase("application/xhtml+xml") {
+                } else if type.equalsIgnoringCase("text/html")
+                    || type.equalsIgnoringCase("application/xhtml+xml")
+                {
                     html = max(html, weight)
                 }
             }

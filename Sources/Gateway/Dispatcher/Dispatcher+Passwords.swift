@@ -4,7 +4,8 @@ internal import ChimeraHTTPCore
 
 /// A password file as one worker reads it.
 final class PasswordGate {
-    /// Nil where the file cannot be read, so that no password is right; loading the configuration refuses such a file.
+    /// Nil where the file cannot be read, so that no password is right; loading the configuration refuses
+    /// such a file.
     let file: PasswordFile?
 
     init(_ file: ReferencedFile) {
@@ -24,7 +25,8 @@ extension Dispatcher {
 
     /// Asks for the password where it is not there or not known to be right; nil: it is.
     func checkPassword(
-        _ settings: CompiledSettings, _ context: RequestContext, _ request: RequestHead, _ response: ResponseHead
+        _ settings: CompiledSettings, _ context: RequestContext, _ request: RequestHead,
+        _ response: ResponseHead
     ) -> Verdict? {
         // Without a file there is nothing that a password could be compared with.
         guard let auth = settings.auth, let file = auth.gate.file else {
@@ -43,9 +45,12 @@ extension Dispatcher {
     }
 
     /// What is known without hashing; nil: nothing.
-    private func answer(_ file: PasswordFile, _ credentials: BasicCredentials, _ context: RequestContext) -> Bool? {
+    private func answer(_ file: PasswordFile, _ credentials: BasicCredentials, _ context: RequestContext)
+        -> Bool?
+    {
         let hash = file.hash(of: credentials.user)
-        if case .answered(let question, let isRight) = context.authentication, question.credentials == credentials,
+        if case .answered(let question, let isRight) = context.authentication,
+            question.credentials == credentials,
             question.file.hash(of: credentials.user) == hash
         {
             return isRight

@@ -21,7 +21,8 @@ extension Dispatcher {
 
     /// What is asked whether or not there is a route; nil: the request goes on.
     private func admit(
-        _ settings: CompiledSettings, _ context: RequestContext, _ request: RequestHead, _ response: ResponseHead
+        _ settings: CompiledSettings, _ context: RequestContext, _ request: RequestHead,
+        _ response: ResponseHead
     ) -> Verdict? {
         if let closed = settings.closed { return .answer(answerClosed(closed, context, request, response)) }
         if let canonical = settings.canonical, !context.canonicalHost.equals(canonical.span) {
@@ -36,7 +37,8 @@ extension Dispatcher {
     }
 
     private func enter(
-        _ route: CompiledRoute, _ settings: CompiledSettings, _ context: RequestContext, _ request: RequestHead,
+        _ route: CompiledRoute, _ settings: CompiledSettings, _ context: RequestContext,
+        _ request: RequestHead,
         _ response: ResponseHead
     ) -> Verdict {
         if case .known(let count) = request.body, Int64(count) > settings.limitBody {
@@ -63,7 +65,8 @@ extension Dispatcher {
     ///
     /// - Returns: false where the outcome is no path.
     private func makeDestination(
-        _ route: CompiledRoute, _ settings: CompiledSettings, _ context: RequestContext, _ request: RequestHead
+        _ route: CompiledRoute, _ settings: CompiledSettings, _ context: RequestContext,
+        _ request: RequestHead
     ) -> Bool {
         let scratch = scratch
         scratch.clear()
@@ -89,7 +92,8 @@ extension Dispatcher {
 }
 
 extension Span where Element == UInt8 {
-    /// What follows, in a path in its sent form, the first `count` segments of its matched form and the slash behind them.
+    /// What follows, in a path in its sent form, the first `count` segments of its matched form and the slash
+    /// behind them.
     @_lifetime(copy self)
     func sentPath(withoutSegments count: Int) -> Span<UInt8> {
         var index = 0
@@ -128,6 +132,7 @@ extension Span where Element == UInt8 {
     /// A path that begins with `/` and was put behind another slash, with one slash.
     @_lifetime(copy self)
     fileprivate func droppingSecondSlash() -> Span<UInt8> {
-        count > 1 && self[0] == UInt8(ascii: "/") && self[1] == UInt8(ascii: "/") ? extracting(1..<count) : self
+        count > 1 && self[0] == UInt8(ascii: "/") && self[1] == UInt8(ascii: "/")
+            ? extracting(1..<count) : self
     }
 }

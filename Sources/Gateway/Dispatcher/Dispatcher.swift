@@ -5,12 +5,12 @@ internal import ChimeraHTTPCore
 /// Finds out for each request what is to be done with it: one for each worker, and of that worker alone.
 ///
 /// ```
-///  host ─▶ site ─▶ path ─▶ route ─▶ settings ─▶ closed? canonical? admitted? ─▶ 404, 405, 413 ─▶ target
-///   400     421     400                          503      308     401 403                          answer or serve
+///  host ─▶ site ─▶ path ─▶ route ─▶ settings ─▶ closed? canonical? admitted? ─▶ 404 405 413 ─▶ target
+///   400     421     400                          503      308     401 403
 /// ```
-/// It never waits. Nothing is allocated for a request that goes to a plain route, and no reference is counted that another
-/// worker counts as well: of what workers share it reads flat memory only, and sites are compiled for each worker when it
-/// first needs them.
+/// It never waits. Nothing is allocated for a request that goes to a plain route, and no reference is counted
+/// that another worker counts as well: of what workers share it reads flat memory only, and sites are
+/// compiled for each worker when it first needs them.
 final class Dispatcher {
     private var snapshot: Snapshot
     @exclusivity(unchecked) private var table: SiteTable
@@ -43,12 +43,13 @@ final class Dispatcher {
         machineSettings = CompiledSettings(snapshot.configuration.settings, parts)
     }
 
-    /// Another configuration counts from now on. Sites that are the same in it stay the same objects; requests under way
-    /// keep the site that they have. Listeners have to ask for their number again.
+    /// Another configuration counts from now on. Sites that are the same in it stay the same objects;
+    /// requests under way keep the site that they have. Listeners have to ask for their number again.
     func update(to new: Snapshot) {
         let old = sites.compactMap { $0 }
         let numbers = Dictionary(
-            new.configuration.sites.enumerated().map { (SiteKey($1), $0) }, uniquingKeysWith: { first, _ in first })
+            new.configuration.sites.enumerated().map { (SiteKey($1), $0) },
+            uniquingKeysWith: { first, _ in first })
         snapshot = new
         table = new.directory.table
         trust = Dispatcher.copy(new.configuration.trust)
@@ -96,17 +97,19 @@ final class Dispatcher {
     func dispatch(_ context: RequestContext, _ request: RequestHead, _ response: ResponseHead) -> Verdict {
         if context.ids == nil { context.ids = ids }
         context.forgetRouting()
-        context.settings = machineSettings
         findClient(context, request)
         let site: CompiledSite
         do throws(Rejection) {
             site = try findSite(context, request)
             context.site = site
-            context.settings = site.baseSettings
-            if request.form == .asterisk { return .answer(answerAsterisk(context, request, response)) }
+            if request.form == .asterisk {
+                context.settings = site.baseSettings
+                return .answer(answerAsterisk(context, request, response))
+            }
             try findPath(context, request)
         } catch {
             context.refusal = error.refusal
+            context.settings = context.site?.baseSettings ?? machineSettings
             return .answer(refuse(error.status, context, request, response))
         }
         return route(site, context, request, response)
@@ -114,7 +117,8 @@ final class Dispatcher {
 
     // MARK: Site and path
 
-    private func findSite(_ context: RequestContext, _ request: RequestHead) throws(Rejection) -> CompiledSite {
+    private func findSite(_ context: RequestContext, _ request: RequestHead) throws(Rejection) -> CompiledSite
+    {
         try findHost(context, request)
         guard let number = table.site(for: context.canonicalHost, on: context.listener) else {
             throw Rejection(status: 421)
@@ -169,7 +173,8 @@ final class Dispatcher {
     ///
     /// - Returns: false where it is refused.
     func storeDestination(_ path: Span<UInt8>, _ context: RequestContext) -> Bool {
-        guard let stored = normaliser.store(path, in: context), stored.normalised.targetEnd == path.count else {
+        guard let stored = normaliser.store(path, in: context), stored.normalised.targetEnd == path.count
+        else {
             return false
         }
         context.destinationSent = stored.sent

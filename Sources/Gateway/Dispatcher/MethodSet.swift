@@ -32,7 +32,12 @@ struct MethodSet {
     /// Whether the request's method is one of these.
     func contains(methodOf request: RequestHead) -> Bool {
         if known == .max { return true }
-        guard request.method == .other else { return contains(request.method) }
+        let method = request.method
+        return method == .other ? containsOther(request) : contains(method)
+    }
+
+    @inline(never)
+    private func containsOther(_ request: RequestHead) -> Bool {
         for name in others where request[request.methodBytes].equals(name.span) { return true }
         return false
     }

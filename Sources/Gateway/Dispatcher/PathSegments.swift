@@ -1,6 +1,7 @@
 internal import ChimeraBytes
 
-/// The segments of a path in its matched form, found where they are needed: no request pays for a table of them.
+/// The segments of a path in its matched form, found where they are needed: no request pays for a table of
+/// them.
 extension Span where Element == UInt8 {
     /// Where the segment with this number, from 0, stands; nil where the path has fewer.
     func pathSegment(_ number: Int) -> Range<Int>? {
@@ -8,8 +9,8 @@ extension Span where Element == UInt8 {
         return start..<(firstIndex(of: UInt8(ascii: "/"), from: start) ?? count)
     }
 
-    /// Where the segment with this number begins, which is the end where the path has exactly so many; nil where it has
-    /// fewer.
+    /// Where the segment with this number begins, which is the end where the path has exactly so many; nil
+    /// where it has fewer.
     func pathOffset(ofSegment number: Int) -> Int? {
         var start = 1
         for _ in 0..<number {

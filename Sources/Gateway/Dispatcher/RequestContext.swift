@@ -1,17 +1,21 @@
 internal import ChimeraBytes
 internal import ChimeraHTTPCore
 
-/// What routing knows of one request: who asks, on which listener, which site and route serve it, and what the
-/// variables of templates stand for. Reused from request to request, so that one in steady state allocates nothing.
+/// What routing knows of one request: who asks, on which listener, which site and route serve it, and what
+/// the variables of templates stand for. Reused from request to request, so that one in steady state
+/// allocates nothing.
 ///
-/// The driver calls `begin` for each request and `end` after it; in between the dispatcher fills the rest. Spans that the
-/// context hands out are valid until its next change.
+/// The driver calls `begin` for each request and `end` after it; in between the dispatcher fills the rest.
+/// Spans that the context hands out are valid until its next change.
 final class RequestContext {
     // MARK: Who asks
 
     /// The address at the other end of the connection; nil for a Unix socket.
     @exclusivity(unchecked) private(set) var peer: IPAddress?
     @exclusivity(unchecked) private(set) var peerPort: UInt16 = 0
+    /// The peer's address as text, made once for as long as the peer stays the same.
+    private let peerBytes = ByteBuffer(capacity: 48)
+    @exclusivity(unchecked) private var peerOfBytes: IPAddress?
     /// The client: the peer, or whom a trusted peer names in `X-Forwarded-For`. Nil for a Unix socket.
     @exclusivity(unchecked) var client: IPAddress?
     @exclusivity(unchecked) private(set) var listener = ListenerID.unnamed
@@ -26,7 +30,7 @@ final class RequestContext {
     @exclusivity(unchecked) var site: CompiledSite?
     /// Nil where no route serves the request.
     @exclusivity(unchecked) var route: CompiledRoute?
-    /// The settings that count: of the machine, until site and route are known.
+    /// The settings that count for the request; nil until it was dispatched.
     @exclusivity(unchecked) var settings: CompiledSettings?
     /// Why the request was refused before any route, for the log.
     @exclusivity(unchecked) var refusal: Refusal?
@@ -95,6 +99,20 @@ final class RequestContext {
         forgetRouting()
     }
 
+    /// The peer's address in its canonical text; `unix` for a Unix socket.
+    var peerText: Span<UInt8> {
+        @_lifetime(borrow self)
+        get {
+            if peerBytes.isEmpty || peerOfBytes != peer {
+                peerBytes.clear()
+                if let peer { peerBytes.append(peer) } else { peerBytes.append("unix") }
+                peerOfBytes = peer
+            }
+            let bytes = peerBytes
+            return _overrideLifetime(bytes.readable, borrowing: self)
+        }
+    }
+
     /// Lets go of site and route, so that a context that waits for its next request keeps no old site alive.
     func end() {
         site = nil
@@ -132,10 +150,8 @@ extension RequestContext {
     subscript(_ slice: Slice) -> Span<UInt8> {
         @_lifetime(borrow self)
         get {
-            precondition(slice.end <= text.end)
-            // Sound: the slice lies within what was written, and nothing of it was read away.
-            let span = Span(_unsafeStart: text.base + Int(slice.start), count: Int(slice.count))
-            return _overrideLifetime(span, borrowing: self)
+            let buffer = text
+            return _overrideLifetime(buffer.readable.extracting(slice.range), borrowing: self)
         }
     }
 
@@ -164,14 +180,16 @@ extension RequestContext {
         get { self[matched] }
     }
 
-    /// What a capture of the route's pattern stands for: the segment with this number of the matched path, or nothing.
+    /// What a capture of the route's pattern stands for: the segment with this number of the matched path, or
+    /// nothing.
     @_lifetime(borrow self)
     func capture(_ segment: Int) -> Span<UInt8> {
         let path = matchedPath
         return path.extracting(path.pathSegment(segment) ?? 0..<0)
     }
 
-    /// What `*` of the route's pattern stands for: the matched path from this segment on, without the slash before it.
+    /// What `*` of the route's pattern stands for: the matched path from this segment on, without the slash
+    /// before it.
     @_lifetime(borrow self)
     func rest(from segment: Int) -> Span<UInt8> {
         let path = matchedPath
@@ -184,7 +202,9 @@ extension RequestContext {
         let name = canonicalHost
         var start = 0
         for _ in 1..<max(1, number) {
-            guard let dot = name.firstIndex(of: UInt8(ascii: "."), from: start) else { return name.extracting(0..<0) }
+            guard let dot = name.firstIndex(of: UInt8(ascii: "."), from: start) else {
+                return name.extracting(0..<0)
+            }
             start = dot + 1
         }
         return name.extracting(start..<(name.firstIndex(of: UInt8(ascii: "."), from: start) ?? name.count))
@@ -194,9 +214,9 @@ extension RequestContext {
 // MARK: For the destination
 
 extension RequestContext {
-    /// The path below the served directory: the destination's path in its matched form, the leading literals of the
-    /// pattern taken off unless `strip` or `rewrite` made the path. It begins with `/`, or is empty where the request
-    /// names the directory itself without its slash.
+    /// The path below the served directory: the destination's path in its matched form, the leading literals
+    /// of the pattern taken off unless `strip` or `rewrite` made the path. It begins with `/`, or is empty
+    /// where the request names the directory itself without its slash.
     @_lifetime(borrow self)
     func filesPath(strippedSegments: Int) -> Span<UInt8> {
         if isDestinationRewritten { return self[destinationMatched] }

@@ -20,7 +20,8 @@ struct RequestID: Equatable, Sendable {
     }
 }
 
-/// Makes request ids, one for each worker: xoshiro256**, seeded by the kernel. The ids name requests, they guard nothing.
+/// Makes request ids, one for each worker: xoshiro256**, seeded by the kernel. The ids name requests, they
+/// guard nothing.
 final class RequestIDs {
     @exclusivity(unchecked) private var state: (UInt64, UInt64, UInt64, UInt64)
 

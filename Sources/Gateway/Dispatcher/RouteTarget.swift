@@ -14,8 +14,8 @@ enum RouteTarget {
     case welcome
 }
 
-/// Makes what routes lead to, one instance for each worker and each distinct target: routes that name the same target
-/// share its connections and caches.
+/// Makes what routes lead to, one instance for each worker and each distinct target: routes that name the
+/// same target share its connections and caches.
 protocol TargetFactory: AnyObject {
     /// - Parameter sourceExtensions: in small letters, without their dot: never served, whatever the case.
     func files(_ target: FilesTarget, sourceExtensions: [String]) -> DirectoryTarget
@@ -57,7 +57,9 @@ final class RespondTarget {
                 self.body = .template(CompiledTemplate(template, for: .text))
             }
         case .file(let file):
-            (self.body, contentType) = (.fixed(Blob(file.content.span)), MediaTypes.type(ofPath: Array(file.path.utf8).span))
+            (self.body, contentType) = (
+                .fixed(Blob(file.content.span)), MediaTypes.type(ofPath: Array(file.path.utf8).span)
+            )
         }
     }
 }

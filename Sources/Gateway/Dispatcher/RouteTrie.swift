@@ -23,9 +23,9 @@ extension RouteTrieVisitor {
 ///                                 │      └ rest: /api/*
 ///                                 └ "*.php" ─ ended: /*.php
 /// ```
-/// The walk goes depth first and takes literals, then `*.ext` from the longest, then captures, then what ends here, then
-/// `*`: that is the order of `Specificity`, so the first item that it comes to is the most specific one. All nodes, keys
-/// and items are flat memory that the trie owns.
+/// The walk goes depth first and takes literals, then `*.ext` from the longest, then captures, then what ends
+/// here, then `*`: that is the order of `Specificity`, so the first item that it comes to is the most
+/// specific one. All nodes, keys and items are flat memory that the trie owns.
 struct RouteTrie: ~Copyable {
     fileprivate struct Node {
         /// The node behind `{name}`, or -1.
@@ -61,7 +61,8 @@ struct RouteTrie: ~Copyable {
     /// There is no pattern.
     let isEmpty: Bool
 
-    /// - Parameter patterns: with their items, those of equal patterns in the order in which they are to be visited.
+    /// - Parameter patterns: with their items, those of equal patterns in the order in which they are to be
+    ///   visited.
     init(_ patterns: [(pattern: PathPattern, item: Int)]) {
         var builder = Builder()
         for (pattern, item) in patterns { builder.add(pattern, item) }
@@ -86,7 +87,8 @@ struct RouteTrie: ~Copyable {
         items.deallocate()
     }
 
-    /// Visits the items of all patterns that match `path`, the most specific first, until the visitor ends it.
+    /// Visits the items of all patterns that match `path`, the most specific first, until the visitor ends
+    /// it.
     ///
     /// - Parameter path: in its matched form; a slash at its end does not count.
     func visit<Visitor: RouteTrieVisitor>(_ path: Span<UInt8>, _ visitor: inout Visitor) {
@@ -123,7 +125,8 @@ struct RouteTrie: ~Copyable {
         return false
     }
 
-    /// Tries every dot of the last segment that can begin an extension, from the left: the longest comes first.
+    /// Tries every dot of the last segment that can begin an extension, from the left: the longest comes
+    /// first.
     private func visitExtensions<Visitor: RouteTrieVisitor>(
         _ index: Int, _ path: Span<UInt8>, _ visitor: inout Visitor
     ) -> Bool {
@@ -195,12 +198,14 @@ extension RouteTrie {
             var current = 0
             for segment in pattern.segments {
                 switch segment {
-                case .literal(let bytes): current = child(branches[current].literals[bytes]) {
-                    $0[current].literals[bytes] = $1
-                }
-                case .fileExtension(let bytes): current = child(branches[current].extensions[bytes]) {
-                    $0[current].extensions[bytes] = $1
-                }
+                case .literal(let bytes):
+                    current = child(branches[current].literals[bytes]) {
+                        $0[current].literals[bytes] = $1
+                    }
+                case .fileExtension(let bytes):
+                    current = child(branches[current].extensions[bytes]) {
+                        $0[current].extensions[bytes] = $1
+                    }
                 case .capture: current = child(branches[current].capture) { $0[current].capture = $1 }
                 case .rest:
                     branches[current].rest.append(item)
@@ -227,7 +232,8 @@ extension RouteTrie {
                 flat.nodes.append(node(branch, &flat))
                 for (key, child) in branch.literals { insert(.literal, index, key, child, &flat) }
                 for (key, child) in branch.extensions { insert(.fileExtension, index, key, child, &flat) }
-                flat.extensionBytesMax = max(flat.extensionBytesMax, branch.extensions.keys.map(\.count).max() ?? 0)
+                flat.extensionBytesMax = max(
+                    flat.extensionBytesMax, branch.extensions.keys.map(\.count).max() ?? 0)
             }
             return flat
         }

@@ -1,4 +1,5 @@
-/// Merged settings by route and applied blocks. It has a fixed number of places, so that no request can make it grow.
+/// Merged settings by route and applied blocks. It has a fixed number of places, so that no request can make
+/// it grow.
 final class SettingsMemo {
     private struct Entry {
         let route: Int

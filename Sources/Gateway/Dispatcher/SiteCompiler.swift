@@ -8,8 +8,8 @@ struct CompiledBlock {
     let statement: Int
 }
 
-/// Compiles the routes and blocks of one site: decides for each route whether the request matters for its settings, and
-/// makes each matcher and each merge once.
+/// Compiles the routes and blocks of one site: decides for each route whether the request matters for its
+/// settings, and makes each matcher and each merge once.
 final class SiteCompiler {
     private let site: Site
     private let parts: CompiledParts
@@ -25,22 +25,26 @@ final class SiteCompiler {
 
     func routes() -> ContiguousArray<CompiledRoute> {
         let sources = sourceExtensions
-        return ContiguousArray(site.routes.enumerated().map { index, route in
-            CompiledRoute(
-                route, index: index, matchers: route.matchers.map(use), settings: settings(of: route),
-                sourceExtensions: sources,
-                labels: AccessLabels(tenant: site.tenant, site: site.name, route: route.text), parts)
-        })
+        return ContiguousArray(
+            site.routes.enumerated().map { index, route in
+                CompiledRoute(
+                    route, index: index, matchers: route.matchers.map(use), settings: settings(of: route),
+                    sourceExtensions: sources,
+                    labels: AccessLabels(tenant: site.tenant, site: site.name, route: route.text), parts)
+            })
     }
 
     func blocks() -> ContiguousArray<CompiledBlock> {
-        ContiguousArray(site.settingsBlocks.map { block in
-            CompiledBlock(
-                methods: MethodSet(block.methods), matchers: block.matchers.map(use), statement: block.statement)
-        })
+        ContiguousArray(
+            site.settingsBlocks.map { block in
+                CompiledBlock(
+                    methods: MethodSet(block.methods), matchers: block.matchers.map(use),
+                    statement: block.statement)
+            })
     }
 
-    /// The extensions that a `*.ext` route hands to a program: no `files` of the site serves those as they are.
+    /// The extensions that a `*.ext` route hands to a program: no `files` of the site serves those as they
+    /// are.
     private var sourceExtensions: [String] {
         var extensions: Set<String> = []
         for route in site.routes {
@@ -73,8 +77,8 @@ final class SiteCompiler {
         return compiled
     }
 
-    /// The blocks that apply to every request that the route serves, in the order in which they are merged; nil where
-    /// there is one that applies to some of them.
+    /// The blocks that apply to every request that the route serves, in the order in which they are merged;
+    /// nil where there is one that applies to some of them.
     private func appliedBlocks(to route: Route) -> [Int]? {
         var applied: [Int] = []
         for number in site.blocksBySpecificity.reversed() {
@@ -97,7 +101,8 @@ final class SiteCompiler {
         guard block.pattern.example(alsoMatching: route.pattern) != nil else { return .none }
         let methods = Set(block.methods)
         if !methods.isEmpty, !route.methods.isEmpty, methods.isDisjoint(with: route.methods) { return .none }
-        let coversMethods = methods.isEmpty || (!route.methods.isEmpty && methods.isSuperset(of: route.methods))
+        let coversMethods =
+            methods.isEmpty || (!route.methods.isEmpty && methods.isSuperset(of: route.methods))
         let coversMatchers = block.matchers.allSatisfy(route.matchers.contains)
         return coversMethods && coversMatchers && block.pattern.covers(route.pattern) ? .all : .some
     }

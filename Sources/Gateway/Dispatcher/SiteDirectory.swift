@@ -11,8 +11,8 @@ struct ListenerID: Equatable, Hashable, Sendable {
 
 /// Which site answers to which host: immutable, made once for each configuration and shared by all workers.
 ///
-/// Workers read `table`, a plain value of pointers, so that no lookup counts references of an object that other cores
-/// count as well. Whoever keeps the table keeps the directory.
+/// Workers read `table`, a plain value of pointers, so that no lookup counts references of an object that
+/// other cores count as well. Whoever keeps the table keeps the directory.
 final class SiteDirectory: Sendable {
     let table: SiteTable
     private let listeners: [String: ListenerID]
@@ -38,8 +38,8 @@ final class SiteDirectory: Sendable {
 
     deinit { table.deallocate() }
 
-    /// The number of the listeners with that name. A name on which no site answers has a number of its own, which
-    /// finds no site.
+    /// The number of the listeners with that name. A name on which no site answers has a number of its own,
+    /// which finds no site.
     func listener(named name: String?) -> ListenerID {
         guard let name else { return .unnamed }
         return listeners[name] ?? ListenerID(rawValue: .max)
@@ -52,7 +52,8 @@ final class SiteDirectory: Sendable {
 /// slots  [hash | key | site | listener | kind] …   open addressing, at most a quarter full
 /// keys   shop.examplewww.shop.example…             the names, without the stars of wildcards
 /// ```
-/// A lookup hashes the host once from its last byte to its first, so that the hash of each suffix is a step on the way.
+/// A lookup hashes the host once from its last byte to its first, so that the hash of each suffix is a step
+/// on the way.
 struct SiteTable: @unchecked Sendable {
     fileprivate enum Kind: UInt8 { case exact, wildcard, deepWildcard }
 
@@ -94,8 +95,8 @@ struct SiteTable: @unchecked Sendable {
         defaults.deallocate()
     }
 
-    /// The number of the site for `host`: the one that names it, else that with the longest wildcard, else that with
-    /// `*`; nil where there is none.
+    /// The number of the site for `host`: the one that names it, else that with the longest wildcard, else
+    /// that with `*`; nil where there is none.
     ///
     /// - Parameter host: in small letters, without port and trailing dot; empty where the request names none.
     func site(for host: Span<UInt8>, on listener: ListenerID) -> Int? {
@@ -118,7 +119,9 @@ struct SiteTable: @unchecked Sendable {
                 let start = index + 1
                 if host.count - start > wildcardBytesMax { return best }
                 // What stands further left is longer, so it replaces what was found.
-                if let site = find(state, .deepWildcard, host.extracting(start..<host.count), listener) { best = site }
+                if let site = find(state, .deepWildcard, host.extracting(start..<host.count), listener) {
+                    best = site
+                }
                 firstLabel = (start, state)
             }
             state.take(host[index])
@@ -133,7 +136,8 @@ struct SiteTable: @unchecked Sendable {
         let hash = state.finish(kind.rawValue)
         var place = Int(truncatingIfNeeded: hash >> 1) & mask
         while slots[place].hash != 0 {
-            if slots[place].hash == hash, slots[place].kind == kind, slots[place].listener == listener.rawValue,
+            if slots[place].hash == hash, slots[place].kind == kind,
+                slots[place].listener == listener.rawValue,
                 equals(slots[place].key, key)
             {
                 return Int(slots[place].site)
@@ -242,7 +246,8 @@ extension SiteTable {
         }
 
         private func insert(
-            _ claim: Claim, _ name: [UInt8], _ key: Slice, _ site: UInt32, _ slots: UnsafeMutablePointer<Slot>,
+            _ claim: Claim, _ name: [UInt8], _ key: Slice, _ site: UInt32,
+            _ slots: UnsafeMutablePointer<Slot>,
             _ capacity: Int
         ) {
             var state = SiteHash(seed, ListenerID(rawValue: claim.listener))

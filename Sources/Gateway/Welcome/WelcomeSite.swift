@@ -67,7 +67,8 @@ package struct WelcomeSite: Sendable, Equatable {
         var texts: [String: String] = [:]
         let directory = files.currentDirectory
         let sites = configuration.sites.prefix(WelcomePage.sitesMax).map { site in
-            if texts[site.file] == nil, let bytes = try? files.read(site.file, atMost: WelcomePage.fileBytesMax) {
+            let path = site.file.hasPrefix("/") ? site.file : directory + "/" + site.file
+            if texts[site.file] == nil, let bytes = try? files.read(path, atMost: WelcomePage.fileBytesMax) {
                 texts[site.file] = String(decoding: bytes, as: UTF8.self)
             }
             return WelcomeSite(site, configuration: texts[site.file], directory: directory)
