@@ -235,8 +235,11 @@ package class FieldBlock {
             name: name, nameBytes: .empty, value: Slice(start: byteCount - digits, count: digits)))
     }
 
-    /// Appends a field by the bytes of its name.
+    /// Appends a field by the bytes of its name; both may be parts of the block's own bytes.
     package final func add(name: Span<UInt8>, value: Span<UInt8>) {
+        // Room for both at once, so that neither is freed before it was copied.
+        let before = makeRoom(name.count + value.count)
+        defer { before?.deallocate() }
         let nameBytes = store(name)
         add(FieldLine(name: FieldName(name), nameBytes: nameBytes, value: store(value)))
     }
@@ -282,7 +285,7 @@ package class FieldBlock {
     /// - Returns: the memory that the bytes were in before, for the caller to free once nothing refers to it.
     private final func makeRoom(_ count: Int) -> UnsafeMutablePointer<UInt8>? {
         guard byteCount + count > byteCapacity else { return nil }
-        var grown = byteCapacity * 2
+        var grown = max(64, byteCapacity * 2)
         while grown < byteCount + count { grown *= 2 }
         let fresh = UnsafeMutablePointer<UInt8>.allocate(capacity: grown)
         fresh.update(from: bytes, count: byteCount)
@@ -293,10 +296,10 @@ package class FieldBlock {
     }
 
     private final func growLines() {
-        let fresh = UnsafeMutablePointer<FieldLine>.allocate(capacity: lineCapacity * 2)
+        lineCapacity = max(8, lineCapacity * 2)
+        let fresh = UnsafeMutablePointer<FieldLine>.allocate(capacity: lineCapacity)
         fresh.update(from: lines, count: lineCount)
         lines.deallocate()
         lines = fresh
-        lineCapacity *= 2
     }
 }
