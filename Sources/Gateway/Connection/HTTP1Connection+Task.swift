@@ -122,6 +122,8 @@ extension HTTP1Connection {
 
     private func headTimedOut(_ exchange: HTTP1Exchange) async -> Bool {
         guard let active else { return false }
+        let input = active.input
+        parser.giveUp(input.readable, exchange.transaction.request)
         refuse(exchange.transaction, .headTimeout, active.output)
         guard await exchange.flushed() else { return false }
         closeGracefully(.headTimeout)
