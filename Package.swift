@@ -87,6 +87,7 @@ let package = Package(
             of: "Gateway",
             [
                 "Chimera", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration", "ChimeraEventLoop", "ChimeraFiles",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
             ]),
     ]
 )

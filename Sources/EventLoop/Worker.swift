@@ -101,7 +101,8 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         precondition(isOnThread, "a worker's state was touched from another thread")
     }
 
-    private var isOnThread: Bool {
+    /// Whether this is the worker's thread.
+    package var isOnThread: Bool {
         chimera_thread_worker() == Unmanaged.passUnretained(self).toOpaque()
     }
 

@@ -3,17 +3,10 @@ internal import ChimeraHTTPCore
 
 /// Parses one field line in place (RFC 9112 §5): name, colon, optional white space, value.
 enum FieldLineParser {
-    /// Which octets may stand in a name, by octet: one load for each where a set of bits takes a branch more.
-    private nonisolated(unsafe) static let isToken: UnsafePointer<Bool> = {
-        let table = UnsafeMutablePointer<Bool>.allocate(capacity: 256)
-        for byte in 0..<256 { (table + byte).initialize(to: UInt8(byte).isTokenCharacter) }
-        return UnsafePointer(table)
-    }()
-
     /// Appends the field that stands in `line` of `input` to `block`, as slices relative to the input's start.
     static func parse(_ input: Span<UInt8>, _ line: Range<Int>, into block: FieldBlock) throws(Refusal) {
         precondition(line.lowerBound >= 0 && line.upperBound <= input.count)
-        let colon = try nameEnd(input, line)
+        let colon = try nameEnd(input, line, block.known.isToken)
         var start = colon + 1
         var end = line.upperBound
         while start < end && isBlank(input[unchecked: start]) { start += 1 }
@@ -21,12 +14,13 @@ enum FieldLineParser {
         guard isFieldValue(input, start..<end) else { throw .fieldValueMalformed }
         let name = Slice(start: line.lowerBound, count: colon - line.lowerBound)
         block.add(FieldLine(
-            name: FieldName(input.extracting(unchecked: name.range)), nameBytes: name,
+            name: FieldName(input.extracting(unchecked: name.range), block.known), nameBytes: name,
             value: Slice(start: start, count: end - start)))
     }
 
-    private static func nameEnd(_ input: Span<UInt8>, _ line: Range<Int>) throws(Refusal) -> Int {
-        let table = isToken
+    private static func nameEnd(
+        _ input: Span<UInt8>, _ line: Range<Int>, _ table: UnsafePointer<Bool>
+    ) throws(Refusal) -> Int {
         var index = line.lowerBound
         // Sound: the line lies within the span, and the table has a place for each octet.
         while index < line.upperBound && table[Int(input[unchecked: index])] { index += 1 }

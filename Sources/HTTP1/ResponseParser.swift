@@ -9,6 +9,8 @@ package struct ResponseParser {
     private let limits: Limits
     /// How the connection goes on, once the head is complete.
     package private(set) var persistence = Persistence()
+    /// Connection names fields that belong to the connection alone.
+    package private(set) var namesFields = false
     /// Where the body ends, once the head is complete.
     package private(set) var framing = WireFraming.none
 
@@ -24,6 +26,7 @@ package struct ResponseParser {
         scanner = LineScanner()
         seenStatusLine = false
         persistence = Persistence()
+        namesFields = false
         framing = .none
     }
 
@@ -68,6 +71,7 @@ package struct ResponseParser {
     private mutating func readConnection(_ head: ResponseHead) {
         guard head.contains(.connection) else { return }
         let options = Framing.connectionOptions(head)
+        namesFields = options.contains(.otherField)
         if options.contains(.keepAlive) { persistence.keepAlive = true }
         if options.contains(.close) { persistence.keepAlive = false }
     }

@@ -29,6 +29,8 @@ package enum CloseReason: UInt8, CaseIterable, Sendable {
     case quietTimeout
     /// A file changed or vanished while it was sent.
     case fileChanged
+    /// An embedded handler failed, or left its answer unfinished.
+    case handlerFailed
 
     /// The token in logs and metrics.
     package var token: StaticString {
@@ -46,6 +48,7 @@ package enum CloseReason: UInt8, CaseIterable, Sendable {
         case .responseTimeout: "response-timeout"
         case .quietTimeout: "quiet-timeout"
         case .fileChanged: "file-changed"
+        case .handlerFailed: "handler-failed"
         }
     }
 }

@@ -46,6 +46,7 @@ package class FieldBlock {
     @exclusivity(unchecked)
     private final var lineCapacity: Int
     @usableFromInline final let first: UnsafeMutablePointer<UInt16>
+    package final let known = KnownNames.shared
 
     package init(byteCapacity: Int = 1024, lineCapacity: Int = 32) {
         bytes = .allocate(capacity: byteCapacity)
@@ -141,7 +142,7 @@ package class FieldBlock {
     package final func writeLines(to room: UnsafeMutablePointer<UInt8>) -> Int {
         // A measured inner loop. Sound: slices lie within what was written, a known name's 40 bytes lie in its table,
         // and the room holds for each line its value, its name, or the 40 bytes, and four more.
-        let names = KnownName.table
+        let names = known.names
         var to = room
         for index in 0..<lineCount {
             let line = lines[index]

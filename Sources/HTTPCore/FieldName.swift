@@ -1,3 +1,5 @@
+internal import ChimeraBytes
+
 
 /// A field name as a small integer: one of those that a gateway looks at, or `other`, whose bytes then say it.
 /// RFC 9110 §5.1: names are case-insensitive, which is settled here once for each field received.
@@ -18,21 +20,26 @@ package struct FieldName: RawRepresentable, Equatable, Hashable, Sendable {
 
     /// The small integer of the name `bytes`, in whatever case it is written.
     package init(_ bytes: Span<UInt8>) {
-        self = FieldName.lookUp(bytes)
+        self.init(bytes, KnownNames.shared)
+    }
+
+    /// The same, for who has the table at hand: asking for it costs a call each time.
+    package init(_ bytes: Span<UInt8>, _ known: KnownNames) {
+        self = FieldName.lookUp(bytes, known)
     }
 
     /// The name in its usual case; empty for `other`.
     package var text: StaticString { FieldNameTable.names[Int(rawValue)] }
 
-    private static func lookUp(_ bytes: Span<UInt8>) -> FieldName {
+    private static func lookUp(_ bytes: Span<UInt8>, _ names: KnownNames) -> FieldName {
         let count = bytes.count
         guard count > 1, count <= KnownName.bytesMax else { return .other }
         let hash = FieldNameTable.hash(
             count: count, first: bytes[unchecked: 0], last: bytes[unchecked: count - 1],
             middle: bytes[unchecked: count / 2])
-        let candidate = KnownName.slots[hash]
+        let candidate = names.slots[hash]
         guard candidate != 0 else { return .other }
-        let known = KnownName.table + Int(candidate)
+        let known = names.names + Int(candidate)
         guard Int(known.pointee.count) == count else { return .other }
         // Sound: the name's padded words lie in the table, and the span is read within its bounds alone. Equal but
         // for case where both are letters: a name holds no other byte that the bit would confuse with one of those.
@@ -43,9 +50,9 @@ package struct FieldName: RawRepresentable, Equatable, Hashable, Sendable {
             if word | 0x2020_2020_2020_2020 != known.pointee.lowered[index / 8] { return .other }
             index += 8
         }
-        let names = known.pointee.wire
+        let usual = known.pointee.wire
         while index < count {
-            guard bytes[unchecked: index] | 0x20 == names[index] | 0x20 else { return .other }
+            guard bytes[unchecked: index] | 0x20 == usual[index] | 0x20 else { return .other }
             index += 1
         }
         return FieldName(rawValue: candidate)
@@ -63,7 +70,7 @@ package struct KnownName {
     /// The name in its usual case, a colon and a blank, padded to 40 bytes.
     package let wire: UnsafePointer<UInt8>
 
-    private init(_ name: StaticString) {
+    fileprivate init(_ name: StaticString) {
         let count = name.utf8CodeUnitCount
         precondition(count <= KnownName.bytesMax)
         self.count = UInt8(count)
@@ -79,20 +86,32 @@ package struct KnownName {
         bytes[count + 1] = 32
         wire = UnsafePointer(bytes)
     }
+}
 
-    /// By the small integer; the first stands for `other`. Lives as long as the process and is never written again.
-    package nonisolated(unsafe) static let table: UnsafePointer<KnownName> = {
-        let table = UnsafeMutablePointer<KnownName>.allocate(capacity: FieldName.count)
-        for (index, name) in FieldNameTable.names.enumerated() { (table + index).initialize(to: KnownName(name)) }
-        return UnsafePointer(table)
-    }()
-
+/// The tables of well-known names, which live as long as the process and are never written again.
+package struct KnownNames: @unchecked Sendable {
+    /// By the small integer; the first stands for `other`.
+    package let names: UnsafePointer<KnownName>
     /// By hash.
-    fileprivate nonisolated(unsafe) static let slots: UnsafePointer<UInt8> = {
+    fileprivate let slots: UnsafePointer<UInt8>
+    /// Which octets may stand in a name, by octet: one load for each where a set of bits takes a branch more.
+    package let isToken: UnsafePointer<Bool>
+
+    package static let shared = KnownNames()
+
+    private init() {
+        let names = UnsafeMutablePointer<KnownName>.allocate(capacity: FieldName.count)
+        for (index, name) in FieldNameTable.names.enumerated() { (names + index).initialize(to: KnownName(name)) }
+        self.names = UnsafePointer(names)
         let slots = UnsafeMutablePointer<UInt8>.allocate(capacity: 256)
-        for index in 0..<256 { (slots + index).initialize(to: FieldNameTable.slots[index]) }
-        return UnsafePointer(slots)
-    }()
+        let isToken = UnsafeMutablePointer<Bool>.allocate(capacity: 256)
+        for index in 0..<256 {
+            (slots + index).initialize(to: FieldNameTable.slots[index])
+            (isToken + index).initialize(to: UInt8(index).isTokenCharacter)
+        }
+        self.slots = UnsafePointer(slots)
+        self.isToken = UnsafePointer(isToken)
+    }
 }
 
 extension FieldNameTable {

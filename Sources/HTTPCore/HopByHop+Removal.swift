@@ -7,8 +7,10 @@ extension HopByHop {
 
     /// Takes out what concerns one connection alone, the fields that Connection names included, so that the rest may
     /// be passed on (RFC 9110 §7.6.1).
-    package static func remove(from head: FieldBlock) {
-        if head.contains(.connection) {
+    ///
+    /// - Parameter namesFields: whether Connection names fields beside its usual options.
+    package static func remove(from head: FieldBlock, namesFields: Bool = true) {
+        if namesFields && head.contains(.connection) {
             for index in 0..<head.lineCount {
                 let line = head.line(at: index)
                 if line.isPresent && line.name == .connection { removeNamed(by: line.value, from: head) }

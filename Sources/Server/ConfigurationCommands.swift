@@ -32,14 +32,17 @@ struct CheckCommand: ParsableCommand {
         return parts.joined(separator: ", ")
     }
 
-    private static func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+    private static func counted(_ count: Int, _ noun: String) -> String {
+        "\(count) \(noun)\(count == 1 ? "" : "s")"
+    }
 }
 
 /// `chimera fmt`: spaces configuration files evenly.
 struct FormatCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fmt", abstract: "Space configuration files evenly.",
-        discussion: "Files are changed in place. Without a file it reads standard input and prints the result.")
+        discussion:
+            "Files are changed in place. Without a file it reads standard input and prints the result.")
 
     @Flag(help: "Change nothing; name the files that would change, and end with 1 if there are any.")
     var check = false
@@ -64,7 +67,9 @@ struct FormatCommand: ParsableCommand {
 
     private func formatFile(_ path: String) -> CommandStatus {
         do throws(TextFile.Failure) {
-            guard let (before, after) = formatted(try TextFile.read(path), name: path) else { return .configuration }
+            guard let (before, after) = formatted(try TextFile.read(path), name: path) else {
+                return .configuration
+            }
             if before == after { return .clean }
             Stream.output.write(path + "\n")
             if check { return .configuration }

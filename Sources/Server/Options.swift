@@ -5,7 +5,8 @@ internal import Logging
 
 /// `--config FILE`, and where the file is without it.
 struct ConfigurationOption: ParsableArguments {
-    @Option(help: "The machine's file; ./chimera.conf, then /etc/chimera/chimera.conf, where it is not given.")
+    @Option(
+        help: "The machine's file; ./chimera.conf, then /etc/chimera/chimera.conf, where it is not given.")
     var config: String?
 
     /// The places that are tried without the option.
@@ -21,8 +22,11 @@ struct ConfigurationOption: ParsableArguments {
     /// - Throws: the exit code, having said what is missing.
     func path() throws(ExitCode) -> String {
         let files = SystemFileSystem()
-        if let path = ConfigurationOption.path(given: config, isFile: { files.kind(of: $0) == .file }) { return path }
-        Stream.error.write("""
+        if let path = ConfigurationOption.path(given: config, isFile: { files.kind(of: $0) == .file }) {
+            return path
+        }
+        Stream.error.write(
+            """
             there is no configuration: neither ./chimera.conf nor /etc/chimera/chimera.conf is there
             name one with --config, or try `chimera files .`, which needs none
 
@@ -66,7 +70,8 @@ struct LogOption: ParsableArguments {
 
 /// `--listen ADDRESS`, of the commands that need no file.
 struct ListenOption: ParsableArguments {
-    @Option(help: "Where to accept connections: PORT, ADDRESS:PORT or unix:/PATH; may be given more than once.")
+    @Option(
+        help: "Where to accept connections: PORT, ADDRESS:PORT or unix:/PATH; may be given more than once.")
     var listen: [String] = []
 
     /// This machine alone reaches it, unless told otherwise.

@@ -7,9 +7,9 @@ struct RunCommand: ParsableCommand {
         commandName: "run",
         abstract: "Serve what the configuration says.",
         discussion: """
-            SIGTERM and SIGINT drain: idle connections close, the rest have 30 seconds; a second one ends at once. \
-            SIGHUP loads the configuration again, and keeps the old one where the new one has errors. \
-            SIGUSR1 opens the access log's file again.
+            SIGTERM and SIGINT drain: idle connections close, the rest have 30 seconds; \
+            a second one ends at once. SIGHUP loads the configuration again, and keeps \
+            the old one where the new one has errors. SIGUSR1 opens the access log's file again.
             """)
 
     @OptionGroup var file: ConfigurationOption

@@ -7,8 +7,8 @@ internal import Synchronization
 
 /// One gateway from its start to its end, and the signals that it is told by.
 ///
-/// The main thread waits for signals and does what they say; all others have them blocked. One more thread waits for
-/// the gateway's end and then wakes the main thread.
+/// The main thread waits for signals and does what they say; all others have them blocked. One more thread
+/// waits for the gateway's end and then wakes the main thread.
 struct Service {
     private let logger: Logger
     private let load: () -> LoadResult

@@ -33,7 +33,8 @@ struct SignalPlan {
 
 /// The signals of the process: blocked in every thread, and taken by the one that waits.
 struct ServiceSignals {
-    /// Tells the waiting thread that the gateway has stopped; what comes from outside is told apart by looking.
+    /// Tells the waiting thread that the gateway has stopped; what comes from outside is told apart by
+    /// looking.
     static let ended = SIGUSR2
 
     private var set = sigset_t()
@@ -43,8 +44,8 @@ struct ServiceSignals {
         for signal in [SIGTERM, SIGINT, SIGHUP, SIGUSR1, ServiceSignals.ended] { sigaddset(&set, signal) }
     }
 
-    /// Blocks them for this thread and for those that it starts from now on. A write to a closed connection is an
-    /// error of that write and no signal.
+    /// Blocks them for this thread and for those that it starts from now on. A write to a closed connection
+    /// is an error of that write and no signal.
     func block() {
         var blocked = set
         pthread_sigmask(SIG_BLOCK, &blocked, nil)

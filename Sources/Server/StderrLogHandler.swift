@@ -22,9 +22,11 @@ struct StderrLogHandler: LogHandler {
         if let own = event.metadata { all.merge(own) { $1 } }
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
-        Stream.error.write(LogLine.text(
-            seconds: now.tv_sec, nanoseconds: now.tv_nsec, level: event.level, message: event.message.description,
-            metadata: all))
+        Stream.error.write(
+            LogLine.text(
+                seconds: now.tv_sec, nanoseconds: now.tv_nsec, level: event.level,
+                message: event.message.description,
+                metadata: all))
     }
 }
 

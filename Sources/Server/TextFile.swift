@@ -19,8 +19,8 @@ enum TextFile {
         }
     }
 
-    /// Puts a new file in the place of the old one, with its mode: whoever reads meanwhile sees one or the other,
-    /// and never half of it. A symbolic link stays, and the file that it leads to is replaced.
+    /// Puts a new file in the place of the old one, with its mode: whoever reads meanwhile sees one or the
+    /// other, and never half of it. A symbolic link stays, and the file that it leads to is replaced.
     static func replace(_ path: String, with text: String) throws(Failure) {
         guard let resolved = realpath(path, nil) else { throw failure() }
         defer { free(resolved) }
@@ -30,7 +30,8 @@ enum TextFile {
         var name = Array((target + ".XXXXXX").utf8CString)
         let descriptor = mkstemp(&name)
         guard descriptor >= 0 else { throw failure() }
-        let isWritten = write(text, to: descriptor) && fchmod(descriptor, status.st_mode & 0o7777) == 0
+        let isWritten =
+            write(text, to: descriptor) && fchmod(descriptor, status.st_mode & 0o7777) == 0
             && fsync(descriptor) == 0
         let problem = errno
         close(descriptor)

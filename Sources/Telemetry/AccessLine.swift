@@ -17,7 +17,8 @@ struct AccessLine: ~Copyable {
 
     /// The most bytes that the line can have, in either format.
     var worstCaseBytes: Int {
-        let texts = min(request.target.count, UInt32(AccessLogLimits.targetBytesMax))
+        let texts =
+            min(request.target.count, UInt32(AccessLogLimits.targetBytesMax))
             + min(request.methodBytes.count, UInt32(AccessLogLimits.methodBytesMax))
             + min(request.authority.count, UInt32(AccessLogLimits.nameBytesMax))
         var bytes = Int(texts) + fieldBytes(.referer) + fieldBytes(.userAgent)

@@ -1,21 +1,24 @@
 package import ChimeraHTTPCore
 internal import Synchronization
 
-/// One worker's part of the access log: two halves of memory, one of which the worker fills while the writer's
-/// thread drains the other, and what is there of the first.
+/// One worker's part of the access log: two halves of memory, one of which the worker fills while the
+/// writer's thread drains the other, and what is there of the first.
 ///
 /// ```
 ///  worker ──▶ half A  filled ─────────────▶│ free          the worker moves `filled` (release)
 ///  writer ──▶ half B  drained ──▶ … filled │ closed        the writer opens a half again once it is drained
 /// ```
-/// The worker never waits and takes no lock: a record is a store into its own memory and one publishing store. Where
-/// both halves are full the record is dropped and counted. The writer is woken when a half is half full and when one
-/// is closed, and looks by itself now and then; so a wake is a system call for a thousand records, not for each.
+/// The worker never waits and takes no lock: a record is a store into its own memory and one publishing
+/// store. Where both halves are full the record is dropped and counted. The writer is woken when a half is
+/// half full and when one is closed, and looks by itself now and then; so a wake is a system call for a
+/// thousand records, not for each.
 package final class AccessLogBuffer: @unchecked Sendable {
-    /// A half, and who may touch what of it: bytes below `filled` are the writer's, those from there the worker's.
+    /// A half, and who may touch what of it: bytes below `filled` are the writer's, those from there the
+    /// worker's.
     final class Half: Sendable {
         nonisolated(unsafe) let base: UnsafeMutablePointer<UInt8>
-        /// How many bytes are whole lines; moved by the worker, and set to 0 by the writer before it opens the half.
+        /// How many bytes are whole lines; moved by the worker, and set to 0 by the writer before it opens
+        /// the half.
         let filled = Atomic<Int>(0)
         /// The worker went on to the other half; the writer opens this one once it is drained.
         let isClosed = Atomic<Bool>(false)

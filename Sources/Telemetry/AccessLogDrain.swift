@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// The writer's side of all buffers: how far each was drained, and whose turn it is.
 ///
-/// A write that was short or failed ends the round, and the next round begins with the same buffer at the same byte;
-/// so lines of two workers never mix.
+/// A write that was short or failed ends the round, and the next round begins with the same buffer at the
+/// same byte; so lines of two workers never mix.
 struct AccessLogDrain {
     enum Outcome: Equatable {
         /// Everything went.

@@ -14,9 +14,9 @@ package enum AccessLogEvent: Sendable, Equatable {
 
 /// The access log's one thread for all workers: takes whole lines out of their buffers and writes them.
 ///
-/// It is woken when a half is half full or closed, and looks by itself every 250 ms, so that is how late a line can
-/// be. A write that fails is tried again at each look; meanwhile the lines wait, and the workers drop what finds no
-/// room. Nothing here ever makes a worker wait or ends the process.
+/// It is woken when a half is half full or closed, and looks by itself every 250 ms, so that is how late a
+/// line can be. A write that fails is tried again at each look; meanwhile the lines wait, and the workers
+/// drop what finds no room. Nothing here ever makes a worker wait or ends the process.
 package final class AccessLogWriter: Sendable {
     private struct Shared {
         /// Buffers that the thread has not taken over yet.
@@ -114,8 +114,8 @@ package final class AccessLogWriter: Sendable {
         shared.withLock { $0.all.reduce(0) { $0 &+ $1.droppedRecords } }
     }
 
-    /// Bytes that were taken into a buffer and never written: the rest of a line at a rotation while the target took
-    /// nothing, and what was left at the end.
+    /// Bytes that were taken into a buffer and never written: the rest of a line at a rotation while the
+    /// target took nothing, and what was left at the end.
     package var lostBytes: UInt64 { lost.load(ordering: .relaxed) }
 
     // MARK: The thread
@@ -126,10 +126,11 @@ package final class AccessLogWriter: Sendable {
         var trouble = Trouble()
         while true {
             let deadline = stopDeadline.load(ordering: .acquiring)
-            drain.add(shared.withLock { shared in
-                defer { shared.fresh = [] }
-                return shared.fresh
-            })
+            drain.add(
+                shared.withLock { shared in
+                    defer { shared.fresh = [] }
+                    return shared.fresh
+                })
             tell(drain.drain(into: &sink), &trouble)
             let now = Clock.monotonicMilliseconds()
             if reopenIsDue.exchange(false, ordering: .acquiring) {
@@ -163,7 +164,8 @@ package final class AccessLogWriter: Sendable {
         }
     }
 
-    private func reopen(_ sink: inout AccessLogSink, _ drain: inout AccessLogDrain, _ trouble: inout Trouble) {
+    private func reopen(_ sink: inout AccessLogSink, _ drain: inout AccessLogDrain, _ trouble: inout Trouble)
+    {
         do throws(SystemError) {
             let fresh = try sink.reopened()
             // A line is whole in one file: its rest goes to the old one, or nowhere.

@@ -17,7 +17,8 @@ package enum LoggedProtocol: UInt8, Sendable {
     }
 }
 
-/// What one exchange leaves in the access log beside its request head: numbers and references, nothing allocated.
+/// What one exchange leaves in the access log beside its request head: numbers and references, nothing
+/// allocated.
 ///
 /// Method, target, host, referrer and user agent are read from the request head at the moment of `append`.
 package struct AccessRecord {
@@ -45,7 +46,8 @@ package struct AccessRecord {
     package var totalMicroseconds: Int64 = 0
     /// The upstream that was asked last, as its endpoint's text; nil where none was.
     package var upstream: AccessText?
-    /// Microseconds until the upstream's connection was there; 0 for a pooled one, negative where there was none.
+    /// Microseconds until the upstream's connection was there; 0 for a pooled one, negative where there was
+    /// none.
     package var upstreamConnectMicroseconds: Int64 = -1
     /// Microseconds from the connection to the head of the upstream's answer; negative where none came.
     package var upstreamFirstByteMicroseconds: Int64 = -1
@@ -60,8 +62,8 @@ package struct AccessRecord {
     package init() {}
 }
 
-/// Bounds on what one line of the access log takes from a client; what is longer is cut and ends in an ellipsis.
-/// Without them one request could outgrow a half of the buffer, and so stay out of the log.
+/// Bounds on what one line of the access log takes from a client; what is longer is cut and ends in an
+/// ellipsis. Without them one request could outgrow a half of the buffer, and so stay out of the log.
 package enum AccessLogLimits {
     /// Bytes of the request target.
     package static let targetBytesMax = 8192

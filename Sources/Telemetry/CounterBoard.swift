@@ -2,8 +2,8 @@ internal import Synchronization
 
 /// All workers' counters, and which site counts where.
 ///
-/// A site that stays over a reload keeps its slot and its numbers. The slot of one that went is given to the next new
-/// site, which begins at zero: what the slot held by then is remembered and taken off.
+/// A site that stays over a reload keeps its slot and its numbers. The slot of one that went is given to the
+/// next new site, which begins at zero: what the slot held by then is remembered and taken off.
 package final class CounterBoard: Sendable {
     private struct Slots {
         var bySite: [SiteKey: SiteSlot] = [:]

@@ -21,14 +21,14 @@ package struct CounterTotals: Sendable, Equatable {
 
     package subscript(_ limit: LimitHit) -> UInt64 { limits[limit.rawValue] }
 
-    /// Responses whose status begins with that digit, 1 to 5; 0 for exchanges without a response, or with a status
-    /// past 599.
+    /// Responses whose status begins with that digit, 1 to 5; 0 for exchanges without a response, or with a
+    /// status past 599.
     package func responses(statusClass: Int) -> UInt64 {
         classes.indices.contains(statusClass) ? classes[statusClass] : 0
     }
 
-    /// Connections that are open now. What one worker accepted may be closed by another, so only the sum means
-    /// something, and it never is negative.
+    /// Connections that are open now. What one worker accepted may be closed by another, so only the sum
+    /// means something, and it never is negative.
     package var connectionsOpen: UInt64 {
         let closed = self[.connectionsClosed]
         let accepted = self[.connectionsAccepted]

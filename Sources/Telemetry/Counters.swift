@@ -19,7 +19,8 @@ package enum Counter: Int, CaseIterable, Sendable {
     case tunnels
 }
 
-/// Bounds of the gateway itself that a request or a connection ran into; what is wrong with a message is a `Refusal`.
+/// Bounds of the gateway itself that a request or a connection ran into; what is wrong with a message is a
+/// `Refusal`.
 package enum LimitHit: Int, CaseIterable, Sendable {
     /// Accepting paused, since there are as many connections as there may be.
     case connections
@@ -53,8 +54,9 @@ package struct SiteSlot: Hashable, Sendable {
 
 /// One worker's counters: plain memory that it alone writes and that anyone may read.
 ///
-/// A count is a relaxed load and a relaxed store, which is what an ordinary `+=` costs; no lock, no bus cycle. Readers
-/// on other threads see each number as it was a moment ago, and numbers that belong together may differ by one event.
+/// A count is a relaxed load and a relaxed store, which is what an ordinary `+=` costs; no lock, no bus
+/// cycle. Readers on other threads see each number as it was a moment ago, and numbers that belong together
+/// may differ by one event.
 package final class Counters: Sendable {
     private enum Base {
         static let classes = Counter.allCases.count
@@ -93,7 +95,8 @@ package final class Counters: Sendable {
 
     package func add(_ limit: LimitHit) { add(at: Base.limits + limit.rawValue, 1) }
 
-    /// Counts an exchange that ended: in the requests, by its status, in the bytes, and all of that for its site.
+    /// Counts an exchange that ended: in the requests, by its status, in the bytes, and all of that for its
+    /// site.
     ///
     /// - Parameter status: Of the final head; 0 where none was sent.
     package func exchangeEnded(_ site: SiteSlot, status: Int, bytesIn: Int, bytesOut: Int) {

@@ -63,7 +63,8 @@ extension LineWriter {
         put(hexadecimal: byte)
     }
 
-    /// The length of the well-formed sequence beyond ASCII that begins there (Unicode 15, table 3-7); 0 for none.
+    /// The length of the well-formed sequence beyond ASCII that begins there (Unicode 15, table 3-7); 0 for
+    /// none.
     private static func sequenceLength(_ bytes: UnsafePointer<UInt8>, count: Int) -> Int {
         let second: ClosedRange<UInt8>
         let length: Int

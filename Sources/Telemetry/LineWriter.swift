@@ -82,8 +82,8 @@ struct LineWriter {
         cursor += 3
     }
 
-    /// Sixteen hexadecimal digits, eight at a time: each half of the number is spread to one nibble a byte, and
-    /// then a multiple of 0x27 lifts those above nine to the letters.
+    /// Sixteen hexadecimal digits, eight at a time: each half of the number is spread to one nibble a byte,
+    /// and then a multiple of 0x27 lifts those above nine to the letters.
     mutating func put(hexadecimal value: UInt64) {
         put(eightDigitsOf: UInt32(truncatingIfNeeded: value >> 32))
         put(eightDigitsOf: UInt32(truncatingIfNeeded: value))
@@ -103,7 +103,8 @@ struct LineWriter {
 
     /// The part of `bytes` that needs no escaping in either format, eight bytes at a time.
     ///
-    /// - Returns: how many bytes were put; the rest has something to escape in its first eight, or is shorter.
+    /// - Returns: how many bytes were put; the rest has something to escape in its first eight, or is
+    ///   shorter.
     @inline(__always)
     mutating func put(cleanPrefixOf bytes: UnsafePointer<UInt8>, count: Int) -> Int {
         var index = 0
@@ -117,8 +118,8 @@ struct LineWriter {
         return index
     }
 
-    /// Whether a byte of the word is a control, a quote, a backslash, DEL or beyond ASCII. Never misses one: a
-    /// borrow only ever comes from a lower byte that is one itself.
+    /// Whether a byte of the word is a control, a quote, a backslash, DEL or beyond ASCII. Never misses one:
+    /// a borrow only ever comes from a lower byte that is one itself.
     @inline(__always)
     static func hasSpecial(_ word: UInt64) -> Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101

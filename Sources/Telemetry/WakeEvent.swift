@@ -1,5 +1,5 @@
-internal import ChimeraEventLoop
 internal import CLinux
+internal import ChimeraEventLoop
 internal import Glibc
 
 /// Wakes a thread that waits with a time limit; an eventfd, so that whoever wakes never waits for a lock.

@@ -23,6 +23,8 @@ struct Relay {
     private let scratch: ByteBuffer
     private let client: any ProxyClient
     private let worker: Worker
+    private let response: ResponseHead
+    private let scope: Scope
     private var parser: ResponseParser
     private var decoder: BodyDecoder
     private var phase = Phase.head
@@ -49,6 +51,8 @@ struct Relay {
         self.scratch = scratch
         self.client = client
         worker = exchange.worker
+        response = exchange.response
+        scope = exchange.scope
         parser = ResponseParser(limits: limits)
         decoder = BodyDecoder(.none, limits: limits)
         startedAt = worker.now
@@ -61,7 +65,7 @@ struct Relay {
     mutating func run(_ head: RequestHead, target: Slice) async -> ProxyOutcome {
         requestFraming = HeadWriter.writeRequest(head, target: target, upgrade: head.upgrade, into: connection.output)
         requestEnded = requestFraming == .none
-        exchange.response.reset()
+        response.reset()
         // A body that has come already goes with the head in one write.
         if !requestEnded, let end = passRequest() { return end }
         guard connection.flush() else { return .failed(.connectionTerminated) }
@@ -126,7 +130,7 @@ struct Relay {
     private mutating func wait() async -> ProxyOutcome? {
         let limit = waitLimit()
         exchange.setDeadline(after: limit.map { max(0, $0 - worker.now) })
-        let wake = await exchange.scope.wait()
+        let wake = await scope.wait()
         if let lost = exchange.lost { return clientLost(lost) }
         if isEventStream && exchange.clientHasEnded { return clientLost(.clientClosed) }
         guard wake.contains(.deadline), let limit, worker.now >= limit else { return nil }
@@ -246,7 +250,7 @@ struct Relay {
             case .head:
                 do throws(Refusal) {
                     guard case .complete(let count) = try parser.parse(
-                        input.readable, into: exchange.response, answering: exchange.request.method)
+                        input.readable, into: response, answering: exchange.request.method)
                     else { return nil }
                     input.consume(count)
                 } catch {
@@ -269,7 +273,6 @@ struct Relay {
     }
 
     private mutating func headReceived() -> ProxyOutcome? {
-        let response = exchange.response
         if response.status == 101 { return switchProtocols() }
         if response.status < 200 {
             // RFC 9110 §15.2: interim answers are passed on; 100 was ours to give.
@@ -283,7 +286,7 @@ struct Relay {
         isReusable = parser.persistence.keepAlive && parser.framing != .untilClose
         isEventStream = response[.contentType]?.startsIgnoringCase(with: "text/event-stream") ?? false
         decoder = BodyDecoder(parser.framing, limits: limits)
-        HopByHop.remove(from: response)
+        HopByHop.remove(from: response, namesFields: parser.namesFields)
         response.remove(.contentLength)
         response.remove(.trailer)
         client.upstreamAnswered()
@@ -354,7 +357,6 @@ struct Relay {
     // MARK: Tunnels
 
     private mutating func switchProtocols() -> ProxyOutcome? {
-        let response = exchange.response
         // RFC 9110 §15.2.2: only for a request that asked for it.
         guard !exchange.request.upgrade.isEmpty, let upgrade = response.index(of: .upgrade) else {
             return .failed(.upgradeUnexpected)

@@ -108,7 +108,7 @@ SYNTAX = [
     ("bare CR at the end of a value", head("X: a\r"), {400}),
     ("bare CR in a name", head("X\rY: a"), {400}),
     ("bare CR in the request line", head(start="GET TARGET\r HTTP/1.1"), {400}),
-    ("bare CR as the only line end", b"GET TARGET HTTP/1.1\rHost: test\r\r", {400}),
+    ("bare CR as the only line end", b"GET TARGET HTTP/1.1\rHost: test\r\r\n\r\n", {400}),
     ("bare LF in the fields", b"GET TARGET HTTP/1.1\r\nX: a\nHost: test\r\n\r\n", {400}),
     ("bare LF after the request line", b"GET TARGET HTTP/1.1\nHost: test\r\n\r\n", {400}),
     ("bare LF at the end of the head", b"GET TARGET HTTP/1.1\r\nHost: test\r\n\n", {400}),
@@ -226,13 +226,10 @@ def test_a_malformed_head_is_refused(gateway, origin, data, statuses, destinatio
     refused(gateway, origin, data.replace(b"TARGET", DESTINATIONS[destination].encode()) + SMUGGLED, statuses)
 
 
-@pytest.mark.parametrize("split", ["whole", "bytes"])
-@pytest.mark.parametrize("destination", DESTINATIONS)
+@pytest.mark.parametrize("destination, split", [("respond", "whole"), ("files", "whole"), ("proxy", "whole"), ("proxy", "bytes")])
 @table(AUTHORITY)
 def test_a_request_for_no_valid_host_is_refused(gateway, origin, data, statuses, destination, split):
     """RFC 9112 3.2: refused, and never sent upstream. Its framing is sound, so what follows may be served, as itself."""
-    if split == "bytes" and destination != "proxy":
-        pytest.skip("one destination byte by byte is enough")
     data = data.replace(b"TARGET", DESTINATIONS[destination].encode())
     probe = b"GET /respond/next HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
     responses = conversation(gateway, data + probe, byte_by_byte(data) + [probe] if split == "bytes" else None)
@@ -316,12 +313,10 @@ def test_a_malformed_chunked_body_never_completes_upstream(gateway, origin, data
     assert b"/smuggled" not in origin.received
 
 
-@table(BODIES[::4])
+@table([row for row in BODIES[::4] if len(row[1]) < 1000])
 def test_a_malformed_chunked_body_is_refused_byte_by_byte(gateway, origin, data, statuses):
     """Any chunking of a request gives the same answer (quality.md)."""
     data = data.replace(b"TARGET", b"/proxy/x")
-    if len(data) > 1000:
-        pytest.skip("too long for single bytes")
     responses = conversation(gateway, data, byte_by_byte(data))
     assert [r.status in statuses for r in responses] == [True], responses
     assert origin.requests == []

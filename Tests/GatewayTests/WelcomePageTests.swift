@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct WelcomePageTests {
     private let shop = WelcomeSite(
-        tenant: "shop", name: "shop.localhost", hosts: [.exact("shop.localhost"), .wildcard("shop.localhost")],
+        tenant: "shop", name: "shop.localhost",
+        hosts: [.exact("shop.localhost"), .wildcard("shop.localhost")],
         routes: [
             .init(pattern: "/assets/*", verb: "files", target: "./shop/assets"),
             .init(pattern: "GET /api/*", verb: "proxy", target: "127.0.0.1:9001"),
@@ -41,24 +42,47 @@ import Testing
         let page = html([shop], showsConfiguration: false)
         #expect(page.contains("<td>proxy</td>"))
         #expect(page.contains("shop.localhost"))
-        for secret in ["127.0.0.1:9001", "./shop", "conf.d", "the shop", "<pre"] { #expect(!page.contains(secret)) }
+        for secret in ["127.0.0.1:9001", "./shop", "conf.d", "the shop", "<pre"] {
+            #expect(!page.contains(secret))
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("127.0.0.1", "localhost", true), ("127.0.0.1", "127.0.0.1", true), ("::1", "[::1]", true),
+            ("::1", "Shop.localhost", true), ("192.0.2.1", "localhost", false), (nil, "localhost", false),
+            ("127.0.0.1", "evil.example", false), ("127.0.0.1", "localhost.evil.example", false),
+            ("127.0.0.1", "evillocalhost", false), ("127.0.0.1", "192.0.2.1", false),
+            ("127.0.0.1", "", false),
+        ] as [(String?, String, Bool)])
+    func `configuration is for clients on this machine that ask for it by name`(
+        client: String?, host: String, may: Bool
+    ) {
+        let address = client.flatMap { IPAddress($0) }
+        #expect(WelcomePage.mayShowConfiguration(client: address, host: Array(host.utf8).span) == may)
     }
 
     @Test func `nothing of others is markup`() {
         let evil = "</code></pre><script>alert('1')</script>\"&\u{0}"
         let site = WelcomeSite(
             tenant: evil, name: evil, hosts: [.exact(evil), .wildcard(evil)],
-            routes: [.init(pattern: evil, verb: evil, target: evil)], file: evil, configuration: "a " + evil + " # " + evil)
+            routes: [.init(pattern: evil, verb: evil, target: evil)], file: evil,
+            configuration: "a " + evil + " # " + evil)
         let page = html([site, site])
         #expect(page.components(of: "<script") == 2)
         #expect(!page.contains("alert('1')"))
         #expect(!page.unicodeScalars.contains("\0"))
-        #expect(page.contains("&lt;/code&gt;&lt;/pre&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;\u{FFFD}"))
+        #expect(
+            page.contains(
+                "&lt;/code&gt;&lt;/pre&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;\u{FFFD}")
+        )
     }
 
-    @Test(arguments: [
-        (nil, "http://shop.localhost/"), (80, "http://shop.localhost/"), (8443, "http://shop.localhost:8443/"),
-    ] as [(UInt16?, String)])
+    @Test(
+        arguments: [
+            (nil, "http://shop.localhost/"), (80, "http://shop.localhost/"),
+            (8443, "http://shop.localhost:8443/"),
+        ] as [(UInt16?, String)])
     func `links name the port where it is not the usual one`(port: UInt16?, link: String) {
         #expect(html([shop], port: port).contains("href=\"\(link)\""))
     }
@@ -71,9 +95,9 @@ import Testing
         #expect(page.contains("<a href=\"#s0\">shown above</a>"))
     }
 
-    @Test(arguments: [(1, nil, nil), (61, nil, "And 1 more site."), (1, 10_000, "And 9,999 more sites.")] as [
-        (Int, Int?, String?)
-    ])
+    @Test(
+        arguments: [(1, nil, nil), (61, nil, "And 1 more site."), (1, 10_000, "And 9,999 more sites.")]
+            as [(Int, Int?, String?)])
     func `the page is bounded and says what it leaves out`(count: Int, all: Int?, note: String?) {
         let page = html(Array(repeating: shop, count: count), sitesInAll: all)
         #expect(page.components(of: "<article") == min(count, WelcomePage.sitesMax) + 1)
@@ -106,11 +130,13 @@ import Testing
     @Test func `the counters are JSON`() {
         let bytes = WelcomePage.counters(
             sites: [("shop/shop.localhost", 5), ("a\"\\\n/b", 6)], requests: 7, connections: 1)
-        #expect(String(decoding: bytes, as: UTF8.self) == """
-            {"requests":7,"connections":1,"sites":{"shop/shop.localhost":5,"a\\"\\\\\\u000a/b":6}}
-            """)
-        #expect(WelcomePage.counters(sites: [], requests: 0, connections: 0)
-            == Array("{\"requests\":0,\"connections\":0,\"sites\":{}}".utf8))
+        #expect(
+            String(decoding: bytes, as: UTF8.self) == """
+                {"requests":7,"connections":1,"sites":{"shop/shop.localhost":5,"a\\"\\\\\\u000a/b":6}}
+                """)
+        #expect(
+            WelcomePage.counters(sites: [], requests: 0, connections: 0)
+                == Array("{\"requests\":0,\"connections\":0,\"sites\":{}}".utf8))
     }
 
     @Test(arguments: [
@@ -132,26 +158,29 @@ import Testing
     }
 
     @Test func `sites are read from a configuration, the tenants' first`() throws {
-        let files = MemoryFileSystem(currentDirectory: "/srv", files: [
-            "/srv/chimera.conf": "listen 8080\nsite * { welcome }\nimport conf.d/*.conf\n",
-            "/srv/conf.d/a.conf": """
+        let files = MemoryFileSystem(
+            currentDirectory: "/srv",
+            files: [
+                "/srv/chimera.conf": "listen 8080\nsite * { welcome }\nimport conf.d/*.conf\n",
+                "/srv/conf.d/a.conf": """
                 site a.localhost {
                     GET /x /y/* proxy 127.0.0.1:9001 localhost:9002
                     /old/* redirect /new/{rest} 308
                     /* files ./pub
                 }
                 """,
-            "/srv/conf.d/pub/index.html": "x",
-        ])
+                "/srv/conf.d/pub/index.html": "x",
+            ])
         let result = ConfigurationLoader(fileSystem: files).load(machineFile: "chimera.conf")
         let configuration = try #require(result.configuration, "\(result.diagnostics)")
         let sites = WelcomeSite.all(in: configuration, from: files)
         #expect(sites.map(\.key) == ["a/a.localhost", "/*"])
-        #expect(sites[0].routes == [
-            .init(pattern: "GET /x /y/*", verb: "proxy", target: "127.0.0.1:9001 localhost:9002"),
-            .init(pattern: "/old/*", verb: "redirect", target: "/new/{rest} 308"),
-            .init(pattern: "/*", verb: "files", target: "./conf.d/pub"),
-        ])
+        #expect(
+            sites[0].routes == [
+                .init(pattern: "GET /x /y/*", verb: "proxy", target: "127.0.0.1:9001 localhost:9002"),
+                .init(pattern: "/old/*", verb: "redirect", target: "/new/{rest} 308"),
+                .init(pattern: "/*", verb: "files", target: "./conf.d/pub"),
+            ])
         #expect(sites[1].routes == [.init(pattern: "/*", verb: "welcome", target: "this page")])
         #expect(sites[0].configuration?.hasPrefix("site a.localhost {") == true)
         #expect(sites[1].configuration?.contains("welcome") == true)

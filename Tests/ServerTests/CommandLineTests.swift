@@ -9,7 +9,8 @@ import Testing
 @Suite struct CommandLineTests {
     @Test(arguments: [
         (["run"], "RunCommand"), (["run", "--config", "a.conf", "--log-level", "debug"], "RunCommand"),
-        (["check", "--json"], "CheckCommand"), (["fmt", "--check", "a", "b"], "FormatCommand"), (["fmt"], "FormatCommand"),
+        (["check", "--json"], "CheckCommand"), (["fmt", "--check", "a", "b"], "FormatCommand"),
+        (["fmt"], "FormatCommand"),
         (["files", "."], "FilesCommand"), (["proxy", "127.0.0.1:3000", "--listen", "81"], "ProxyCommand"),
         (["reference"], "ReferenceCommand"), (["version"], "VersionCommand"),
     ])
@@ -40,26 +41,31 @@ import Testing
         }
     }
 
-    @Test(arguments: [(0, .clean), (1, .configuration), (3, .cannotServe), (64, .usage), (70, .usage)] as [
-        (Int32, CommandStatus)
-    ])
+    @Test(
+        arguments: [(0, .clean), (1, .configuration), (3, .cannotServe), (64, .usage), (70, .usage)]
+            as [(Int32, CommandStatus)])
     func `every exit code is one of the four that are documented`(code: Int32, status: CommandStatus) {
         #expect(CommandStatus(code) == status)
     }
 
-    @Test(arguments: [
-        ("x.conf", ["chimera.conf"], "x.conf"), (nil, ["chimera.conf", "/etc/chimera/chimera.conf"], "chimera.conf"),
-        (nil, ["/etc/chimera/chimera.conf"], "/etc/chimera/chimera.conf"), (nil, [], nil), ("x.conf", [], "x.conf"),
-    ] as [(String?, [String], String?)])
+    @Test(
+        arguments: [
+            ("x.conf", ["chimera.conf"], "x.conf"),
+            (nil, ["chimera.conf", "/etc/chimera/chimera.conf"], "chimera.conf"),
+            (nil, ["/etc/chimera/chimera.conf"], "/etc/chimera/chimera.conf"), (nil, [], nil),
+            ("x.conf", [], "x.conf"),
+        ] as [(String?, [String], String?)])
     func `the machine's file is the one that is named, else the first that is there`(
         given: String?, there: [String], path: String?
     ) {
         #expect(ConfigurationOption.path(given: given) { there.contains($0) } == path)
     }
 
-    @Test(arguments: [
-        (nil, nil, .info), (.debug, nil, .debug), (nil, "error", .error), (.trace, "error", .trace), (nil, "loud", .info),
-    ] as [(LogOption.Level?, String?, Logger.Level)])
+    @Test(
+        arguments: [
+            (nil, nil, .info), (.debug, nil, .debug), (nil, "error", .error), (.trace, "error", .trace),
+            (nil, "loud", .info),
+        ] as [(LogOption.Level?, String?, Logger.Level)])
     func `the option goes before the environment`(
         given: LogOption.Level?, environment: String?, level: Logger.Level
     ) {
@@ -70,7 +76,8 @@ import Testing
         let usual = try #require(try ChimeraCommand.parseAsRoot(["files", "."]) as? FilesCommand)
         #expect(usual.listen.addresses == ["127.0.0.1:8080"])
         let told = try #require(
-            try ChimeraCommand.parseAsRoot(["proxy", "a:1", "--listen", "81", "--listen", "[::1]:82"]) as? ProxyCommand)
+            try ChimeraCommand.parseAsRoot(["proxy", "a:1", "--listen", "81", "--listen", "[::1]:82"])
+                as? ProxyCommand)
         #expect(told.listen.addresses == ["81", "[::1]:82"])
     }
 
@@ -80,20 +87,24 @@ import Testing
             "/etc/chimera/bad.conf": "listen 8080\nsite a {\n    prxy x\n    rspond 200\n}\n",
         ])
         let loader = ConfigurationLoader(fileSystem: files)
-        #expect(CheckCommand.summary(of: loader.load(machineFile: "good.conf"), path: "good.conf")
-            == "good.conf: 2 sites, no errors")
-        #expect(CheckCommand.summary(of: loader.load(machineFile: "bad.conf"), path: "bad.conf")
-            == "bad.conf: 0 sites, 2 errors")
+        #expect(
+            CheckCommand.summary(of: loader.load(machineFile: "good.conf"), path: "good.conf")
+                == "good.conf: 2 sites, no errors")
+        #expect(
+            CheckCommand.summary(of: loader.load(machineFile: "bad.conf"), path: "bad.conf")
+                == "bad.conf: 0 sites, 2 errors")
     }
 }
 
 @Suite struct SignalPlanTests {
-    @Test(arguments: [
-        ([SIGTERM], [.drain]), ([SIGINT], [.drain]), ([SIGTERM, SIGTERM], [.drain, .stopNow]),
-        ([SIGINT, SIGTERM, SIGINT], [.drain, .stopNow, .exit]), ([SIGHUP, SIGHUP], [.reload, .reload]),
-        ([SIGTERM, SIGHUP], [.drain, .nothing]), ([SIGUSR1, SIGTERM, SIGUSR1], [.reopenLogs, .drain, .reopenLogs]),
-        ([SIGUSR2, SIGTERM], [.nothing, .drain]),
-    ] as [([Int32], [ServiceAction])])
+    @Test(
+        arguments: [
+            ([SIGTERM], [.drain]), ([SIGINT], [.drain]), ([SIGTERM, SIGTERM], [.drain, .stopNow]),
+            ([SIGINT, SIGTERM, SIGINT], [.drain, .stopNow, .exit]), ([SIGHUP, SIGHUP], [.reload, .reload]),
+            ([SIGTERM, SIGHUP], [.drain, .nothing]),
+            ([SIGUSR1, SIGTERM, SIGUSR1], [.reopenLogs, .drain, .reopenLogs]),
+            ([SIGUSR2, SIGTERM], [.nothing, .drain]),
+        ] as [([Int32], [ServiceAction])])
     func `signals are obeyed in their order`(signals: [Int32], actions: [ServiceAction]) {
         var plan = SignalPlan()
         #expect(signals.map { plan.received($0) } == actions)
@@ -101,18 +112,23 @@ import Testing
 }
 
 @Suite struct LogLineTests {
-    private func line(_ message: String, _ metadata: Logger.Metadata = [:], level: Logger.Level = .info) -> String {
+    private func line(_ message: String, _ metadata: Logger.Metadata = [:], level: Logger.Level = .info)
+        -> String
+    {
         LogLine.text(
-            seconds: 1_767_322_985, nanoseconds: 7_999_999, level: level, message: message, metadata: metadata)
+            seconds: 1_767_322_985, nanoseconds: 7_999_999, level: level, message: message, metadata: metadata
+        )
     }
 
     @Test func `a line has its time, its level, its message and its pairs in order`() {
-        #expect(line("listening", ["worker": "0", "address": "127.0.0.1:80"], level: .warning)
-            == "2026-01-02T03:03:05.007Z WARN  listening address=127.0.0.1:80 worker=0\n")
+        #expect(
+            line("listening", ["worker": "0", "address": "127.0.0.1:80"], level: .warning)
+                == "2026-01-02T03:03:05.007Z WARN  listening address=127.0.0.1:80 worker=0\n")
     }
 
     @Test(arguments: [
-        ("a b", "\"a b\""), ("", "\"\""), ("a=b", "\"a=b\""), ("a\"b", "\"a\\\"b\""), ("é", "é"), ("a\nb", "a\\nb"),
+        ("a b", "\"a b\""), ("", "\"\""), ("a=b", "\"a=b\""), ("a\"b", "\"a\\\"b\""), ("é", "é"),
+        ("a\nb", "a\\nb"),
     ])
     func `a value reads as one word`(value: String, shown: String) {
         #expect(line("m", ["k": .string(value)]) == "2026-01-02T03:03:05.007Z INFO  m k=\(shown)\n")
@@ -121,7 +137,8 @@ import Testing
     @Test(arguments: ["a\nFATAL b", "\u{1b}[2J", "\u{9b}2J", "\0", "\r"])
     func `no text ends its line or drives a terminal`(text: String) {
         let result = line(text, ["key\n": .string(text)], level: .error)
-        #expect(result.unicodeScalars.filter { $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) } == ["\n"])
+        #expect(
+            result.unicodeScalars.filter { $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) } == ["\n"])
         #expect(result.hasSuffix("\n"))
     }
 }

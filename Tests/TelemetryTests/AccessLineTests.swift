@@ -6,67 +6,78 @@ import Testing
 
 @Suite struct AccessLineTests {
     @Test func `a JSON line holds all that is known of an exchange`() {
-        let head = request("POST", Array("/api/x?y=1".utf8), fields: [
-            (.referer, "http://a/"), (.userAgent, "curl/8"),
-        ])
-        #expect(line(.json, fullRecord(), head, labels: shopLabels) == """
-            {"time":"1994-11-06T08:49:37.045Z","id":"0123456789abcdeffedcba9876543210","tenant":"shop",\
-            "site":"shop.localhost","route":"/api/*","client":"192.0.2.7","user":"alice","method":"POST",\
-            "host":"shop.localhost","path":"/api/x?y=1","protocol":"HTTP/1.1","referer":"http://a/",\
-            "user_agent":"curl/8","status":502,"bytes_in":12,"bytes_out":3456,"first_byte_us":120,\
-            "total_us":98765,"upstream":{"address":"127.0.0.1:9001","connect_us":0,"first_byte_us":88,\
-            "total_us":99},"close":"upstream-broken","refused":"lengths-differ"}
+        let head = request(
+            "POST", Array("/api/x?y=1".utf8),
+            fields: [
+                (.referer, "http://a/"), (.userAgent, "curl/8"),
+            ])
+        #expect(
+            line(.json, fullRecord(), head, labels: shopLabels) == """
+                {"time":"1994-11-06T08:49:37.045Z","id":"0123456789abcdeffedcba9876543210","tenant":"shop",\
+                "site":"shop.localhost","route":"/api/*","client":"192.0.2.7","user":"alice","method":"POST",\
+                "host":"shop.localhost","path":"/api/x?y=1","protocol":"HTTP/1.1","referer":"http://a/",\
+                "user_agent":"curl/8","status":502,"bytes_in":12,"bytes_out":3456,"first_byte_us":120,\
+                "total_us":98765,"upstream":{"address":"127.0.0.1:9001","connect_us":0,"first_byte_us":88,\
+                "total_us":99},"close":"upstream-broken","refused":"lengths-differ"}
 
-            """)
+                """)
     }
 
     @Test func `a JSON line has no key for what is absent`() {
-        #expect(line(.json, AccessRecord()) == """
-            {"time":"1970-01-01T00:00:00.000Z","client":"unix","method":"GET","host":"shop.localhost",\
-            "path":"/","protocol":"HTTP/1.1","status":0,"bytes_in":0,"bytes_out":0,"total_us":0}
+        #expect(
+            line(.json, AccessRecord()) == """
+                {"time":"1970-01-01T00:00:00.000Z","client":"unix","method":"GET","host":"shop.localhost",\
+                "path":"/","protocol":"HTTP/1.1","status":0,"bytes_in":0,"bytes_out":0,"total_us":0}
 
-            """)
+                """)
     }
 
     @Test func `a text line begins as nginx's combined format and goes on with pairs`() {
         let head = request("POST", Array("/api/x?y=1".utf8), fields: [(.userAgent, "curl/8")])
-        #expect(line(.text, fullRecord(), head, labels: shopLabels) == """
-            192.0.2.7 - alice [06/Nov/1994:08:49:37 +0000] "POST /api/x?y=1 HTTP/1.1" 502 3456 "-" "curl/8" \
-            host="shop.localhost" tenant="shop" site="shop.localhost" route="/api/*" in=12 first=120us \
-            total=98765us upstream="127.0.0.1:9001" upstream-connect=0us upstream-first=88us \
-            upstream-total=99us close=upstream-broken refused=lengths-differ \
-            id=0123456789abcdeffedcba9876543210
+        #expect(
+            line(.text, fullRecord(), head, labels: shopLabels) == """
+                192.0.2.7 - alice [06/Nov/1994:08:49:37 +0000] "POST /api/x?y=1 HTTP/1.1" 502 3456 \
+                "-" "curl/8" host="shop.localhost" tenant="shop" site="shop.localhost" \
+                route="/api/*" in=12 first=120us \
+                total=98765us upstream="127.0.0.1:9001" upstream-connect=0us upstream-first=88us \
+                upstream-total=99us close=upstream-broken refused=lengths-differ \
+                id=0123456789abcdeffedcba9876543210
 
-            """)
+                """)
     }
 
     @Test func `a text line has no pair for what is absent`() {
-        #expect(line(.text, AccessRecord()) == """
-            unix - - [01/Jan/1970:00:00:00 +0000] "GET / HTTP/1.1" 0 0 "-" "-" host="shop.localhost" in=0 \
-            total=0us
+        #expect(
+            line(.text, AccessRecord()) == """
+                unix - - [01/Jan/1970:00:00:00 +0000] "GET / HTTP/1.1" 0 0 "-" "-" \
+                host="shop.localhost" in=0 total=0us
 
-            """)
+                """)
     }
 
-    @Test(arguments: [
-        (0, "0"), (9, "9"), (10, "10"), (99, "99"), (100, "100"), (12_345, "12345"), (-5, "0"),
-        (Int64.max, "9223372036854775807"), (1_000_000_000_000_000_000, "1000000000000000000"),
-    ] as [(Int64, String)])
+    @Test(
+        arguments: [
+            (0, "0"), (9, "9"), (10, "10"), (99, "99"), (100, "100"), (12_345, "12345"), (-5, "0"),
+            (Int64.max, "9223372036854775807"), (1_000_000_000_000_000_000, "1000000000000000000"),
+        ] as [(Int64, String)])
     func `a number is written in base ten`(value: Int64, text: String) {
         let bytes = LineWriter.bytes(forTextOf: 8) { $0.put(decimal: value) }
         #expect(String(decoding: bytes, as: UTF8.self) == text)
     }
 
-    @Test(arguments: [
-        (0, "0000000000000000"), (0x0a_9f_90_09, "000000000a9f9009"),
-        (.max, "ffffffffffffffff"), (0x0123_4567_89ab_cdef, "0123456789abcdef"),
-    ] as [(UInt64, String)])
+    @Test(
+        arguments: [
+            (0, "0000000000000000"), (0x0a_9f_90_09, "000000000a9f9009"),
+            (.max, "ffffffffffffffff"), (0x0123_4567_89ab_cdef, "0123456789abcdef"),
+        ] as [(UInt64, String)])
     func `an id is written in sixteen digits for each half`(value: UInt64, text: String) {
         let bytes = LineWriter.bytes(forTextOf: 8) { $0.put(hexadecimal: value) }
         #expect(String(decoding: bytes, as: UTF8.self) == text)
     }
 
-    @Test(arguments: [("127.0.0.1", "127.0.0.1"), ("255.0.10.200", "255.0.10.200"), ("2001:db8::1", "2001:db8::1")])
+    @Test(arguments: [
+        ("127.0.0.1", "127.0.0.1"), ("255.0.10.200", "255.0.10.200"), ("2001:db8::1", "2001:db8::1"),
+    ])
     func `a client's address is written as usual`(address: String, text: String) {
         var record = AccessRecord()
         record.client = IPAddress(address)
@@ -75,7 +86,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (LoggedProtocol.http10, "HTTP/1.0"), (.http11, "HTTP/1.1"), (.http2, "HTTP/2.0"), (.http3, "HTTP/3.0"),
+        (LoggedProtocol.http10, "HTTP/1.0"), (.http11, "HTTP/1.1"), (.http2, "HTTP/2.0"),
+        (.http3, "HTTP/3.0"),
     ])
     func `the protocol's version is written`(version: LoggedProtocol, text: String) {
         var record = AccessRecord()

@@ -124,7 +124,9 @@ private final class Events: Sendable {
         #expect(writer.stop(deadlineMilliseconds: 10_000))
     }
 
-    @Test func `where both halves are full a record is dropped and counted, and the worker does not wait`() throws {
+    @Test func `where both halves are full a record is dropped and counted, and the worker does not wait`()
+        throws
+    {
         // The thread is not started, so nothing is drained.
         let writer = try writer()
         let buffer = writer.makeBuffer()
@@ -145,7 +147,10 @@ private final class Events: Sendable {
         #expect(writer.droppedRecords == 1)
     }
 
-    @Test func `lines of several workers are whole and in each worker's order, over many turns of the halves`() throws {
+    @Test
+    func `lines of several workers are whole and in each worker's order, over many turns of the halves`()
+        throws
+    {
         let writer = try writer()
         writer.start()
         let tally = try Tally(threads: 4)
@@ -153,10 +158,11 @@ private final class Events: Sendable {
             let buffer = writer.makeBuffer()
             Thread.start(name: "test-worker") {
                 let all = (0..<5000).map { worker * 10_000 + $0 }
-                tally.end(all.filter { number in
-                    buffer.append(
-                        AccessRecord(), request: request("GET", Array("/n\(number)".utf8)), labels: .none)
-                })
+                tally.end(
+                    all.filter { number in
+                        buffer.append(
+                            AccessRecord(), request: request("GET", Array("/n\(number)".utf8)), labels: .none)
+                    })
             }
         }
         let accepted = try #require(tally.wait())

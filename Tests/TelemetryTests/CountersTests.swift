@@ -37,7 +37,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (0, 0), (101, 1), (200, 2), (299, 2), (304, 3), (404, 4), (499, 4), (503, 5), (600, 0), (999, 0), (-1, 0),
+        (0, 0), (101, 1), (200, 2), (299, 2), (304, 3), (404, 4), (499, 4), (503, 5), (600, 0), (999, 0),
+        (-1, 0),
     ])
     func `a response is counted by the first digit of its status`(status: Int, digit: Int) {
         let board = CounterBoard(workers: 1)
@@ -69,7 +70,9 @@ import Testing
 
     @Test func `a site keeps its counters over a reload, and a new one begins at zero`() {
         let board = CounterBoard(workers: 1)
-        let (a, b, c) = (SiteKey(tenant: "", name: "a"), SiteKey(tenant: "", name: "b"), SiteKey(tenant: "", name: "c"))
+        let (a, b, c) = (
+            SiteKey(tenant: "", name: "a"), SiteKey(tenant: "", name: "b"), SiteKey(tenant: "", name: "c")
+        )
         let first = board.assign([a, b])
         for slot in first {
             board.counters(ofWorker: 0).exchangeEnded(slot, status: 200, bytesIn: 0, bytesOut: 1)

@@ -21,10 +21,11 @@ import Testing
         #expect(json(Array(input.utf8)) == Array(output.utf8))
     }
 
-    @Test(arguments: [
-        [0x80], [0xFF], [0xC0, 0xAF], [0xC3], [0xE2, 0x82], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80],
-        [0xF5, 0x80, 0x80, 0x80], [0xE0, 0x9F, 0xBF], [0xF0, 0x8F, 0xBF, 0xBF], [0xC3, 0x22],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0x80], [0xFF], [0xC0, 0xAF], [0xC3], [0xE2, 0x82], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80],
+            [0xF5, 0x80, 0x80, 0x80], [0xE0, 0x9F, 0xBF], [0xF0, 0x8F, 0xBF, 0xBF], [0xC3, 0x22],
+        ] as [[UInt8]])
     func `what is not UTF-8 becomes U+FFFD and takes no byte behind it along`(bytes: [UInt8]) {
         let line = String(validating: json(bytes + [0x22, 0x41]), as: UTF8.self)
         #expect(line?.contains("\u{FFFD}") == true)
@@ -78,15 +79,20 @@ import Testing
         let evil = "x\"}\r\n{\"status\":200,\"a\":\"\u{0}\u{85}\u{2028}"
         var record = fullRecord()
         record.user = evil
-        let head = request(evil, Array(evil.utf8), host: evil, fields: [(.referer, evil), (.userAgent, evil)])
-        let bytes = lineBytes(format, record, head, labels: AccessLabels(tenant: evil, site: evil, route: evil))
+        let head = request(
+            evil, Array(evil.utf8), host: evil, fields: [(.referer, evil), (.userAgent, evil)])
+        let bytes = lineBytes(
+            format, record, head, labels: AccessLabels(tenant: evil, site: evil, route: evil))
         #expect(bytes.filter { $0 == 0x0A }.count == 1)
         #expect(bytes.last == 0x0A)
         #expect(bytes.dropLast().allSatisfy { $0 >= 0x20 && $0 != 0x7F })
         let quotes = unescapedQuotes(bytes)
-        #expect(quotes == unescapedQuotes(lineBytes(
-            format, fullRecord(), request(fields: [(.referer, "a"), (.userAgent, "b")]),
-            labels: AccessLabels(tenant: "t", site: "s", route: "r"))))
+        #expect(
+            quotes
+                == unescapedQuotes(
+                    lineBytes(
+                        format, fullRecord(), request(fields: [(.referer, "a"), (.userAgent, "b")]),
+                        labels: AccessLabels(tenant: "t", site: "s", route: "r"))))
     }
 
     private func unescapedQuotes(_ bytes: [UInt8]) -> Int {

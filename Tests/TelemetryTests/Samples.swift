@@ -1,5 +1,6 @@
 import ChimeraBytes
 import ChimeraHTTPCore
+
 @testable import ChimeraTelemetry
 
 /// A request head as a wire would have filled it.

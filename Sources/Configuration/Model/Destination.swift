@@ -9,6 +9,8 @@ package enum Destination: Sendable, Equatable {
     case respond(status: Int, body: RespondBody)
     /// The sample page.
     case welcome
+    /// The handler of the program that embeds the gateway; no verb leads there.
+    case handler
 }
 
 /// `files DIR`.

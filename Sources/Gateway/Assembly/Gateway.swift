@@ -4,7 +4,7 @@ internal import ChimeraHTTPCore
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 internal import Synchronization
-public import Logging
+package import Logging
 
 /// A gateway: listeners, workers and what they serve, from `start()` to its end.
 ///
@@ -33,19 +33,24 @@ public final class Gateway: Sendable {
     private let handover = Handover()
     private let workerCount: Int
     private let files: any ConfigurationFileSystem
+    private let handler: (any Handler)?
     private let drained = Latch()
     private let stopped = Latch()
 
     /// How long the access log may take to write what is left.
     private static let logMilliseconds: Int64 = 2_000
+    /// How long tasks may take to notice that their connection was cut off.
+    private static let cutOffMilliseconds: Int64 = 500
 
     /// Makes a gateway that serves nothing yet.
     ///
+    /// - Parameter handler: where routes of the configuration to an embedded handler lead.
     /// - Throws: when the access log cannot be opened.
     package init(
         configuration: MachineConfiguration, logger: Logger,
-        files: any ConfigurationFileSystem = SystemFileSystem()
+        files: any ConfigurationFileSystem = SystemFileSystem(), handler: (any Handler)? = nil
     ) throws {
+        self.handler = handler
         self.logger = logger
         self.files = files
         workerCount = configuration.workers.resolved
@@ -107,7 +112,7 @@ public final class Gateway: Sendable {
 
     private func makeSnapshot(_ configuration: MachineConfiguration) -> Snapshot {
         let keys = configuration.sites.map { ChimeraTelemetry.SiteKey(tenant: $0.tenant, name: $0.name) }
-        return Snapshot(configuration, slots: counters.assign(keys))
+        return Snapshot(configuration, slots: counters.assign(keys), handler: handler)
     }
 
     private func makeShared() -> SharedParts {
@@ -172,8 +177,10 @@ public final class Gateway: Sendable {
         guard isFirst else { return }
         for worker in workers { worker.drain() }
         Thread.start(name: "chimera-drain") { [self] in
-            let isClean = drained.wait(milliseconds: deadlineMilliseconds)
-            if !isClean { logger.warning("connections were open at the deadline and are closed") }
+            if !drained.wait(milliseconds: deadlineMilliseconds) {
+                logger.warning("connections were open at the deadline and are closed")
+                cutOff(workers)
+            }
             end()
         }
     }
@@ -184,9 +191,18 @@ public final class Gateway: Sendable {
             state.isStopping = true
             return state.workers
         }
+        Thread.start(name: "chimera-stop") { [self] in
+            cutOff(workers)
+            // A drain that is under way waits no longer.
+            drained.open()
+            end()
+        }
+    }
+
+    /// Closes every connection. What serves them has a moment to see it.
+    private func cutOff(_ workers: [WorkerThread]) {
         for worker in workers { worker.closeAll() }
-        drained.open()
-        Thread.start(name: "chimera-stop") { [self] in end() }
+        drained.wait(milliseconds: Gateway.cutOffMilliseconds)
     }
 
     /// Returns when the gateway has stopped.

@@ -25,7 +25,7 @@ extension GatewayWorker {
         switch route.target {
         case .files(let target): return answerFile(target, route, transaction) ?? verdict
         case .welcome: return .answer(answerWelcome(transaction))
-        case .proxy, .redirect, .respond: return verdict
+        case .proxy, .redirect, .respond, .handler: return verdict
         }
     }
 
@@ -61,6 +61,7 @@ extension GatewayWorker {
                 switch route.target {
                 case .files(let target): return await serveFile(exchange, target, route)
                 case .proxy(let target): return await serveProxy(exchange, target, route)
+                case .handler(let handler): return await serveHandler(exchange, handler)
                 case .welcome, .redirect, .respond:
                     preconditionFailure("the dispatcher answers these at once")
                 }
@@ -84,7 +85,8 @@ extension GatewayWorker {
         }
     }
 
-    private func refuse(_ exchange: some GatewayExchange, status: Int) async {
+    /// Sends an error of the gateway's own.
+    func refuse(_ exchange: some GatewayExchange, status: Int) async {
         let transaction = exchange.transaction
         let body = dispatcher.refuse(status, transaction.context, transaction.request, transaction.response)
         await answer(exchange, .body(body))

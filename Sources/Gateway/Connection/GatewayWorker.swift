@@ -207,15 +207,16 @@ final class GatewayWorker {
 
     /// Lets go of what the worker holds, when its loop has ended.
     func close() {
-        closeAll()
+        drain()
+        for connection in connections { connection?.close(.draining, reset: true) }
         transactions = []
         dispatcher.close()
     }
 
-    /// Ends every connection now.
+    /// Ends every connection: those that a task serves as soon as it has seen it.
     func closeAll() {
         drain()
-        for connection in connections { connection?.close(.draining, reset: true) }
+        for connection in connections { connection?.cutOff() }
     }
 
     // MARK: Transactions

@@ -27,7 +27,7 @@ extension HTTP1Connection {
         while true {
             if let current = verdict {
                 await host.serve(exchange, current)
-                guard await exchange.complete() else { return }
+                if !exchange.completeAtOnce() { guard await exchange.complete() else { return } }
             }
             verdict = await nextRequest(exchange, active)
             if verdict == nil { return }
@@ -38,7 +38,7 @@ extension HTTP1Connection {
     private func nextRequest(_ exchange: HTTP1Exchange, _ active: ActiveState) async -> Verdict? {
         var headDeadline: Int64?
         while mode == .task {
-            guard await exchange.flushed() else { return nil }
+            if exchange.isBlocked { guard await exchange.flushed() else { return nil } }
             if endsAfterOutput { return ended { closeGracefully(nil) } }
             switch parse(exchange.transaction, active.input) {
             case .refused(let refusal):

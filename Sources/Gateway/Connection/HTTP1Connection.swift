@@ -42,6 +42,10 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         let input: ByteBuffer
         let output: ByteBuffer
         let scope = Scope()
+        /// The gateway ends the connection, whatever the task does.
+        @exclusivity(unchecked) fileprivate(set) var isCutOff = false
+        /// The task while an embedded handler runs in it, who may wait for anything.
+        @exclusivity(unchecked) var handlerTask: UnsafeCurrentTask?
 
         init(input: ByteBuffer, output: ByteBuffer) {
             self.input = input
@@ -89,6 +93,14 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     func drain() {
         if mode == .parked { close(.draining) }
         if mode == .task { active?.scope.wake(.abort) }
+    }
+
+    /// The gateway ends: the connection does so now, or as soon as its task has seen it.
+    func cutOff() {
+        guard mode == .task, let active else { return close(.draining, reset: true) }
+        active.isCutOff = true
+        active.handlerTask?.cancel()
+        active.scope.wake(.abort)
     }
 
     // MARK: Ending

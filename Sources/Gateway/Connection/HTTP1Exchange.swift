@@ -104,9 +104,23 @@ final class HTTP1Exchange: GatewayExchange {
             connection.closeGracefully(nil)
             return false
         }
+        startOver()
+        return true
+    }
+
+    /// Ends the exchange where that needs no wait, and the connection goes on.
+    ///
+    /// - Returns: false where `complete()` has to do it.
+    func completeAtOnce() -> Bool {
+        guard abortReason == nil, hasFinished, keepsOpen, !isTunnel, decoder.isDone, flush() else { return false }
+        host.finished(transaction)
+        startOver()
+        return true
+    }
+
+    private func startOver() {
         transaction.reset()
         connection.parser.reset()
-        return true
     }
 
     private func fail(_ reason: CloseReason) -> Bool {
@@ -138,8 +152,8 @@ final class HTTP1Exchange: GatewayExchange {
     /// - Returns: false when the client takes nothing or is gone; the connection is closed then.
     func flushed() async -> Bool {
         while !flush() {
-            if socket.isBroken {
-                _ = fail(.clientFailed)
+            if let lost {
+                _ = fail(lost)
                 return false
             }
             setDeadline(after: host.timeouts.send)
@@ -159,6 +173,7 @@ final class HTTP1Exchange: GatewayExchange {
 
     var lost: CloseReason? {
         if let abortReason { return abortReason }
+        if active.isCutOff { return .draining }
         return socket.isBroken ? .clientFailed : nil
     }
 
@@ -349,6 +364,13 @@ final class HTTP1Exchange: GatewayExchange {
     }
 
     var isBlocked: Bool { !output.isEmpty }
+
+    var unsentBytes: Int { output.count }
+
+    var handlerTask: UnsafeCurrentTask? {
+        get { active.handlerTask }
+        set { active.handlerTask = newValue }
+    }
 
     @discardableResult
     func flush() -> Bool {

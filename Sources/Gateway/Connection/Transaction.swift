@@ -53,4 +53,10 @@ protocol GatewayExchange: Exchange {
 
     /// Lets the connection carry no further request, or closes the stream for good.
     func closeAfterAnswer()
+
+    /// Sent bytes that wait for the client.
+    var unsentBytes: Int { get }
+
+    /// The task of an embedded handler while it runs, to be cancelled where the gateway ends the exchange.
+    var handlerTask: UnsafeCurrentTask? { get set }
 }

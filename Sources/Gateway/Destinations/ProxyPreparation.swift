@@ -52,10 +52,7 @@ struct ProxyPreparation {
             head.remove(.forwarded)
             head.remove(.xRealIp)
         }
-        let scratch = dispatcher.scratch
-        scratch.clear()
-        if let peer = context.peer { scratch.append(peer) } else { scratch.append("unix") }
-        append(.xForwardedFor, scratch.readable, to: head)
+        append(.xForwardedFor, context.peerText, to: head)
         if !head.contains(.xForwardedProto) {
             head.add(.xForwardedProto, context.isSecure ? "https" : "http")
         }

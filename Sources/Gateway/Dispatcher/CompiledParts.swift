@@ -9,6 +9,8 @@ internal import ChimeraHTTPCore
 /// compiled anew finds its connections and caches again.
 final class CompiledParts {
     private let factory: any TargetFactory
+    /// Where routes to an embedded handler lead.
+    let handler: (any Handler)?
     private var current = Shared()
     private var previous = Shared()
 
@@ -40,8 +42,9 @@ final class CompiledParts {
         var prefix: Template?
     }
 
-    init(_ factory: any TargetFactory) {
+    init(_ factory: any TargetFactory, handler: (any Handler)?) {
         self.factory = factory
+        self.handler = handler
     }
 
     /// A new configuration counts from now on.

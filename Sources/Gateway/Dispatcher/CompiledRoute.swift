@@ -52,6 +52,9 @@ final class CompiledRoute {
         case .redirect(let location, let status): target = .redirect(RedirectTarget(location, status: status))
         case .respond(let status, let body): target = .respond(RespondTarget(status: status, body: body))
         case .welcome: target = .welcome
+        case .handler:
+            // Only a program that brings a handler makes such routes.
+            target = parts.handler.map(RouteTarget.handler) ?? .respond(RespondTarget(status: 404, body: .none))
         }
         self.strippedSegments = strippedSegments
         self.directory = directory

@@ -48,7 +48,7 @@ extension Dispatcher {
         switch route.target {
         case .redirect(let target): return .answer(redirect(target, context, request, response))
         case .respond(let target): return .answer(respond(target, context, request, response))
-        case .files, .proxy, .welcome:
+        case .files, .proxy, .welcome, .handler:
             if settings.strip != nil || settings.rewrite != nil || route.prefix != nil,
                 !makeDestination(route, settings, context, request)
             {

@@ -36,7 +36,7 @@ final class Dispatcher {
         var random = SystemRandomNumberGenerator()
         verified = VerifiedCredentials(random: &random)
         self.snapshot = snapshot
-        parts = CompiledParts(targets)
+        parts = CompiledParts(targets, handler: snapshot.handler)
         table = snapshot.directory.table
         sites = ContiguousArray(repeating: nil, count: snapshot.configuration.sites.count)
         trust = Dispatcher.copy(snapshot.configuration.trust)

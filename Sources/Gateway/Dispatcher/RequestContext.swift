@@ -13,6 +13,9 @@ final class RequestContext {
     /// The address at the other end of the connection; nil for a Unix socket.
     @exclusivity(unchecked) private(set) var peer: IPAddress?
     @exclusivity(unchecked) private(set) var peerPort: UInt16 = 0
+    /// The peer's address as text, made once for as long as the peer stays the same.
+    private let peerBytes = ByteBuffer(capacity: 48)
+    @exclusivity(unchecked) private var peerOfBytes: IPAddress?
     /// The client: the peer, or whom a trusted peer names in `X-Forwarded-For`. Nil for a Unix socket.
     @exclusivity(unchecked) var client: IPAddress?
     @exclusivity(unchecked) private(set) var listener = ListenerID.unnamed
@@ -94,6 +97,20 @@ final class RequestContext {
         authentication = .unasked
         storedID = nil
         forgetRouting()
+    }
+
+    /// The peer's address in its canonical text; `unix` for a Unix socket.
+    var peerText: Span<UInt8> {
+        @_lifetime(borrow self)
+        get {
+            if peerBytes.isEmpty || peerOfBytes != peer {
+                peerBytes.clear()
+                if let peer { peerBytes.append(peer) } else { peerBytes.append("unix") }
+                peerOfBytes = peer
+            }
+            let bytes = peerBytes
+            return _overrideLifetime(bytes.readable, borrowing: self)
+        }
     }
 
     /// Lets go of site and route, so that a context that waits for its next request keeps no old site alive.

@@ -12,6 +12,8 @@ enum RouteTarget {
     case proxy(UpstreamTargets)
     /// The sample page.
     case welcome
+    /// The handler of the program that embeds the gateway. The one existential here: a handler is not ours to know.
+    case handler(any Handler)
 }
 
 /// Makes what routes lead to, one instance for each worker and each distinct target: routes that name the

@@ -5,12 +5,15 @@ internal import ChimeraTelemetry
 struct Snapshot: Sendable {
     let configuration: MachineConfiguration
     let directory: SiteDirectory
+    /// Where routes to an embedded handler lead; the same in every snapshot of a gateway.
+    let handler: (any Handler)?
 
     /// Where each site's requests are counted; empty: all together.
     private let slots: [SiteSlot]
 
-    init(_ configuration: MachineConfiguration, slots: [SiteSlot] = []) {
+    init(_ configuration: MachineConfiguration, slots: [SiteSlot] = [], handler: (any Handler)? = nil) {
         self.configuration = configuration
+        self.handler = handler
         self.slots = slots
         directory = SiteDirectory(configuration.sites)
     }

@@ -5,8 +5,8 @@ internal import ChimeraHTTPCore
 enum Verdict {
     /// The response head is filled, header operations included; this is its body.
     case answer(AnswerBody)
-    /// It is the turn of the route's target, `files`, `proxy` or `welcome`. The context has the settings and
-    /// the path.
+    /// It is the turn of the route's target, `files`, `proxy`, `welcome` or a handler. The context has the
+    /// settings and the path.
     case serve(CompiledRoute)
     /// Whether a password is right has to be found out off the worker. Tell `Dispatcher.passwordAnswered`,
     /// then dispatch again.

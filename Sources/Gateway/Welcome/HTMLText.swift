@@ -7,7 +7,8 @@ struct HTMLText {
         bytes += UnsafeBufferPointer(start: markup.utf8Start, count: markup.utf8CodeUnitCount)
     }
 
-    /// Text, as content or in a quoted attribute: it never opens a tag, ends an attribute or begins an entity.
+    /// Text, as content or in a quoted attribute: it never opens a tag, ends an attribute or begins an
+    /// entity.
     mutating func put(escaped text: some StringProtocol) {
         for byte in text.utf8 {
             switch byte {

@@ -1,7 +1,8 @@
 /// The page's style and its script: inline, named in the Content-Security-Policy by their hashes.
 extension WelcomePage {
     static let style: StaticString = """
-        :root{color-scheme:light dark;--paper:#fbfaf8;--card:#fff;--ink:#1d1f23;--soft:#5d636e;--line:#e3e1dc;\
+        :root{color-scheme:light dark;--paper:#fbfaf8;--card:#fff;--ink:#1d1f23;--soft:#5d636e;\
+        --line:#e3e1dc;\
         --accent:#0f6b5c;--code:#f5f3ef}
         @media (prefers-color-scheme:dark){:root{--paper:#15171a;--card:#1c1f23;--ink:#e8e6e1;--soft:#a0a6b0;\
         --line:#30343a;--accent:#6cc9b5;--code:#171a1d}}
@@ -31,11 +32,13 @@ extension WelcomePage {
         a:hover{text-decoration-thickness:2px}
         :focus-visible{outline:2px solid var(--accent);outline-offset:2px;border-radius:2px}
         table{border-collapse:collapse;width:100%;margin-top:1rem;font-size:.9375rem}
-        th,td{text-align:left;font-weight:400;vertical-align:top;padding:.375rem 0;border-top:1px solid var(--line);\
+        th,td{text-align:left;font-weight:400;vertical-align:top;padding:.375rem 0;\
+        border-top:1px solid var(--line);\
         overflow-wrap:anywhere}
         th{padding-right:1.25rem;width:40%}
         td span{color:var(--soft)}
-        code,pre,th{font-family:ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:.84375rem}
+        code,pre,th{font-family:ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace;\
+        font-size:.84375rem}
         figure{margin:0;background:var(--code);border-top:1px solid var(--line);min-width:0}
         figcaption{padding:1rem 1.5rem 0;color:var(--soft);font-size:.8125rem}
         pre{margin:0;padding:.5rem 1.5rem 1.25rem;overflow:auto;max-height:26rem;line-height:1.6;tab-size:4}
@@ -79,8 +82,8 @@ extension WelcomePage {
 
     /// A square with three strands that become one: data, so that no second request is made for it.
     static let icon: StaticString = """
-        data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' \
-        height='32' rx='7' fill='%230f6b5c'/%3E%3Cpath d='M7 8c8 0 6 8 11 8M7 16h18M7 24c8 0 6-8 11-8' fill='none' \
-        stroke='%23fff' stroke-width='2.5' stroke-linecap='round'/%3E%3C/svg%3E
+        data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect \
+        width='32' height='32' rx='7' fill='%230f6b5c'/%3E%3Cpath d='M7 8c8 0 6 8 11 8M7 16h18\
+        M7 24c8 0 6-8 11-8' fill='none' stroke='%23fff' stroke-width='2.5' stroke-linecap='round'/%3E%3C/svg%3E
         """
 }

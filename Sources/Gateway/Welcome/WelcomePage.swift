@@ -1,12 +1,12 @@
 internal import COpenSSL
-internal import ChimeraBytes
+package import ChimeraBytes
 
-/// The verb `welcome`: one self-contained page that shows the sites as cards, and the counters that it asks for each
-/// second.
+/// The verb `welcome`: one self-contained page that shows the sites as cards, and the counters that it asks
+/// for each second.
 ///
-/// The route owns whatever it matches, so the counters are told by the query alone (`?chimera-counters`) and can
-/// collide with no path. Configuration, directories and upstreams are for loopback clients only; names of sites,
-/// patterns and counts are for all who reach the page.
+/// The route owns whatever it matches, so the counters are told by the query alone (`?chimera-counters`) and
+/// can collide with no path. Configuration, directories and upstreams are for loopback clients only; names of
+/// sites, patterns and counts are for all who reach the page.
 package enum WelcomePage {
     /// Sites that have a card; the others are counted in one sentence.
     package static let sitesMax = 60
@@ -34,6 +34,21 @@ package enum WelcomePage {
         return true
     }
 
+    /// Whether a client may see configuration: it is on this machine, and it asked for this machine by name.
+    /// The second matters because a page from elsewhere can make a browser here ask us under its own name
+    /// (DNS rebinding), and would read the answer.
+    ///
+    /// - Parameters:
+    ///   - client: The client; nil for one on a Unix socket, which may be anybody's proxy.
+    ///   - host: The request's host without its port.
+    package static func mayShowConfiguration(client: IPAddress?, host: Span<UInt8>) -> Bool {
+        guard let client, client.isLoopback else { return false }
+        let name = host.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }.lowercased()
+        let isLocalName = name == "localhost" || name.hasSuffix(".localhost")
+        let literal = name.hasPrefix("[") && name.hasSuffix("]") ? String(name.dropFirst().dropLast()) : name
+        return isLocalName || IPAddress(literal)?.isLoopback == true
+    }
+
     /// The page.
     ///
     /// - Parameters:
@@ -44,7 +59,8 @@ package enum WelcomePage {
     ///   - connections: Open ones.
     ///   - sitesInAll: How many sites there are, of which `sites` may be a part.
     package static func html(
-        sites: [WelcomeSite], port: UInt16?, showsConfiguration: Bool, requests: UInt64 = 0, connections: UInt64 = 0,
+        sites: [WelcomeSite], port: UInt16?, showsConfiguration: Bool, requests: UInt64 = 0,
+        connections: UInt64 = 0,
         sitesInAll: Int? = nil
     ) -> [UInt8] {
         let shown = sites.prefix(sitesMax)
@@ -66,7 +82,8 @@ package enum WelcomePage {
         return page.bytes
     }
 
-    /// What the page asks for each second: `{"requests":7,"connections":1,"sites":{"shop/shop.localhost":5}}`.
+    /// What the page asks for each second:
+    /// `{"requests":7,"connections":1,"sites":{"shop/shop.localhost":5}}`.
     package static func counters(
         sites: [(key: String, requests: UInt64)], requests: UInt64, connections: UInt64
     ) -> [UInt8] {
@@ -81,7 +98,8 @@ package enum WelcomePage {
     // MARK: Parts
 
     private static func putHead(into page: inout HTMLText) {
-        page.put("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Chimera</title>\n")
+        page.put(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Chimera</title>\n")
         page.put("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n")
         page.put("<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"")
         page.put(icon)
@@ -110,7 +128,8 @@ package enum WelcomePage {
     private static func putFooter(showsConfiguration: Bool, into page: inout HTMLText) {
         page.put("<footer><p>")
         if showsConfiguration {
-            page.put("Change a file in <code>conf.d/</code>, try it with <code>chimera check</code>, and send ")
+            page.put(
+                "Change a file in <code>conf.d/</code>, try it with <code>chimera check</code>, and send ")
             page.put("<code>SIGHUP</code>: no connection is dropped. ")
             page.put("Configuration is shown to clients on this machine only. ")
         }

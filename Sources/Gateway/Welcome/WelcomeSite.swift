@@ -33,7 +33,8 @@ package struct WelcomeSite: Sendable, Equatable {
     package var requests: UInt64 = 0
 
     package init(
-        tenant: String, name: String, hosts: [HostPattern], routes: [Route], file: String, configuration: String?,
+        tenant: String, name: String, hosts: [HostPattern], routes: [Route], file: String,
+        configuration: String?,
         requests: UInt64 = 0
     ) {
         self.tenant = tenant
@@ -59,8 +60,8 @@ package struct WelcomeSite: Sendable, Equatable {
     /// What the counters of the page call the site.
     package var key: String { "\(tenant)/\(name)" }
 
-    /// All sites of a configuration, the tenants' before the machine's own, each with the text of its file. It
-    /// reads files, so it belongs on a thread that may block, and at load time.
+    /// All sites of a configuration, the tenants' before the machine's own, each with the text of its file.
+    /// It reads files, so it belongs on a thread that may block, and at load time.
     package static func all(
         in configuration: MachineConfiguration, from files: any ConfigurationFileSystem
     ) -> [WelcomeSite] {
@@ -107,6 +108,7 @@ package struct WelcomeSite: Sendable, Equatable {
         case .redirect(let target, let status): ("redirect", "\(target) \(status)")
         case .respond(let status, _): ("respond", "\(status)")
         case .welcome: ("welcome", "this page")
+        case .handler: ("handler", "the program that embeds the gateway")
         }
     }
 
