@@ -60,6 +60,8 @@ check-end-to-end:
 lint: ## refuse what the style and the design rule out
 	@Tools/require lint
 	@Tools/lint
+	@python3 Tools/generate/field-names.py --check
+	@python3 Tools/generate/mime_types.py --check
 	@swift format lint --strict --parallel $(SWIFT_FILES)
 
 format: ## rewrite the Swift sources in the project's format

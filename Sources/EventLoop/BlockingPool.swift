@@ -35,13 +35,20 @@ package final class BlockingPool: @unchecked Sendable {
 
     /// Runs `work` on a thread of the pool.
     ///
-    /// - Returns: false when the queue is full or the pool stopped; the work is not run then.
+    /// - Returns: false when the queue is full, the pool stopped or the system gives no thread; the work is not run
+    ///   then.
     package func submit(_ work: @escaping @Sendable () -> Void) -> Bool {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         guard !stopped, queue.count - next < queueMax else { return false }
         queue.append(work)
-        if idle == 0 && threads < threadsMax { startThread() } else { pthread_cond_signal(condition) }
+        // A thread that was signalled counts as idle until it runs, so it is the work that waits which is counted.
+        if queue.count - next > idle && threads < threadsMax { startThread() }
+        guard threads > 0 else {
+            queue.removeLast()
+            return false
+        }
+        pthread_cond_signal(condition)
         return true
     }
 
@@ -62,6 +69,17 @@ package final class BlockingPool: @unchecked Sendable {
         }
     }
 
+    /// What was taken goes in bulk: at once when nothing waits, and now and then while something always does.
+    private func forgetTaken() {
+        if next == queue.count {
+            queue.removeAll(keepingCapacity: queue.capacity < 1024)
+            next = 0
+        } else if next >= 1024 && next >= queue.count / 2 {
+            queue.removeFirst(next)
+            next = 0
+        }
+    }
+
     private func startThread() {
         let started = Thread.start(name: "chimera-block") { [self] in work() }
         if started { threads += 1 }
@@ -73,10 +91,7 @@ package final class BlockingPool: @unchecked Sendable {
             if next < queue.count {
                 let work = queue[next]
                 next += 1
-                if next == queue.count {
-                    queue.removeAll(keepingCapacity: queue.capacity < 1024)
-                    next = 0
-                }
+                forgetTaken()
                 pthread_mutex_unlock(mutex)
                 work()
                 pthread_mutex_lock(mutex)

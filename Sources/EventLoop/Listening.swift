@@ -171,12 +171,14 @@ package enum Sockets {
 
     /// Removes a Unix socket on which nobody listens any more.
     package static func removeStale(_ path: String) {
-        guard let (descriptor, _) = try? connect(.unix(path: path)) else {
+        do throws(SystemError) {
+            Glibc.close(try connect(.unix(path: path)).descriptor)
+        } catch {
+            // Whoever listens with a full queue refuses for now, by another error.
+            guard error.isRefusal else { return }
             var information = stat()
             if lstat(path, &information) == 0, information.st_mode & S_IFMT == S_IFSOCK { unlink(path) }
-            return
         }
-        Glibc.close(descriptor)
     }
 
     /// The address that a socket is bound to; nil for a Unix socket.

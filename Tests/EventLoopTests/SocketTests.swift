@@ -1,0 +1,339 @@
+import CLinux
+import ChimeraBytes
+import ChimeraEventLoop
+import Glibc
+import Testing
+
+/// A socket on a worker, its observer and the other end.
+private final class Ends {
+    let socket: Socket
+    let peer: Peer
+    let watcher = Watcher()
+    let worker: Worker
+
+    init(_ worker: Worker, _ pair: (Int32, Peer)) throws {
+        self.worker = worker
+        socket = try Socket(pair.0, on: worker)
+        peer = pair.1
+        socket.observe(watcher)
+    }
+
+    func wait(until condition: () -> Bool) async -> Bool { await watcher.wait(on: worker, until: condition) }
+
+    func close() {
+        socket.close()
+        peer.close()
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct `Reading from a socket` {
+    @Test func `a short read means drained, a full one does not`() async throws {
+        let steps = try await onWorker { worker in
+            let ends = try Ends(worker, try Pair.unix())
+            var steps = ["\(ends.socket.isReadable)"]
+            ends.peer.write("hello")
+            steps.append("\(await ends.wait { ends.socket.isReadable })")
+            for count in [2, 2, 2] {
+                let (transfer, text) = ends.socket.read(count)
+                steps.append("\(transfer) \(text) \(ends.socket.isReadable)")
+            }
+            ends.peer.write("x")
+            steps.append("\(await ends.wait { ends.socket.isReadable })")
+            ends.close()
+            return steps
+        }
+        #expect(
+            steps == ["false", "true", "bytes(2) he true", "bytes(2) ll true", "bytes(1) o false", "true"])
+    }
+
+    @Test func `an empty socket would block, and tells when it has bytes again`() async throws {
+        let steps = try await onWorker { worker in
+            let ends = try Ends(worker, try Pair.unix())
+            ends.peer.write("ab")
+            var steps = ["\(await ends.wait { ends.socket.isReadable })"]
+            steps.append("\(ends.socket.read(2)) \(ends.socket.isReadable)")
+            steps.append("\(ends.socket.read(2).transfer) \(ends.socket.isReadable)")
+            ends.peer.write("c")
+            steps.append("\(await ends.wait { ends.socket.isReadable }) \(ends.socket.read(2).text)")
+            ends.close()
+            return steps
+        }
+        #expect(
+            steps == [
+                "true", "(transfer: ChimeraEventLoop.Transfer.bytes(2), text: \"ab\") true",
+                "wouldBlock false", "true c",
+            ])
+    }
+
+    @Test(arguments: [false, true])
+    func `the peer's end is announced, and what it sent before is read first`(_ isTCP: Bool) async throws {
+        let steps = try await onWorker { worker in
+            let ends = try Ends(worker, isTCP ? try Pair.tcp() : try Pair.unix())
+            ends.peer.write("bye")
+            ends.peer.endSending()
+            var steps = ["\(await ends.wait { ends.socket.isReadClosed })"]
+            let (transfer, text) = ends.socket.read(10)
+            // Short, but the end is still to be read.
+            steps.append("\(transfer) \(text) \(ends.socket.isReadable)")
+            steps.append("\(ends.socket.read(10).transfer) broken \(ends.socket.isBroken)")
+            // Our side goes on.
+            steps.append("\(ends.socket.write(Array("still here".utf8)))")
+            steps.append(String(decoding: ends.peer.read() ?? [], as: UTF8.self))
+            ends.socket.shutdownWrite()
+            steps.append("\(ends.peer.read() ?? [1])")
+            ends.close()
+            return steps
+        }
+        #expect(steps == ["true", "bytes(3) bye true", "end broken false", "bytes(10)", "still here", "[]"])
+    }
+
+    @Test func `our end leaves the peer free to send`() async throws {
+        let steps = try await onWorker { worker in
+            let ends = try Ends(worker, try Pair.tcp())
+            ends.socket.shutdownWrite()
+            var steps = ["\(ends.peer.read() ?? [1])"]
+            ends.peer.write("more")
+            steps.append("\(await ends.wait { ends.socket.isReadable }) \(ends.socket.read(10).text)")
+            steps.append("\(ends.socket.isReadClosed)")
+            ends.close()
+            return steps
+        }
+        #expect(steps == ["[]", "true more", "false"])
+    }
+
+    @Test func `a connection that the peer reset is broken`() async throws {
+        let (isBroken, transfer) = try await onWorker { worker in
+            let ends = try Ends(worker, try Pair.tcp())
+            ends.peer.close(reset: true)
+            let isBroken = await ends.wait { ends.socket.isBroken }
+            let transfer = ends.socket.read(10).transfer
+            ends.socket.close()
+            return (isBroken, transfer)
+        }
+        #expect(isBroken)
+        #expect(transfer == .failed(ECONNRESET))
+    }
+
+    @Test func `a socket closed with a reset is broken for the peer`() async throws {
+        let (isReset, number) = try await onWorker { worker in
+            let ends = try Ends(worker, try Pair.tcp())
+            ends.socket.close(reset: true)
+            let isReset = ends.peer.read() == nil
+            let number = errno
+            ends.peer.close()
+            return (isReset, number)
+        }
+        #expect(isReset)
+        #expect(number == ECONNRESET)
+    }
+
+    @Test func `a closed socket tells nobody anything and may be closed twice`() async throws {
+        let (isOpen, news) = try await onWorker { worker in
+            let ends = try Ends(worker, try Pair.unix())
+            ends.peer.write("x")
+            ends.socket.close()
+            ends.socket.close()
+            await worker.yield()
+            await worker.yield()
+            ends.peer.close()
+            return (ends.socket.isOpen, ends.watcher.news)
+        }
+        #expect(!isOpen)
+        #expect(news == 0)
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct `Writing to a socket` {
+    @Test(arguments: [false, true])
+    func `a full socket takes a part, then nothing, and tells when it takes more`(_ isTCP: Bool) async throws
+    {
+        let (first, second, isWritable, received, isSame) = try await onWorker { worker in
+            let ends = try Ends(worker, isTCP ? try Pair.tcp() : try Pair.unix())
+            let bytes = (0..<16_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+            guard case .bytes(let first) = ends.socket.write(bytes) else { throw CallFailed(call: "send") }
+            let second = ends.socket.write(Array(bytes[first...]))
+            let isWritable = ends.socket.isWritable
+            let received = ends.peer.read(exactly: first)
+            let tells = await ends.wait { ends.socket.isWritable }
+            ends.close()
+            return (
+                first, second, isWritable, tells ? received.count : -1, received == Array(bytes[..<first])
+            )
+        }
+        #expect(first > 0 && first < 16_000_000)
+        #expect(second == .wouldBlock)
+        #expect(!isWritable)
+        #expect(received == first)
+        #expect(isSame)
+    }
+
+    @Test(arguments: [("", ""), ("head", ""), ("", "body"), ("head ", "body")])
+    func `two runs of bytes go as one`(_ first: String, _ second: String) async throws {
+        let (transfer, received) = try await onWorker { worker in
+            let ends = try Ends(worker, try Pair.unix())
+            let transfer = ends.socket.write(Array(first.utf8), Array(second.utf8))
+            ends.peer.write("")
+            ends.socket.shutdownWrite()
+            let received = ends.peer.read(exactly: 100)
+            ends.close()
+            return (transfer, String(decoding: received, as: UTF8.self))
+        }
+        #expect(transfer == .bytes(first.utf8.count + second.utf8.count))
+        #expect(received == first + second)
+    }
+
+    @Test func `a part of two runs is the beginning of both`() async throws {
+        let (written, isWritable, isSame) = try await onWorker { worker in
+            let ends = try Ends(worker, try Pair.unix())
+            let first = Array("the head".utf8)
+            let second = (0..<16_000_000).map { UInt8(truncatingIfNeeded: $0) }
+            guard case .bytes(let written) = ends.socket.write(first, second) else {
+                throw CallFailed(call: "sendmsg")
+            }
+            let isWritable = ends.socket.isWritable
+            let received = ends.peer.read(exactly: written)
+            ends.close()
+            return (written, isWritable, received == Array((first + second)[..<written]))
+        }
+        #expect(written > 8 && written < 16_000_008)
+        #expect(!isWritable)
+        #expect(isSame)
+    }
+
+    @Test func `writing to a peer that is gone fails without a signal`() async throws {
+        let transfer = try await onWorker { worker in
+            let ends = try Ends(worker, try Pair.unix())
+            ends.peer.close()
+            let isBroken = await ends.wait { ends.socket.isBroken }
+            let transfer = ends.socket.write([1])
+            ends.socket.close()
+            return isBroken ? transfer : .wouldBlock
+        }
+        #expect(transfer == .failed(EPIPE))
+    }
+
+    @Test func `a file is sent in parts, and one that is shorter than said ends`() async throws {
+        let steps = try await onWorker { worker in
+            let ends = try Ends(worker, try Pair.tcp())
+            let file = try temporaryFile()
+            guard file >= 0, write(file, "0123456789", 10) == 10 else {
+                throw CallFailed(call: "write")
+            }
+            var steps = ["\(ends.socket.sendFile(file, offset: 2, count: 5))"]
+            steps.append("\(ends.socket.sendFile(file, offset: 8, count: 5))")
+            steps.append("\(ends.socket.sendFile(file, offset: 10, count: 5))")
+            steps.append(String(decoding: ends.peer.read(exactly: 7), as: UTF8.self))
+            close(file)
+            ends.close()
+            return steps
+        }
+        #expect(steps == ["bytes(5)", "bytes(2)", "end", "2345689"])
+    }
+
+    @Test func `a file larger than the socket's room goes on when there is room`() async throws {
+        let (isPartial, isWritable, tells, isSame) = try await onWorker { worker in
+            let ends = try Ends(worker, try Pair.tcp())
+            let bytes = (0..<16_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7 >> 2) }
+            let file = try temporaryFile()
+            guard file >= 0, write(file, bytes, bytes.count) == bytes.count else {
+                throw CallFailed(call: "write")
+            }
+            guard case .bytes(let sent) = ends.socket.sendFile(file, offset: 0, count: bytes.count) else {
+                throw CallFailed(call: "sendfile")
+            }
+            let isWritable = ends.socket.isWritable
+            let received = ends.peer.read(exactly: sent)
+            let tells = await ends.wait { ends.socket.isWritable }
+            close(file)
+            ends.close()
+            return (sent < bytes.count, isWritable, tells, received == Array(bytes[..<sent]))
+        }
+        #expect(isPartial)
+        #expect(!isWritable)
+        #expect(tells)
+        #expect(isSame)
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct `Connecting` {
+    /// Connects and waits for the outcome: 0, or the error number.
+    private static func outcome(of address: SocketAddress, on worker: Worker) async throws -> Int32 {
+        let (descriptor, isPending) = try Sockets.connect(address)
+        let socket = try Socket(descriptor, on: worker, connecting: isPending)
+        let watcher = Watcher()
+        socket.observe(watcher)
+        #expect(socket.isWritable == !isPending)
+        let isDone = await watcher.wait(on: worker) { socket.isWritable }
+        let number = socket.connectError()
+        socket.close()
+        return isDone ? number : ETIMEDOUT
+    }
+
+    @Test func `a connection is made`() async throws {
+        let number = try await onWorker { worker in
+            let listener = try Sockets.listen(.ip(.loopback4, port: 0))
+            defer { close(listener) }
+            let port = Sockets.localAddress(of: listener).port
+            return try await Self.outcome(of: .ip(.loopback4, port: port), on: worker)
+        }
+        #expect(number == 0)
+    }
+
+    @Test func `a connection to a port where nobody listens is refused`() async throws {
+        let number = try await onWorker { worker in
+            // A port that was ours a moment ago, and that no other socket gets while this one is bound to it.
+            let listener = try Sockets.listen(.ip(.loopback4, port: 0))
+            let port = Sockets.localAddress(of: listener).port
+            shutdown(listener, Int32(SHUT_RDWR))
+            defer { close(listener) }
+            do throws(SystemError) {
+                _ = try Sockets.connect(.ip(.loopback4, port: port)).descriptor
+            } catch {
+                return error.number
+            }
+            return try await Self.outcome(of: .ip(.loopback4, port: port), on: worker)
+        }
+        #expect(number == ECONNREFUSED)
+        #expect(SystemError("connect", number).isRefusal)
+    }
+
+    @Test func `a Unix socket that does not exist is a refusal, a path that is too long is not`() throws {
+        let missing = #expect(throws: SystemError.self) {
+            try Sockets.connect(.unix(path: "/nonexistent/socket"))
+        }
+        #expect(missing == SystemError("connect", ENOENT))
+        #expect(missing?.isRefusal == true)
+        let long = "/tmp/" + String(repeating: "x", count: 200)
+        let error = #expect(throws: SystemError.self) { try Sockets.connect(.unix(path: long)) }
+        #expect(error?.number == ENAMETOOLONG)
+        #expect(error?.isRefusal == false)
+    }
+
+    @Test func `options are set on the socket`() async throws {
+        let values = try await onWorker { worker in
+            let ends = try Ends(worker, try Pair.tcp())
+            ends.socket.disableDelay()
+            ends.socket.enableKeepAlive(afterSeconds: 40)
+            let asked = [
+                (Int32(IPPROTO_TCP), TCP_NODELAY), (SOL_SOCKET, SO_KEEPALIVE),
+                (Int32(IPPROTO_TCP), TCP_KEEPIDLE),
+                (Int32(IPPROTO_TCP), TCP_KEEPINTVL),
+            ]
+            let values = asked.map { level, name in
+                var value: Int32 = 0
+                var size = socklen_t(MemoryLayout<Int32>.size)
+                getsockopt(ends.socket.descriptor, level, name, &value, &size)
+                return value
+            }
+            ends.close()
+            return values
+        }
+        #expect(values == [1, 1, 40, 10])
+    }
+
+    @Test func `an error says its call and the system's text`() {
+        #expect(SystemError("bind", EADDRINUSE).description == "bind: Address already in use")
+        #expect(throws: SystemError("close", EBADF)) { try SystemError.check(close(-1), "close") }
+        #expect(throws: Never.self) { try SystemError.check(0, "close") }
+    }
+}
