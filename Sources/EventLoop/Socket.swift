@@ -36,6 +36,7 @@ package final class Socket: EventTarget {
     /// The connection is gone in both directions, or failed.
     @exclusivity(unchecked) package private(set) var isBroken = false
     @exclusivity(unchecked) private var watchesWritable = false
+    @exclusivity(unchecked) private var hasEnded = false
 
     /// Takes over `descriptor`, which is non-blocking, and watches it.
     ///
@@ -64,8 +65,9 @@ package final class Socket: EventTarget {
     package func ready(_ events: Readiness) {
         if !events.isDisjoint(with: [.readable, .readClosed, .closed, .failed]) { isReadable = true }
         if !events.isDisjoint(with: [.writable, .closed, .failed]) { isWritable = true }
-        if events.contains(.readClosed) { isReadClosed = true }
-        if !events.isDisjoint(with: [.closed, .failed]) { isBroken = true }
+        if !events.isDisjoint(with: [.readClosed, .closed]) { isReadClosed = true }
+        // After our own end, both directions are closed in good order once the peer has ended its side too.
+        if events.contains(.failed) || (events.contains(.closed) && !hasEnded) { isBroken = true }
         observer?.socketReady(self)
     }
 
@@ -170,6 +172,7 @@ package final class Socket: EventTarget {
 
     /// Ends our side; the peer may go on sending.
     package func shutdownWrite() {
+        hasEnded = true
         shutdown(descriptor, Int32(SHUT_WR))
     }
 

@@ -123,7 +123,12 @@ package final class Proxy {
         _ exchange: any Exchange, head: RequestHead, target: Slice, timeouts: UpstreamTimeouts,
         client: any ProxyClient, by driver: DirectRelay, for owner: any RelayOwner
     ) -> Bool {
-        guard let connection = chooseEndpoint().takeIdle() else { return false }
+        let turn = next
+        guard let connection = chooseEndpoint().takeIdle() else {
+            // It stays this endpoint's turn.
+            next = turn
+            return false
+        }
         client.upstreamFigures.startedAt = worker.nanoseconds
         client.upstreamFigures.address = connection.address
         client.upstreamFigures.connectedAt = worker.nanoseconds

@@ -22,6 +22,7 @@ extension GatewayWorker {
         let (context, request, response) = (transaction.context, transaction.request, transaction.response)
         let verdict = dispatcher.dispatch(context, request, response)
         guard case .serve(let route) = verdict else { return verdict }
+        if case .proxy = route.target { return verdict }
         switch route.target {
         case .files(let target): return answerFile(target, route, transaction) ?? verdict
         case .welcome: return .answer(answerWelcome(transaction))

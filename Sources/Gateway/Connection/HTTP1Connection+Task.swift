@@ -14,7 +14,10 @@ extension HTTP1Connection {
         let exchange: HTTP1Exchange
         var verdict: Verdict?
         switch start {
-        case .head(let transaction), .next(let transaction):
+        case .head(let transaction):
+            exchange = takeExchange(transaction, active)
+        case .next(let transaction):
+            parser.reset()
             exchange = takeExchange(transaction, active)
         case .request(let transaction, let first):
             exchange = takeExchange(transaction, active)

@@ -185,9 +185,12 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     }
 
     func relayEnded(_ outcome: ProxyOutcome, mayRepeat: Bool) {
+        if outcome == .answered && completeAtOnce() {
+            plan = nil
+            return connection.relayFinished(self)
+        }
         guard let plan else { return }
         self.plan = nil
-        if outcome == .answered && completeAtOnce() { return connection.relayFinished(self) }
         connection.startTask(.relayed(self, plan, outcome, mayRepeat: mayRepeat))
     }
 

@@ -30,6 +30,8 @@ final class CompiledSite {
     /// `blocks`.
     private let applied: UnsafeMutablePointer<Int>
     private let memo: SettingsMemo
+    /// The one route of a site that has no other, where it fits every request: then there is nothing to look for.
+    private let only: CompiledRoute?
     private let parts: CompiledParts
 
     init(_ site: Site, slot: SiteSlot = .shared, _ parts: CompiledParts) {
@@ -48,10 +50,19 @@ final class CompiledSite {
         blockTrie = RouteTrie(
             site.blocksBySpecificity.reversed().map { (site.settingsBlocks[$0].pattern, $0) })
         applied = .allocate(capacity: max(1, blocks.count))
+        only = CompiledSite.routeForEverything(site).map { [routes] in routes[$0] }
         memo = SettingsMemo(capacity: blocks.isEmpty ? 0 : 128)
     }
 
     deinit { applied.deallocate() }
+
+    /// The number of the one route, if it fits every request.
+    private static func routeForEverything(_ site: Site) -> Int? {
+        guard site.routes.count == 1, let route = site.routes.first, route.pattern.segments == [.rest],
+            route.methods.isEmpty, route.matchers.isEmpty
+        else { return nil }
+        return 0
+    }
 
     // MARK: Routes
 
@@ -66,6 +77,7 @@ final class CompiledSite {
 
     /// The most specific route that fits the request, whose host and path the context has.
     func selectRoute(_ context: RequestContext, _ request: RequestHead) -> Selection {
+        if let only { return .route(only) }
         var search = RouteSearch(site: self, context: context, request: request)
         routeTrie.visit(context.matchedPath, &search)
         if let found = search.found { return .route(found) }
