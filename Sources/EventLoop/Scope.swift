@@ -14,6 +14,12 @@ package struct Wake: OptionSet, Sendable {
     package static let done = Wake(rawValue: 8)
 }
 
+/// Is told of a scope's wakes instead of a task.
+package protocol ScopeObserver: AnyObject {
+    /// Something has happened. Runs on the worker's thread, outside of any call that the observer made.
+    func woken(_ reason: Wake)
+}
+
 /// Where one task waits: the single waiting mechanism below the public API.
 ///
 /// ```
@@ -29,8 +35,17 @@ package final class Scope {
     private var continuation: UnsafeContinuation<Void, Never>?
     @exclusivity(unchecked)
     private var latched: Wake = []
+    @exclusivity(unchecked)
+    private unowned(unsafe) var observer: (any ScopeObserver)?
 
     package init() {}
+
+    /// Tells `observer` of wakes from now on, as long as it is set; no task waits meanwhile. Not kept alive here.
+    package func observe(_ observer: (any ScopeObserver)?) {
+        precondition(continuation == nil, "a task waits in a scope that is observed")
+        self.observer = observer
+        latched = []
+    }
 
     /// Waits until something has happened since the last wait, and says what.
     package func wait() async -> Wake {
@@ -46,6 +61,7 @@ package final class Scope {
 
     /// Tells the scope that something has happened.
     package func wake(_ reason: Wake) {
+        if let observer { return observer.woken(reason) }
         latched.formUnion(reason)
         guard let waiting = continuation else { return }
         continuation = nil

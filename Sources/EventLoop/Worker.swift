@@ -8,6 +8,11 @@ package protocol EventTarget: AnyObject {
     func ready(_ events: Readiness)
 }
 
+/// Somebody without a task who wants another turn.
+package protocol TurnTarget: AnyObject {
+    func takeTurn()
+}
+
 /// What a descriptor is ready for.
 package struct Readiness: OptionSet, Sendable {
     package let rawValue: UInt32
@@ -54,6 +59,7 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
     @exclusivity(unchecked) private var watched: [Watch] = []
     @exclusivity(unchecked) private var freeWatches: [UInt32] = []
     @exclusivity(unchecked) private var yielded: [UnsafeContinuation<Void, Never>] = []
+    @exclusivity(unchecked) private var postponed: [any TurnTarget] = []
     /// The worker's clock in milliseconds, read once for each turn of its loop; monotonic.
     @exclusivity(unchecked) package private(set) var now: Int64
     /// The same clock in nanoseconds.
@@ -136,10 +142,11 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         }
         while let target = timers.popExpired(now: now) { target.deadlineReached(now: now) }
         resumeYielded()
+        runPostponed()
     }
 
     private func waitMilliseconds() -> Int32 {
-        if !ring.isEmpty || !yielded.isEmpty { return 0 }
+        if !ring.isEmpty || !yielded.isEmpty || !postponed.isEmpty { return 0 }
         let earliest = timers.earliest
         if earliest == .max { return -1 }
         return Int32(clamping: max(0, earliest - now))
@@ -166,6 +173,19 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
     package func yield() async {
         onThread()
         await withUnsafeContinuation { yielded.append($0) }
+    }
+
+    /// Gives `target` another turn after the sockets of the worker had theirs.
+    package func postpone(_ target: any TurnTarget) {
+        onThread()
+        postponed.append(target)
+    }
+
+    private func runPostponed() {
+        guard !postponed.isEmpty else { return }
+        let due = postponed
+        postponed.removeAll(keepingCapacity: true)
+        for target in due { target.takeTurn() }
     }
 
     private func resumeYielded() {

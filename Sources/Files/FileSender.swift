@@ -159,7 +159,6 @@ package struct FileSender {
         patience.isTimed = true
         let wake = await exchange.scope.wait()
         if let reason = exchange.lost { return reason }
-        if wake.contains(.abort) { return abort(.draining) }
         patience.isOver = patience.isOver || wake.contains(.deadline)
         return nil
     }

@@ -58,10 +58,14 @@ package struct RequestParser {
         do throws(Refusal) {
             return try parseLines(input, head)
         } catch {
-            // What was understood so far is for the log and for the answer.
-            if head.byteCount == 0 { head.adopt(input) }
+            giveUp(input, head)
             throw error
         }
+    }
+
+    /// Ends with a head that is not whole, so that what was understood of it can be read, for the log and for an answer.
+    package func giveUp(_ input: Span<UInt8>, _ head: RequestHead) {
+        if head.byteCount == 0 { head.adopt(input) }
     }
 
     private mutating func parseLines(_ input: Span<UInt8>, _ head: RequestHead) throws(Refusal) -> HeadProgress {

@@ -116,6 +116,23 @@ package final class Proxy {
         }
     }
 
+    /// Passes the exchange's request on over a kept connection, driven by wakes.
+    ///
+    /// - Returns: false where no connection is kept: nothing was done, and `serve` is the way.
+    package func serveDirectly(
+        _ exchange: any Exchange, head: RequestHead, target: Slice, timeouts: UpstreamTimeouts,
+        client: any ProxyClient, by driver: DirectRelay, for owner: any RelayOwner
+    ) -> Bool {
+        guard let connection = chooseEndpoint().takeIdle() else { return false }
+        client.upstreamFigures.startedAt = worker.nanoseconds
+        client.upstreamFigures.address = connection.address
+        client.upstreamFigures.connectedAt = worker.nanoseconds
+        connection.lease(to: exchange.scope)
+        let relay = Relay(exchange, connection, timeouts, limits, scratch, client)
+        driver.start(relay, head, target: target, owner: owner)
+        return true
+    }
+
     private func note(_ outcome: ProxyOutcome, _ client: any ProxyClient) -> ProxyOutcome {
         client.upstreamFigures.endedAt = worker.nanoseconds
         if case .failed(let error) = outcome { client.upstreamFigures.error = error }

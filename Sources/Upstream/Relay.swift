@@ -13,7 +13,7 @@ internal import ChimeraHTTPCore
 /// ```
 /// A turn does whatever can be done in either direction and then waits for news of either side or for the one
 /// deadline. A side that does not take what it gets is not given more, and the other side is not read meanwhile.
-struct Relay {
+struct Relay: ~Copyable {
     private enum Phase { case head, body, tunnel, over }
 
     private let exchange: any Exchange
@@ -39,6 +39,8 @@ struct Relay {
     private var tunnelUpstreamEnded = false
     private var startedAt: Int64
     private var progressAt: Int64
+    /// When waiting ends; nil for never.
+    private var limit: Int64?
 
     init(
         _ exchange: any Exchange, _ connection: UpstreamConnection, _ timeouts: UpstreamTimeouts, _ limits: Limits,
@@ -63,23 +65,35 @@ struct Relay {
 
     /// Sends the request and passes the answer back.
     mutating func run(_ head: RequestHead, target: Slice) async -> ProxyOutcome {
+        if let end = start(head, target: target) { return end }
+        while true {
+            if let end = advance() { return end }
+            if hasWork {
+                await worker.yield()
+            } else {
+                armDeadline()
+                if let end = woken(await scope.wait()) { return end }
+            }
+        }
+    }
+
+    /// Sends the request, as far as that goes at once.
+    mutating func start(_ head: RequestHead, target: Slice) -> ProxyOutcome? {
         requestFraming = HeadWriter.writeRequest(head, target: target, upgrade: head.upgrade, into: connection.output)
         requestEnded = requestFraming == .none
         response.reset()
         // A body that has come already goes with the head in one write.
         if !requestEnded, let end = passRequest() { return end }
-        guard connection.flush() else { return .failed(.connectionTerminated) }
-        var turns = 0
-        while true {
+        return connection.flush() ? nil : .failed(.connectionTerminated)
+    }
+
+    /// Does what can be done now, but not more than a few windows: then the others of the worker have a turn.
+    mutating func advance() -> ProxyOutcome? {
+        for _ in 0..<4 {
             if let end = turn() { return end }
-            turns += 1
-            // One connection gets a few windows at a time; then the others of the worker have a turn.
-            if turns & 3 == 0 && hasWork {
-                await worker.yield()
-            } else if !hasWork {
-                if let end = await wait() { return end }
-            }
+            if !hasWork { return nil }
         }
+        return nil
     }
 
     /// Gives the connection back to its pool, or closes it.
@@ -89,6 +103,12 @@ struct Relay {
         } else {
             connection.close()
         }
+    }
+
+    /// Notes for the log that it is over.
+    func note(_ outcome: ProxyOutcome) {
+        client.upstreamFigures.endedAt = worker.nanoseconds
+        if case .failed(let error) = outcome { client.upstreamFigures.error = error }
     }
 
     /// Whether the request may be sent once more: the upstream said nothing, no byte of a body is gone, and the method
@@ -118,7 +138,7 @@ struct Relay {
     }
 
     /// Whether a turn now would do something.
-    private var hasWork: Bool {
+    var hasWork: Bool {
         if passedRequest && connection.output.isEmpty { return true }
         if connection.socket.isReadable && !exchange.isBlocked && !tunnelUpstreamEnded { return true }
         if !connection.output.isEmpty { return connection.socket.isWritable }
@@ -127,10 +147,14 @@ struct Relay {
 
     // MARK: Waiting
 
-    private mutating func wait() async -> ProxyOutcome? {
-        let limit = waitLimit()
+    /// Sets the deadline of what is waited for.
+    mutating func armDeadline() {
+        limit = waitLimit()
         exchange.setDeadline(after: limit.map { max(0, $0 - worker.now) })
-        let wake = await scope.wait()
+    }
+
+    /// Something has happened while nothing could be done.
+    mutating func woken(_ wake: Wake) -> ProxyOutcome? {
         if let lost = exchange.lost { return clientLost(lost) }
         if isEventStream && exchange.clientHasEnded { return clientLost(.clientClosed) }
         guard wake.contains(.deadline), let limit, worker.now >= limit else { return nil }
@@ -362,6 +386,7 @@ struct Relay {
             return .failed(.upgradeUnexpected)
         }
         let token = response.line(at: upgrade).value
+        guard offers(response[token]) else { return .failed(.upgradeUnexpected) }
         HopByHop.remove(from: response)
         client.upstreamFigures.answeredAt = worker.nanoseconds
         client.upstreamAnswered()
@@ -370,6 +395,17 @@ struct Relay {
         phase = .tunnel
         requestEnded = false
         return nil
+    }
+
+    /// Whether the client offered that protocol, its version included.
+    private func offers(_ token: Span<UInt8>) -> Bool {
+        let request = exchange.request
+        let offered = request[request.upgrade]
+        var elements = ListElements(offered)
+        while let element = elements.next() {
+            if offered.extracting(element).equalsIgnoringCase(token) { return true }
+        }
+        return false
     }
 
     /// Ends a tunnel when both sides have ended theirs, and passes one side's end on to the other.

@@ -163,20 +163,36 @@ extension GatewayWorker {
     // MARK: Proxy
 
     private func serveProxy(_ exchange: some GatewayExchange, _ target: UpstreamTargets, _ route: CompiledRoute) async {
-        let transaction = exchange.transaction
+        guard let plan = planProxy(exchange.transaction, target, route) else {
+            return await refuse(exchange, status: 404)
+        }
+        await passOn(exchange, plan)
+    }
+
+    /// Makes what an upstream gets of a request; nil where a variable's value cannot be part of its name.
+    func planProxy(_ transaction: Transaction, _ target: UpstreamTargets, _ route: CompiledRoute) -> ProxyPlan? {
         guard let settings = transaction.context.settings,
             let proxy = target.proxy(route, transaction.context, transaction.request)
-        else { return await refuse(exchange, status: 404) }
-        let preparation = ProxyPreparation(transaction, dispatcher)
-        let head = preparation.prepare(settings)
+        else { return nil }
+        let head = ProxyPreparation(transaction, dispatcher).prepare(settings)
         let path = transaction.context.storeTarget(of: transaction.request, in: head)
-        let outcome = await proxy.serve(
-            exchange, head: head, target: path, timeouts: UpstreamTimeouts(settings.timeouts), client: transaction)
+        return ProxyPlan(proxy: proxy, head: head, target: path, timeouts: UpstreamTimeouts(settings.timeouts))
+    }
+
+    /// Passes a request on, and answers for an upstream that does not.
+    func passOn(_ exchange: some GatewayExchange, _ plan: ProxyPlan) async {
+        let outcome = await plan.proxy.serve(
+            exchange, head: plan.head, target: plan.target, timeouts: plan.timeouts, client: exchange.transaction)
+        await conclude(exchange, outcome)
+    }
+
+    /// Answers where nothing was sent to the client.
+    func conclude(_ exchange: some GatewayExchange, _ outcome: ProxyOutcome) async {
         switch outcome {
         case .answered: break
         case .clientLost(let reason): exchange.abort(reason)
         case .refused(let refusal):
-            transaction.refusal = refusal
+            exchange.transaction.refusal = refusal
             exchange.closeAfterAnswer()
             await refuse(exchange, status: refusal.status)
         case .failed(let error):
@@ -198,6 +214,15 @@ extension GatewayWorker {
     func bodyLimit(_ transaction: Transaction) -> Int {
         Int(clamping: (transaction.context.settings ?? dispatcher.machineSettings).limitBody)
     }
+}
+
+/// What is passed on to an upstream, and which.
+struct ProxyPlan {
+    let proxy: Proxy
+    let head: RequestHead
+    /// Path and query, of the head's bytes.
+    let target: Slice
+    let timeouts: UpstreamTimeouts
 }
 
 extension UpstreamTimeouts {

@@ -29,7 +29,7 @@ extension HTTP1Connection {
     private func answerAll(_ input: ByteBuffer, _ output: ByteBuffer) {
         var answered = 0
         while !input.isEmpty {
-            let transaction = host.takeTransaction()
+            let transaction = takeTransaction()
             if answered == HTTP1Connection.requestsPerTurn {
                 return becomeTask(.next(transaction), input: input, output: output)
             }
@@ -38,7 +38,7 @@ extension HTTP1Connection {
             case .handedOver: return
             case .last: return finishParked(transaction, output, closing: true)
             }
-            host.giveTransaction(transaction)
+            giveTransaction(transaction)
         }
         finishParked(nil, output, closing: false)
     }
@@ -59,6 +59,12 @@ extension HTTP1Connection {
         }
         let verdict = host.begin(transaction, peer: peer, listener: listener)
         // A request with a body is served by a task even where the answer is known: somebody has to drop the body.
+        if case .serve(let route) = verdict, case .proxy(let target) = route.target,
+            transaction.request.upgrade.isEmpty,
+            passOn(transaction, target, route, input: input, output: output)
+        {
+            return .handedOver
+        }
         guard case .answer(let body) = verdict, transaction.request.body == .none else {
             becomeTask(.request(transaction, verdict), input: input, output: output)
             return .handedOver
@@ -127,7 +133,7 @@ extension HTTP1Connection {
     }
 
     private func finishParked(_ transaction: Transaction?, _ output: ByteBuffer, closing: Bool) {
-        if let transaction { host.giveTransaction(transaction) }
+        if let transaction { giveTransaction(transaction) }
         if !output.isEmpty {
             switch socket.write(output.pending) {
             case .bytes(let count): output.consume(count)
@@ -139,10 +145,10 @@ extension HTTP1Connection {
             let input = host.scratchInput
             input.clear()
             endsAfterOutput = closing
-            return becomeTask(.next(host.takeTransaction()), input: input, output: output)
+            return becomeTask(.next(takeTransaction()), input: input, output: output)
         }
         if closing { return closeGracefully(nil) }
-        setDeadline(after: host.timeouts.idle)
+        setDeadline(after: warm == nil ? host.timeouts.idle : min(HTTP1Connection.silence, host.timeouts.idle))
         if socket.isReadClosed && mode == .parked { serveParkedEnd() }
     }
 

@@ -2,27 +2,36 @@ internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTP1
 internal import ChimeraHTTPCore
+internal import ChimeraUpstream
 
 extension HTTP1Connection {
-    /// How long a connection that was served by a task keeps it without a request.
-    private static let silence: Int64 = 1_000
+    /// How long a connection keeps its exchange and its buffers without a request.
+    static let silence: Int64 = 1_000
 
-    /// The task of a connection: serves what has to wait, then further requests, until a second of silence.
+    /// The task of a connection: serves what has to wait, then further requests that are there already.
     func run(_ start: TaskStart) async {
         guard let active else { return }
         let exchange: HTTP1Exchange
         var verdict: Verdict?
         switch start {
         case .head(let transaction), .next(let transaction):
-            exchange = HTTP1Exchange(self, active, transaction)
+            exchange = takeExchange(transaction, active)
         case .request(let transaction, let first):
-            exchange = HTTP1Exchange(self, active, transaction)
+            exchange = takeExchange(transaction, active)
             exchange.begin()
             verdict = first
         case .file(let transaction, let file, let offset, let count):
-            exchange = HTTP1Exchange(self, active, transaction)
+            exchange = takeExchange(transaction, active)
             exchange.beginAnswered(length: count)
             guard await exchange.finishFile(file, offset, count) else { return }
+        case .planned(let relayed, let plan):
+            exchange = takeExchange(relayed.transaction, active)
+            await host.passOn(exchange, plan)
+            guard await exchange.complete() else { return }
+        case .relayed(let relayed, let plan, let outcome, let mayRepeat):
+            exchange = takeExchange(relayed.transaction, active)
+            await conclude(exchange, plan, outcome, mayRepeat)
+            guard await exchange.complete() else { return }
         }
         while true {
             if let current = verdict {
@@ -32,6 +41,22 @@ extension HTTP1Connection {
             verdict = await nextRequest(exchange, active)
             if verdict == nil { return }
         }
+    }
+
+    /// The exchange that a relay kept, which is the task's from now on, or a new one.
+    private func takeExchange(_ transaction: Transaction, _ active: ActiveState) -> HTTP1Exchange {
+        defer { warm = nil }
+        if let warm, warm.transaction === transaction { return warm }
+        return HTTP1Exchange(self, active, transaction)
+    }
+
+    private func conclude(
+        _ exchange: HTTP1Exchange, _ plan: ProxyPlan, _ outcome: ProxyOutcome, _ mayRepeat: Bool
+    ) async {
+        guard mayRepeat else { return await host.conclude(exchange, outcome) }
+        // RFC 9112 §9.3.1: a kept connection that turns out to be closed says nothing of this request.
+        exchange.transaction.upstreamFigures.retries += 1
+        await host.passOn(exchange, plan)
     }
 
     /// Reads and answers requests until one has to wait; nil when the connection was parked or closed.
@@ -99,14 +124,14 @@ extension HTTP1Connection {
                 return false
             }
         }
+        if input.isEmpty { return parked(exchange) }
         let now = host.worker.now
-        let hasBegun = !input.isEmpty
-        if hasBegun && headDeadline == nil { headDeadline = now + host.timeouts.head }
-        if !hasBegun && host.isDraining { return ended(.draining) }
-        setDeadline(after: headDeadline.map { max(0, $0 - now) } ?? HTTP1Connection.silence)
+        let deadline = headDeadline ?? now + host.timeouts.head
+        headDeadline = deadline
+        setDeadline(after: max(0, deadline - now))
         let wake = await active.scope.wait()
         guard wake.contains(.deadline), !socket.isReadable else { return true }
-        return hasBegun ? await headTimedOut(exchange) : parked(exchange)
+        return await headTimedOut(exchange)
     }
 
     private func ended(_ reason: CloseReason) -> Bool {
@@ -115,13 +140,15 @@ extension HTTP1Connection {
     }
 
     private func parked(_ exchange: HTTP1Exchange) -> Bool {
-        host.giveTransaction(exchange.transaction)
-        park()
+        exchange.transaction.reset()
+        park(exchange)
         return false
     }
 
     private func headTimedOut(_ exchange: HTTP1Exchange) async -> Bool {
         guard let active else { return false }
+        let input = active.input
+        parser.giveUp(input.readable, exchange.transaction.request)
         refuse(exchange.transaction, .headTimeout, active.output)
         guard await exchange.flushed() else { return false }
         closeGracefully(.headTimeout)

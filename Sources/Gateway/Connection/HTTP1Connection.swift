@@ -2,21 +2,22 @@ internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTP1
 internal import ChimeraHTTPCore
+internal import ChimeraUpstream
 
 /// One client's connection that speaks HTTP/1.
 ///
 /// ```
-///            bytes                     head incomplete, or the answer must wait
-///  parked ─────────▶ answered at once ───────────────────────▶ task
-///    ▲                     │                                    │
-///    └─────────────────────┘ ◀──────── a second of silence ─────┘
-///  parked, task ──▶ lingering ──▶ closed
+///            bytes             for an upstream to which a connection is kept
+///  parked ─────────▶ decided ────────────────────────────────────▶ relay
+///    ▲                │    ╰── what has to wait otherwise ──▶ task   │
+///    ╰── answered ◀───┴────────── no further request is there ◀─┴────╯
+///  all of them ──▶ lingering ──▶ closed
 /// ```
 /// A parked connection has no task and no buffer: its bytes are read into the worker's own and answered from there
 /// while answers need no wait. Lingering means that the last answer is out and what the client still sends is
 /// dropped for a while, so that the kernel does not reset the connection under the answer.
 final class HTTP1Connection: SocketObserver, TimerTarget {
-    enum Mode: UInt8 { case parked, task, lingering, closed }
+    enum Mode: UInt8 { case parked, relay, task, lingering, closed }
 
     /// The connection leaves its worker's table when it closes, which breaks the cycle.
     let host: GatewayWorker
@@ -27,8 +28,11 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     @exclusivity(unchecked) var parser: RequestParser
     /// Where the connection stands in its worker's table.
     @exclusivity(unchecked) var tableIndex = -1
-    /// What exists only while a task serves the connection.
+    /// What exists only while requests that have to wait follow each other: while a task or a relay serves the
+    /// connection, and for a moment after.
     @exclusivity(unchecked) var active: ActiveState?
+    /// The exchange of a relay, kept for a moment for the next request.
+    @exclusivity(unchecked) var warm: HTTP1Exchange?
     /// The connection closes when what was answered is out.
     @exclusivity(unchecked) var endsAfterOutput = false
     private let timer = Timer()
@@ -74,7 +78,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     func socketReady(_ socket: Socket) {
         switch mode {
         case .parked: serveParked()
-        case .task: active?.scope.wake(.io)
+        case .relay, .task: active?.scope.wake(.io)
         case .lingering: drainLingering()
         case .closed: break
         }
@@ -82,8 +86,8 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
 
     func deadlineReached(now: Int64) {
         switch mode {
-        case .parked: close(.idleTimeout)
-        case .task: active?.scope.wake(.deadline)
+        case .parked: parkedDeadlineReached()
+        case .relay, .task: active?.scope.wake(.deadline)
         case .lingering: close(nil)
         case .closed: break
         }
@@ -97,7 +101,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
 
     /// The gateway ends: the connection does so now, or as soon as its task has seen it.
     func cutOff() {
-        guard mode == .task, let active else { return close(.draining, reset: true) }
+        guard mode == .task || mode == .relay, let active else { return close(.draining, reset: true) }
         active.isCutOff = true
         active.handlerTask?.cancel()
         active.scope.wake(.abort)
@@ -140,7 +144,16 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         host.connectionClosed(self, reason)
     }
 
+    /// A parked connection lets go of what it kept for the next request, or has been idle for too long.
+    private func parkedDeadlineReached() {
+        guard warm != nil else { return close(.idleTimeout) }
+        releaseActive()
+        setDeadline(after: max(0, host.timeouts.idle - HTTP1Connection.silence))
+    }
+
     private func releaseActive() {
+        if let warm { host.giveTransaction(warm.transaction) }
+        warm = nil
         guard let active else { return }
         host.buffers.give(active.input)
         host.buffers.give(active.output)
@@ -149,13 +162,13 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
 
     // MARK: Parking
 
-    /// Goes back to waiting without a task. Nothing may be unread or unsent.
-    func park() {
-        releaseActive()
+    /// Goes back to waiting without a task. Nothing may be unread or unsent; the exchange is kept for a moment.
+    func park(_ exchange: HTTP1Exchange) {
+        warm = exchange
         parser.reset()
         mode = .parked
         if host.isDraining { return close(.draining) }
-        setDeadline(after: host.timeouts.idle)
+        setDeadline(after: min(HTTP1Connection.silence, host.timeouts.idle))
         // What came while the task ended found nobody to serve it.
         if socket.isReadable { serveParked() }
     }
@@ -170,15 +183,63 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         case file(Transaction, FileHandle, offset: Int64, count: Int)
         /// Answers that did not fit, or more requests than one turn serves.
         case next(Transaction)
+        /// A request for an upstream to which no connection is kept.
+        case planned(HTTP1Exchange, ProxyPlan)
+        /// A relay that ended otherwise than with the whole answer.
+        case relayed(HTTP1Exchange, ProxyPlan, ProxyOutcome, mayRepeat: Bool)
     }
 
     /// Starts a task, with its own copies of what is unread and unsent.
     func becomeTask(_ start: TaskStart, input: ByteBuffer, output: ByteBuffer) {
-        let active = ActiveState(input: host.buffers.take(), output: host.buffers.take())
+        let active = activate()
         active.input.append(input.readable)
         active.output.append(output.readable)
-        self.active = active
+        startTask(start)
+    }
+
+    func startTask(_ start: TaskStart) {
         mode = .task
         host.worker.start { [self] in await run(start) }
+    }
+
+    /// The buffers for what has to wait.
+    private func activate() -> ActiveState {
+        if let active { return active }
+        let made = ActiveState(input: host.buffers.take(), output: host.buffers.take())
+        active = made
+        return made
+    }
+
+    // MARK: Relays
+
+    /// A transaction for the next request: that of the exchange which is kept, or a pooled one.
+    func takeTransaction() -> Transaction { warm?.transaction ?? host.takeTransaction() }
+
+    /// Gives a transaction back after an answer.
+    func giveTransaction(_ transaction: Transaction) {
+        if transaction === warm?.transaction { transaction.reset() } else { host.giveTransaction(transaction) }
+    }
+
+    /// Passes a request on to an upstream: by a relay where a connection is kept, else by a task.
+    func passOn(
+        _ transaction: Transaction, _ target: UpstreamTargets, _ route: CompiledRoute, input: ByteBuffer,
+        output: ByteBuffer
+    ) -> Bool {
+        guard let plan = host.planProxy(transaction, target, route) else { return false }
+        let active = activate()
+        active.input.append(input.readable)
+        active.output.append(output.readable)
+        let exchange = warm ?? HTTP1Exchange(self, active, transaction)
+        warm = exchange
+        mode = .relay
+        exchange.begin()
+        if !exchange.relay(plan) { startTask(.planned(exchange, plan)) }
+        return true
+    }
+
+    /// A relay brought the whole answer: the connection waits for its next request.
+    func relayFinished(_ exchange: HTTP1Exchange) {
+        if !exchange.active.input.isEmpty { return startTask(.next(exchange.transaction)) }
+        park(exchange)
     }
 }

@@ -3,9 +3,10 @@ internal import ChimeraEventLoop
 internal import ChimeraFiles
 internal import ChimeraHTTP1
 internal import ChimeraHTTPCore
+internal import ChimeraUpstream
 
 /// An exchange on an HTTP/1 connection; one object serves the requests of one task, one after the other.
-final class HTTP1Exchange: GatewayExchange {
+final class HTTP1Exchange: GatewayExchange, RelayOwner {
     let worker: Worker
     let scope: Scope
     let request: RequestHead
@@ -35,6 +36,9 @@ final class HTTP1Exchange: GatewayExchange {
     @exclusivity(unchecked) private var isTunnel = false
     @exclusivity(unchecked) private var tunnelReadEnded = false
     @exclusivity(unchecked) private var abortReason: CloseReason?
+    /// What a relay passes on, while it does.
+    @exclusivity(unchecked) private var plan: ProxyPlan?
+    private let relay: DirectRelay
 
     init(_ connection: HTTP1Connection, _ active: HTTP1Connection.ActiveState, _ transaction: Transaction) {
         self.connection = connection
@@ -47,6 +51,7 @@ final class HTTP1Exchange: GatewayExchange {
         decoder = BodyDecoder(.none, limits: host.limits)
         worker = host.worker
         scope = active.scope
+        relay = DirectRelay(worker: host.worker, scope: active.scope)
         request = transaction.request
         response = transaction.response
     }
@@ -166,6 +171,25 @@ final class HTTP1Exchange: GatewayExchange {
     }
 
     func closeAfterAnswer() { keepsOpen = false }
+
+    // MARK: Relays
+
+    /// Passes the request on without a task; false where no connection to an upstream is kept.
+    func relay(_ plan: ProxyPlan) -> Bool {
+        self.plan = plan
+        let hasStarted = plan.proxy.serveDirectly(
+            self, head: plan.head, target: plan.target, timeouts: plan.timeouts, client: transaction, by: relay,
+            for: self)
+        if !hasStarted { self.plan = nil }
+        return hasStarted
+    }
+
+    func relayEnded(_ outcome: ProxyOutcome, mayRepeat: Bool) {
+        guard let plan else { return }
+        self.plan = nil
+        if outcome == .answered && completeAtOnce() { return connection.relayFinished(self) }
+        connection.startTask(.relayed(self, plan, outcome, mayRepeat: mayRepeat))
+    }
 
     // MARK: Request body
 
