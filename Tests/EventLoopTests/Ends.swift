@@ -146,3 +146,17 @@ func temporaryFile() throws -> Int32 {
     unlink(template)
     return file
 }
+
+/// Bytes that differ from their neighbours, made fast.
+func pattern(of count: Int) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: count) { room, filled in
+        let period = min(count, 251)
+        for index in 0..<period { room[index] = UInt8(index) }
+        filled = period
+        while filled < count {
+            let more = min(filled, count - filled)
+            if let base = room.baseAddress { memcpy(base + filled, base, more) }
+            filled += more
+        }
+    }
+}
