@@ -7,7 +7,9 @@ import Testing
 /// A handler from a closure.
 struct Answering: Handler {
     typealias Body =
-        @Sendable (HTTPRequest, ExchangeContext, consuming sending RequestBody, consuming sending ResponseSender)
+        @Sendable (
+            HTTPRequest, ExchangeContext, consuming sending RequestBody, consuming sending ResponseSender
+        )
         async throws -> Void
     let body: Body
 
@@ -37,19 +39,25 @@ struct Echo: Handler {
 }
 
 @Suite struct APIExchangeTests {
-    @Test func `a request comes as HTTPRequest, normalised and without what concerns the connection`() async throws {
+    @Test func `a request comes as HTTPRequest, normalised and without what concerns the connection`()
+        async throws
+    {
         let handler = Answering { request, context, _, response in
             let fields = request.headerFields.map { "\($0.name.rawName)=\($0.value)" }.joined(separator: ",")
             let text = [
-                request.method.rawValue, request.scheme ?? "-", request.authority ?? "-", request.path ?? "-", fields,
-                "\(context.id.count)", context.client ?? "-", "\(context.isSecure)", "\(context.deadline == nil)",
+                request.method.rawValue, request.scheme ?? "-", request.authority ?? "-", request.path ?? "-",
+                fields,
+                "\(context.id.count)", context.client ?? "-", "\(context.isSecure)",
+                "\(context.deadline == nil)",
             ]
             try await response.send(HTTPResponse(status: .ok), content: text.joined(separator: "|"))
         }
         let response = try await serving(handler) { address in
             let client = try RawClient(address)
             try client.send(
-                "PROPFIND /a/%2e%2e/b?c=d HTTP/1.1\r\nHost: a.example\r\nX-One: 1\r\nConnection: X-Two\r\nX-Two: 2\r\n\r\n")
+                "PROPFIND /a/%2e%2e/b?c=d HTTP/1.1\r\nHost: a.example\r\nX-One: 1\r\n"
+                    + "Connection: X-Two\r\nX-Two: 2\r\n\r\n"
+            )
             return try client.response()
         }
         #expect(response.text == "PROPFIND|http|a.example|/b?c=d|X-One=1|32|127.0.0.1|false|true")
@@ -163,7 +171,8 @@ struct Echo: Handler {
     @Test func `an expectation is met by the first read alone`() async throws {
         let text = try await serving(Echo()) { address in
             let client = try RawClient(address)
-            try client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
+            try client.send(
+                "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
             // Echo sends its head before it reads, so the client is told by that alone.
             let head = try client.read(until: "\r\n\r\n")
             return head

@@ -9,7 +9,9 @@ import Testing
 @Suite struct APIFailureTests {
     private struct Broken: Error {}
 
-    private func answer(_ request: String, directives: String = "", _ handler: Answering) async throws -> RawResponse {
+    private func answer(_ request: String, directives: String = "", _ handler: Answering) async throws
+        -> RawResponse
+    {
         try await serving(handler, directives: directives) { address in
             let client = try RawClient(address)
             try client.send(request)
@@ -20,7 +22,9 @@ import Testing
     @Test(arguments: ["throw", "return"])
     func `a handler that sends nothing is a 500, and the connection stays`(way: String) async throws {
         let handler = Answering { request, _, _, response in
-            if request.path == "/good" { return try await response.send(HTTPResponse(status: .ok), content: "good") }
+            if request.path == "/good" {
+                return try await response.send(HTTPResponse(status: .ok), content: "good")
+            }
             if way == "throw" { throw Broken() }
         }
         let responses = try await serving(handler) { address in
@@ -68,7 +72,9 @@ import Testing
         #expect(text.hasSuffix("\r\n\r\nabc"))
     }
 
-    @Test(arguments: [(100, nil), (199, nil), (1_000, nil), (200, "ten"), (200, "-1"), (200, "+1")] as [(Int, String?)])
+    @Test(
+        arguments: [(100, nil), (199, nil), (1_000, nil), (200, "ten"), (200, "-1"), (200, "+1")]
+            as [(Int, String?)])
     func `a head that cannot be sent is refused and sends nothing`(code: Int, length: String?) async throws {
         let handler = Answering { _, _, _, response in
             var head = HTTPResponse(status: code < 1_000 ? .init(code: code) : .init(code: 999))
@@ -106,17 +112,23 @@ import Testing
 
     @Test(arguments: [
         ("Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400), ("Content-Length: 2000\r\n\r\n", 413),
-        ("Transfer-Encoding: chunked\r\n\r\n7d0\r\n" + String(repeating: "x", count: 2_000) + "\r\n0\r\n\r\n", 413),
+        (
+            "Transfer-Encoding: chunked\r\n\r\n7d0\r\n" + String(repeating: "x", count: 2_000)
+                + "\r\n0\r\n\r\n", 413
+        ),
         ("Content-Length: 10\r\n\r\nabc", 408),
     ])
-    func `a body that cannot be read to its end is refused by the gateway`(rest: String, status: Int) async throws {
+    func `a body that cannot be read to its end is refused by the gateway`(rest: String, status: Int)
+        async throws
+    {
         let handler = Answering { _, _, body, response in
             var body = body
             let content = try await body.collect(upTo: 100_000)
             try await response.send(HTTPResponse(status: .ok), content: content)
         }
         let response = try await answer(
-            "POST / HTTP/1.1\r\nHost: a\r\n" + rest, directives: "limit body 1KB\ntimeout body=300ms\n", handler)
+            "POST / HTTP/1.1\r\nHost: a\r\n" + rest, directives: "limit body 1KB\ntimeout body=300ms\n",
+            handler)
         #expect(response.status == status)
     }
 
@@ -129,7 +141,9 @@ import Testing
                 try await response.send(HTTPResponse(status: .contentTooLarge), content: "more than \(limit)")
             }
         }
-        for rest in ["Content-Length: 4\r\n\r\nabcd", "Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"] {
+        for rest in [
+            "Content-Length: 4\r\n\r\nabcd", "Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n",
+        ] {
             let response = try await answer("POST / HTTP/1.1\r\nHost: a\r\n" + rest, handler)
             #expect(response.status == 413)
             #expect(response.text == "more than 3")
@@ -180,7 +194,9 @@ import Testing
     }
 
     @Test(arguments: ["close", "reset"])
-    func `a handler that waits for something else is interrupted when the client goes`(way: String) async throws {
+    func `a handler that waits for something else is interrupted when the client goes`(way: String)
+        async throws
+    {
         let learnt = Note<AbortReason?>()
         let isWaiting = Note<Void>()
         let handler = Answering { _, context, _, _ in
@@ -235,7 +251,8 @@ import Testing
             }
         }
         let response = try await answer(
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", directives: "timeout response=300ms", handler)
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", directives: "timeout response=300ms",
+            handler)
         #expect(learnt.wait() == "aborted(response-timeout)")
         #expect(response.status == 503)
     }

@@ -5,16 +5,19 @@ import Testing
 
 @testable import Chimera
 
-/// A client on a blocking socket. A read that takes longer than ten seconds fails its test.
+/// A client on a blocking socket. Patience only ends a test that hangs: other tests may keep the
+/// threads of the pool, which handlers hop to, busy for long.
 final class RawClient {
     private let descriptor: Int32
     private var unread: [UInt8] = []
+
+    static let patienceSeconds = 120
 
     struct Failure: Error { let what: String }
 
     init(_ address: String, receiveBuffer: Int32? = nil) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var patience = timeval(tv_sec: 10, tv_usec: 0)
+        var patience = timeval(tv_sec: RawClient.patienceSeconds, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         if var receiveBuffer {
@@ -55,7 +58,8 @@ final class RawClient {
         while sent < bytes.count, Glibc.poll(&poll, 1, milliseconds) == 1 {
             let count = bytes.withUnsafeBytes {
                 Glibc.send(
-                    descriptor, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+                    descriptor, $0.baseAddress! + sent, bytes.count - sent,
+                    Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
             }
             if count > 0 { sent += count }
         }
@@ -69,7 +73,8 @@ final class RawClient {
     func reset() {
         var option = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
-        // The descriptor stays, so that its number is not given to another; connecting to nothing ends the connection.
+        // The descriptor stays, so that its number is not given to another; connecting to nothing ends the
+        // connection.
         var nothing = sockaddr()
         nothing.sa_family = sa_family_t(AF_UNSPEC)
         connect(descriptor, &nothing, socklen_t(MemoryLayout<sockaddr>.size))
@@ -151,7 +156,8 @@ struct RawResponse {
     var text: String { String(decoding: content, as: UTF8.self) }
 }
 
-/// A gateway with one handler on a free port, for the length of `body`, which runs on a thread of its own: it may block.
+/// A gateway with one handler on a free port, for the length of `body`, which runs on a thread of its own: it
+/// may block.
 func serving<Outcome: Sendable>(
     _ handler: any Handler, directives: String = "", _ body: @escaping @Sendable (String) throws -> Outcome
 ) async throws -> Outcome {
@@ -184,7 +190,7 @@ final class Note<Value: Sendable>: Sendable {
     }
 
     /// Waits for it, on a thread that may block; nil where it does not come.
-    func wait(milliseconds: Int64 = 10_000) -> Value? {
+    func wait(milliseconds: Int64 = Int64(RawClient.patienceSeconds) * 1_000) -> Value? {
         latch.wait(milliseconds: milliseconds)
         return value.withLock { $0 }
     }
@@ -192,8 +198,8 @@ final class Note<Value: Sendable>: Sendable {
 
 /// Which of the process's threads this is.
 enum Threads {
-    /// The worker's thread that this is, by its name and its number; nil on another. Read from the kernel, so that
-    /// nothing of the worker's own has a say in it.
+    /// The worker's thread that this is, by its name and its number; nil on another. Read from the kernel, so
+    /// that nothing of the worker's own has a say in it.
     static var current: String? {
         let file = open("/proc/thread-self/comm", O_RDONLY)
         defer { close(file) }

@@ -10,8 +10,8 @@ public struct ConfigurationError: Error, Sendable, CustomStringConvertible {
     }
 }
 
-/// A configuration whose machine's file is a text of the embedding program; all that it names lies on the disk, seen from
-/// the working directory.
+/// A configuration whose machine's file is a text of the embedding program; all that it names lies on the
+/// disk, seen from the working directory.
 struct EmbeddedConfiguration: ConfigurationFileSystem {
     private let text: [UInt8]
     private let disk = SystemFileSystem()
@@ -32,7 +32,8 @@ struct EmbeddedConfiguration: ConfigurationFileSystem {
         return try checked(loader.load(machineFile: name))
     }
 
-    /// - Throws: `ConfigurationError`, also where an imported file has errors: a program that starts should know.
+    /// - Throws: `ConfigurationError`, also where an imported file has errors: a program that starts should
+    ///   know.
     static func checked(_ result: LoadResult) throws -> MachineConfiguration {
         guard let configuration = result.configuration, !result.hasErrors else {
             throw ConfigurationError(result.diagnostics)

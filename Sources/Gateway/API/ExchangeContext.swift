@@ -21,12 +21,13 @@ public enum PeerEndpoint: Hashable, Sendable, CustomStringConvertible {
 public struct ExchangeContext: Sendable {
     /// The other end of the connection.
     public let peer: PeerEndpoint
-    /// The client's address: the peer's, or what a proxy among `trust` says in `X-Forwarded-For`. Nil on a Unix socket.
+    /// The client's address: the peer's, or what a proxy among `trust` says in `X-Forwarded-For`. Nil on a
+    /// Unix socket.
     public let client: String?
     /// The request came over TLS.
     public let isSecure: Bool
-    /// When the whole response has to be out (`timeout response=`); nil without such a bound, which is the default. Past
-    /// it, the exchange's calls throw `ExchangeError.aborted(.responseTimeout)`.
+    /// When the whole response has to be out (`timeout response=`); nil without such a bound, which is the
+    /// default. Past it, the exchange's calls throw `ExchangeError.aborted(.responseTimeout)`.
     public let deadline: ContinuousClock.Instant?
 
     private let requestID: RequestID
@@ -48,11 +49,11 @@ public struct ExchangeContext: Sendable {
         peer = context.peer.map { .ip(address: "\($0)", port: Int(context.peerPort)) } ?? .unix
     }
 
-    /// Waits until something interrupts the exchange: the client goes away, the gateway starts to drain, or the deadline
-    /// passes. For handlers that wait for something else meanwhile, in a task group with this.
+    /// Waits until something interrupts the exchange: the client goes away, the gateway starts to drain, or
+    /// the deadline passes. For handlers that wait for something else meanwhile, in a task group with this.
     ///
-    /// On HTTP/1 a client that ends its own side counts as gone once its request was read to the end, though it might
-    /// still read (RFC 9112 §9.6); writing goes on where it does.
+    /// On HTTP/1 a client that ends its own side counts as gone once its request was read to the end, though
+    /// it might still read (RFC 9112 §9.6); writing goes on where it does.
     ///
     /// - Returns: what interrupts. `draining` is a notice: there is time until the drain's own deadline.
     /// - Throws: `CancellationError`; `ExchangeError.exchangeOver` after the handler has returned.

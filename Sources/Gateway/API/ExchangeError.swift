@@ -29,22 +29,23 @@ public enum AbortReason: String, Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// What the calls of an exchange throw, beside `CancellationError` where the task that waits is cancelled. More cases
-/// may come with later versions.
+/// What the calls of an exchange throw, beside `CancellationError` where the task that waits is cancelled.
+/// More cases may come with later versions.
 @nonexhaustive
 public enum ExchangeError: Error, Hashable, Sendable {
     /// The exchange is over: the client is gone, or time is. A handler that lets this pass ends it quietly.
     case aborted(AbortReason)
-    /// The request's body cannot be read to its end: it is malformed (RFC 9112 §7.1), larger than the gateway's
-    /// `limit body`, or did not come in time. A handler that lets this pass before it sent a head has the gateway answer
-    /// with `status`: 400, 413 or 408. `reason` is the token that stands in the access log.
+    /// The request's body cannot be read to its end: it is malformed (RFC 9112 §7.1), larger than the
+    /// gateway's `limit body`, or did not come in time. A handler that lets this pass before it sent a head
+    /// has the gateway answer with `status`: 400, 413 or 408. `reason` is the token that stands in the access
+    /// log.
     case bodyRefused(status: Int, reason: String)
     /// `RequestBody.collect` met a body of more bytes than it was to take.
     case bodyTooLarge(limit: Int)
     /// The head cannot be sent: a status that does not fit the call, or a `Content-Length` that is no number.
     case headInvalid(String)
-    /// More or fewer bytes than the head's `Content-Length` promised. Nothing of the write was sent; the response is
-    /// cut off where it was to be finished.
+    /// More or fewer bytes than the head's `Content-Length` promised. Nothing of the write was sent; the
+    /// response is cut off where it was to be finished.
     case contentLengthUnmet
     /// The handler has returned: what it kept of the exchange is of no use.
     case exchangeOver

@@ -9,9 +9,10 @@ extension Gateway {
     /// - Parameters:
     ///   - path: the machine's file; the files that it imports are read with it.
     ///   - logger: for diagnostics.
-    /// - Throws: `ConfigurationError`, also where one of several tenants' files has errors; an error where the access log
-    ///   cannot be opened.
-    public convenience init(configurationFile path: String, logger: Logger = Logger(label: "chimera")) throws {
+    /// - Throws: `ConfigurationError`, also where one of several tenants' files has errors; an error where
+    ///   the access log cannot be opened.
+    public convenience init(configurationFile path: String, logger: Logger = Logger(label: "chimera")) throws
+    {
         let configuration = try EmbeddedConfiguration.checked(ConfigurationLoader().load(machineFile: path))
         try self.init(configuration: configuration, logger: logger)
     }
@@ -19,7 +20,8 @@ extension Gateway {
     /// Makes a gateway that serves what a configuration says.
     ///
     /// - Parameters:
-    ///   - configuration: the text of the machine's file. Relative paths in it are relative to the working directory.
+    ///   - configuration: the text of the machine's file. Relative paths in it are relative to the working
+    ///     directory.
     ///   - logger: for diagnostics.
     /// - Throws: as `init(configurationFile:logger:)`.
     public convenience init(configuration: String, logger: Logger = Logger(label: "chimera")) throws {
@@ -28,19 +30,22 @@ extension Gateway {
 
     /// Makes a gateway in which one handler serves every path of every host.
     ///
-    /// What the gateway does before a handler has its turn, it does here as well: it refuses what is malformed (RFC 9112)
-    /// or too large, answers `OPTIONS *`, keeps the deadlines of the connections, and writes the access log.
+    /// What the gateway does before a handler has its turn, it does here as well: it refuses what is
+    /// malformed (RFC 9112) or too large, answers `OPTIONS *`, keeps the deadlines of the connections, and
+    /// writes the access log.
     ///
     /// - Parameters:
-    ///   - addresses: where to listen, each as `listen` takes it: `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/x.sock`, or a
-    ///     port alone for all addresses of the machine. Port 0 takes a free one; see `listeningAddresses`.
+    ///   - addresses: where to listen, each as `listen` takes it: `127.0.0.1:8080`, `[::1]:8080`,
+    ///     `unix:/run/x.sock`, or a port alone for all addresses of the machine. Port 0 takes a free one; see
+    ///     `listeningAddresses`.
     ///   - directives: lines of the machine's file: `log access json`, `workers 2`, `limit body 20MB`,
-    ///     `timeout body=10s`, `header Server my-app`, `trust 10.0.0.0/8`. Sites that stand here serve their own
-    ///     hosts, and the handler all others. Nothing is written to an access log unless `log access` stands here.
+    ///     `timeout body=10s`, `header Server my-app`, `trust 10.0.0.0/8`. Sites that stand here serve their
+    ///     own hosts, and the handler all others. Nothing is written to an access log unless `log access`
+    ///     stands here.
     ///   - logger: for diagnostics, and for the errors that the handler throws.
     ///   - handler: serves the requests, of all workers at a time.
-    /// - Throws: `ConfigurationError` where an address or a directive is none; an error where the access log cannot be
-    ///   opened.
+    /// - Throws: `ConfigurationError` where an address or a directive is none; an error where the access log
+    ///   cannot be opened.
     public convenience init(
         listening addresses: [String], directives: String = "", logger: Logger = Logger(label: "chimera"),
         handler: any Handler
@@ -63,14 +68,16 @@ extension Gateway {
         }
         let route = Route(pattern: .everything, destination: .handler, position: position)
         return Site(
-            tenant: "", name: "*", hosts: [.any], settings: configuration.settings, routes: [route], position: position)
+            tenant: "", name: "*", hosts: [.any], settings: configuration.settings, routes: [route],
+            position: position)
     }
 
     // MARK: Running
 
     /// Starts, serves until the task is cancelled, drains and stops.
     ///
-    /// - Parameter drainMilliseconds: how long requests that are under way have to finish after the cancellation.
+    /// - Parameter drainMilliseconds: how long requests that are under way have to finish after the
+    ///   cancellation.
     /// - Throws: what `start()` throws. A cancellation is the usual end and no error.
     public func run(drainMilliseconds: Int64 = 30_000) async throws {
         try start()
@@ -123,6 +130,8 @@ private struct ReportingHandler: Handler {
     private func report(_ error: any Error, _ request: HTTPRequest, _ context: ExchangeContext) {
         logger.error(
             "the handler failed: \(error)",
-            metadata: ["request": "\(context.id)", "method": "\(request.method)", "path": "\(request.path ?? "")"])
+            metadata: [
+                "request": "\(context.id)", "method": "\(request.method)", "path": "\(request.path ?? "")",
+            ])
     }
 }

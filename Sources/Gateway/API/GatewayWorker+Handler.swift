@@ -19,7 +19,8 @@ extension GatewayWorker {
                 HTTPRequest(transaction, dispatcher), context: served.context,
                 body: RequestBody(served, length: length), response: ResponseSender(served))
         } catch {
-            // Whoever embeds the gateway has heard of it; what the client sees is the same as without an error.
+            // Whoever embeds the gateway has heard of it; what the client sees is the same as without an
+            // error.
         }
         worker.onThread()
         exchange.handlerTask = nil

@@ -3,7 +3,8 @@ internal import ChimeraHTTPCore
 internal import HTTPTypes
 
 extension HTTPRequest {
-    /// The request as a handler gets it: as an upstream would, with the settings of the configuration applied.
+    /// The request as a handler gets it: as an upstream would, with the settings of the configuration
+    /// applied.
     init(_ transaction: Transaction, _ dispatcher: Dispatcher) {
         let (request, context) = (transaction.request, transaction.context)
         let head = RequestHead()
@@ -27,20 +28,24 @@ extension HTTPFields {
         self.init()
         for index in 0..<block.lineCount {
             let line = block.line(at: index)
-            guard line.isPresent, let name = HTTPField.Name(String(copying: block.name(of: line))) else { continue }
+            guard line.isPresent, let name = HTTPField.Name(String(copying: block.name(of: line))) else {
+                continue
+            }
             append(block[line.value].withUnsafeBufferPointer { HTTPField(name: name, lenientValue: $0) })
         }
     }
 }
 
 extension FieldBlock {
-    /// Appends fields. Values are legal by their type, but for what it lets through leniently: a line with a control
-    /// character is left out (RFC 9110 §5.5).
+    /// Appends fields. Values are legal by their type, but for what it lets through leniently: a line with a
+    /// control character is left out (RFC 9110 §5.5).
     func add(_ fields: HTTPFields) {
         for field in fields where !field.name.rawName.utf8.starts(with: [UInt8(ascii: ":")]) {
             let name = Array(field.name.rawName.utf8)
             field.withUnsafeBytesOfValue { value in
-                if value.allSatisfy(\.isFieldContent) { add(name: name.span, value: Span(_unsafeElements: value)) }
+                if value.allSatisfy(\.isFieldContent) {
+                    add(name: name.span, value: Span(_unsafeElements: value))
+                }
             }
         }
     }

@@ -1,12 +1,12 @@
 public import HTTPTypes
 
-/// Takes the response's head. Sending it consumes the sender, so that there is one final response, and gives the writer
-/// for its content.
+/// Takes the response's head. Sending it consumes the sender, so that there is one final response, and gives
+/// the writer for its content.
 ///
-/// The gateway frames the content and adds `Date`, `Connection` and the like: fields that concern one connection alone
-/// are taken out of what is sent (RFC 9110 §7.6.1), but `Connection: close` closes the connection after the response.
-/// The settings of the configuration apply (`header` and so on). Where the response has no content (to HEAD, 204,
-/// 304; RFC 9110 §6.4.1), what is written is dropped.
+/// The gateway frames the content and adds `Date`, `Connection` and the like: fields that concern one
+/// connection alone are taken out of what is sent (RFC 9110 §7.6.1), but `Connection: close` closes the
+/// connection after the response. The settings of the configuration apply (`header` and so on). Where the
+/// response has no content (to HEAD, 204, 304; RFC 9110 §6.4.1), what is written is dropped.
 public struct ResponseSender: ~Copyable {
     private let served: ServedExchange
 
@@ -14,19 +14,19 @@ public struct ResponseSender: ~Copyable {
         self.served = served
     }
 
-    /// Sends an interim response (RFC 9110 §15.2) at once: `103` with the fields that let the client start to load, for
-    /// example. It can be repeated. A client of HTTP/1.0 gets none.
+    /// Sends an interim response (RFC 9110 §15.2) at once: `103` with the fields that let the client start to
+    /// load, for example. It can be repeated. A client of HTTP/1.0 gets none.
     ///
-    /// - Throws: `ExchangeError.headInvalid` where the status is none from 100 to 199, or 101, which is not for
-    ///   handlers to send; `ExchangeError.aborted`.
+    /// - Throws: `ExchangeError.headInvalid` where the status is none from 100 to 199, or 101, which is not
+    ///   for handlers to send; `ExchangeError.aborted`.
     public mutating func sendInformational(_ head: HTTPResponse) async throws {
         try await served.sendInformational(head)
     }
 
     /// Sends the final head. Where it has `Content-Length`, that many bytes have to follow.
     ///
-    /// - Throws: `ExchangeError.headInvalid` where the status is none from 200 to 999, or `Content-Length` is no number;
-    ///   `ExchangeError.aborted`.
+    /// - Throws: `ExchangeError.headInvalid` where the status is none from 200 to 999, or `Content-Length` is
+    ///   no number; `ExchangeError.aborted`.
     public consuming func send(_ head: HTTPResponse) async throws -> sending ResponseWriter {
         try await served.send(head)
         return ResponseWriter(served)
@@ -47,11 +47,11 @@ public struct ResponseSender: ~Copyable {
     }
 }
 
-/// Takes the content of the response. A call returns when the kernel has taken all bytes, so that a slow client slows
-/// its handler down and nothing piles up.
+/// Takes the content of the response. A call returns when the kernel has taken all bytes, so that a slow
+/// client slows its handler down and nothing piles up.
 ///
-/// Each call throws `ExchangeError.aborted` where the client is gone or takes nothing for too long (`timeout send=`), and
-/// `CancellationError` where the task is cancelled and would have to wait.
+/// Each call throws `ExchangeError.aborted` where the client is gone or takes nothing for too long (`timeout
+/// send=`), and `CancellationError` where the task is cancelled and would have to wait.
 public struct ResponseWriter: ~Copyable {
     private let served: ServedExchange
 
@@ -61,7 +61,8 @@ public struct ResponseWriter: ~Copyable {
 
     /// Writes bytes, which are on their way when it returns: there is no buffer to flush.
     ///
-    /// - Throws: `ExchangeError.contentLengthUnmet` where `Content-Length` promised fewer; nothing is sent then.
+    /// - Throws: `ExchangeError.contentLengthUnmet` where `Content-Length` promised fewer; nothing is sent
+    ///   then.
     public mutating func write(_ bytes: Span<UInt8>) async throws { try await served.write(bytes) }
 
     /// Writes bytes.
@@ -76,8 +77,12 @@ public struct ResponseWriter: ~Copyable {
 
     /// Ends the response. A response without it is cut off.
     ///
-    /// - Parameter trailers: fields behind the content (RFC 9110 §6.5), which go out where the content's length was not
-    ///   announced and the protocol has them. Those that may not stand there (RFC 9110 §6.5.1) are left out.
-    /// - Throws: `ExchangeError.contentLengthUnmet` where `Content-Length` promised more; the response is cut off then.
-    public consuming func finish(trailers: HTTPFields? = nil) async throws { try await served.finish(trailers: trailers) }
+    /// - Parameter trailers: fields behind the content (RFC 9110 §6.5), which go out where the content's
+    ///   length was not announced and the protocol has them. Those that may not stand there (RFC 9110 §6.5.1)
+    ///   are left out.
+    /// - Throws: `ExchangeError.contentLengthUnmet` where `Content-Length` promised more; the response is cut
+    ///   off then.
+    public consuming func finish(trailers: HTTPFields? = nil) async throws {
+        try await served.finish(trailers: trailers)
+    }
 }

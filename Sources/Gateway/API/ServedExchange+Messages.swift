@@ -64,7 +64,9 @@ extension ServedExchange {
 
     @concurrent
     func sendInformational(_ head: HTTPResponse) async throws {
-        guard worker.isOnThread else { return try await elsewhere { try await self.sendInformationalHere(head) } }
+        guard worker.isOnThread else {
+            return try await elsewhere { try await self.sendInformationalHere(head) }
+        }
         try await sendInformationalHere(head)
     }
 
@@ -90,7 +92,9 @@ extension ServedExchange {
 
     @concurrent
     func send(_ head: HTTPResponse, content: [UInt8]) async throws {
-        guard worker.isOnThread else { return try await elsewhere { try await self.sendWhole(head, content) } }
+        guard worker.isOnThread else {
+            return try await elsewhere { try await self.sendWhole(head, content) }
+        }
         try await sendWhole(head, content)
     }
 
@@ -173,7 +177,9 @@ extension ServedExchange {
 
     @concurrent
     func finish(trailers: HTTPFields?) async throws {
-        guard worker.isOnThread else { return try await elsewhere { try await self.finishHere(trailers: trailers) } }
+        guard worker.isOnThread else {
+            return try await elsewhere { try await self.finishHere(trailers: trailers) }
+        }
         try await finishHere(trailers: trailers)
     }
 

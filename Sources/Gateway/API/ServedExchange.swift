@@ -11,9 +11,10 @@ internal import HTTPTypes
 ///            first who waits: in the exchange's scope ──news──▶ looks again, wakes the others
 ///            the others: behind it                    ──────▶ look again
 /// ```
-/// Every call is a `@concurrent` function, which runs on the executor that the task prefers: its worker, whatever actor
-/// the handler is isolated to. Only a task that somebody started elsewhere has to be brought here. That, and the check
-/// in `onThread`, is what makes the class safe to share: its state is touched on the worker's thread alone.
+/// Every call is a `@concurrent` function, which runs on the executor that the task prefers: its worker,
+/// whatever actor the handler is isolated to. Only a task that somebody started elsewhere has to be brought
+/// here. That, and the check in `onThread`, is what makes the class safe to share: its state is touched on
+/// the worker's thread alone.
 ///
 /// A body may be read while the response is written, by child tasks. The scope takes one of them; see `news`.
 final class ServedExchange: @unchecked Sendable {
@@ -84,8 +85,8 @@ final class ServedExchange: @unchecked Sendable {
         return .bodyRefused(status: refusal.status, reason: refusal.token)
     }
 
-    /// The handler has returned. Whoever still waits, which is a task that it left behind, is told so, and the scope is
-    /// free again.
+    /// The handler has returned. Whoever still waits, which is a task that it left behind, is told so, and
+    /// the scope is free again.
     func end() async {
         hasEnded = true
         while isAwaitingNews {
@@ -98,7 +99,8 @@ final class ServedExchange: @unchecked Sendable {
 
     // MARK: Waiting
 
-    /// Waits until something has happened on the connection or `limit` has passed, in milliseconds of the worker's clock.
+    /// Waits until something has happened on the connection or `limit` has passed, in milliseconds of the
+    /// worker's clock.
     ///
     /// - Throws: `CancellationError`
     func news(until limit: Int64) async throws {
@@ -116,8 +118,8 @@ final class ServedExchange: @unchecked Sendable {
         try Task.checkCancellation()
     }
 
-    /// One waits in the scope and the others behind it; all look again when it is woken, and whoever then comes first
-    /// waits in the scope.
+    /// One waits in the scope and the others behind it; all look again when it is woken, and whoever then
+    /// comes first waits in the scope.
     private func nextNews() async {
         let earliest = limits.min() ?? .max
         exchange.setDeadline(after: earliest == .max ? nil : max(0, earliest - worker.now))

@@ -3,8 +3,8 @@ internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
-internal import Synchronization
 package import Logging
+internal import Synchronization
 
 /// A gateway: listeners, workers and what they serve, from `start()` to its end.
 ///
@@ -20,6 +20,7 @@ public final class Gateway: Sendable {
         var workers: [WorkerThread] = []
         var bound: [BoundListener] = []
         var undrained: Set<Int> = []
+        var hasStarted = false
         var isStopping = false
     }
 
@@ -81,11 +82,15 @@ public final class Gateway: Sendable {
 
     // MARK: Starting
 
-    /// Binds the listeners, starts the workers and serves.
+    /// Binds the listeners, starts the workers and serves. A gateway starts once.
     ///
     /// - Throws: the listener that cannot be bound, and why.
     public func start() throws {
-        let configuration = state.withLock { $0.configuration }
+        let configuration = state.withLock { state in
+            precondition(!state.hasStarted, "a gateway starts once")
+            state.hasStarted = true
+            return state.configuration
+        }
         var bound: [BoundListener] = []
         do {
             for listener in configuration.listeners {
@@ -117,7 +122,8 @@ public final class Gateway: Sendable {
 
     private func makeShared() -> SharedParts {
         SharedParts(
-            pool: pool, resolver: Resolver(pool: pool), counters: counters, log: log, welcome: welcome, loads: loads,
+            pool: pool, resolver: Resolver(pool: pool), counters: counters, log: log, welcome: welcome,
+            loads: loads,
             handover: handover,
             drained: { [weak self] index in self?.workerDrained(index) })
     }
@@ -142,7 +148,8 @@ public final class Gateway: Sendable {
         let (workers, bound) = state.withLock { ($0.workers, $0.bound) }
         let kept = bound.filter { old in configuration.listeners.contains { $0.isSame(as: old.listener) } }
         var fresh: [BoundListener] = []
-        for listener in configuration.listeners where !kept.contains(where: { $0.listener.isSame(as: listener) }) {
+        for listener in configuration.listeners
+        where !kept.contains(where: { $0.listener.isSame(as: listener) }) {
             do {
                 fresh.append(try BoundListener(listener, workers: workerCount))
             } catch {
