@@ -32,7 +32,7 @@ extension HTTPDate {
         else { return nil }
         // RFC 9110 §5.6.7: what appears to be more than fifty years ahead is the past year of the same
         // digits.
-        let latest = CivilDate(daysSince1970: floorDivide(clamped(now), 86_400)).year + 50
+        let latest = min(CivilDate(daysSince1970: floorDivide(clamped(now), 86_400)).year + 50, 9999)
         let year = latest - ((latest - twoDigits) % 100 + 100) % 100
         return seconds(CivilDate(year: year, month: month, day: day), clock)
     }

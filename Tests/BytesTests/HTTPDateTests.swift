@@ -36,6 +36,11 @@ import Testing
         #expect(parsed(text) == seconds)
     }
 
+    @Test func `two digits of a year never mean one that cannot be written`() {
+        let text = Array("Friday, 31-Dec-49 23:59:59 GMT".utf8)
+        #expect(HTTPDate.parse(text.span, now: .max) == 251_824_463_999)
+    }
+
     @Test(arguments: [
         "", "0", "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37 GMT ",
         "sun, 06 Nov 1994 08:49:37 GMT",
