@@ -77,6 +77,8 @@ enum Framing {
         }
         if head.occurrences(of: .host) > 1 { throw .hostRepeated }
         let host = head.line(at: index).value
+        // RFC 9110 §4.2.1: an http URI without a host is invalid.
+        if host.isEmpty { throw .hostMalformed }
         switch head.form {
         case .origin, .asterisk:
             head.authority = host
