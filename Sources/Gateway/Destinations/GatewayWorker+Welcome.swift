@@ -18,7 +18,8 @@ extension GatewayWorker {
             response.add(.contentType, WelcomePage.countersContentType)
         } else {
             // What a proxy of this machine passes on did not come from this machine.
-            let isLocal = (context.peer?.isLoopback ?? true) && (context.client?.isLoopback ?? true)
+            let isLocal =
+                WelcomePage.mayShowConfiguration(client: context.client, host: context[context.host])
                 && !request.contains(.xForwardedFor) && !request.contains(.forwarded)
             content = shared.welcome.page(
                 port: context.port == 80 || context.port == 0 ? nil : context.port, showsConfiguration: isLocal)
