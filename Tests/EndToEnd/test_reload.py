@@ -96,12 +96,13 @@ def test_a_proxied_request_goes_on_across_a_reload(start_gateway, origins):
             connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: t\r\n\r\n")
             while data := connection.read_some():
                 connection.send(data)
-        assert release.wait(10)
+        if request.target == "/waiting":
+            assert release.wait(10)
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold")
     origin = origins(script)
     gateway = start_gateway(site(f"proxy {origin.target}"))
     with gateway.connect() as waiting, gateway.connect() as tunnel:
-        waiting.send(request_bytes(target="/x"))
+        waiting.send(request_bytes(target="/waiting"))
         tunnel.send(request_bytes(target="/t", fields=[("Connection", "Upgrade"), ("Upgrade", "t")]))
         assert tunnel.response().status == 101
         origin.request(0)
