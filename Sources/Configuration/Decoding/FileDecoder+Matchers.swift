@@ -23,6 +23,9 @@ struct MatcherKind: Sendable {
         MatcherKind(name: "time", usage: "time …", text: "the time of day", since: .later),
     ]
 
+    /// The names that this version has.
+    static let first = all.filter { $0.since == .first }.map(\.name)
+
     static func named(_ name: String) -> MatcherKind? { all.first { $0.name == name } }
 }
 
@@ -38,6 +41,11 @@ extension FileDecoder {
         case "scheme": return all(values, kind) { word in scheme(word) }.map { .scheme($0) }
         case "host": return all(values, kind) { word in host(word) }.map { .host($0) }
         case "path": return all(values, kind) { word in pathPattern(word) }.map { .path($0) }
+        case _ where MatcherKind.named(kind.text) == nil:
+            report(
+                kind, "unknown kind of matcher \"\(kind.text)\"",
+                NearMiss.suggestions(for: kind.text, among: MatcherKind.first))
+            return nil
         default:
             report(kind, "this version does not have `\(kind.text)` in a matcher yet")
             return nil

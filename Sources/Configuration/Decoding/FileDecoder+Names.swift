@@ -112,7 +112,12 @@ extension FileDecoder {
         guard statement.words.count >= 2, statement.block == nil, statement.first.quoting == .bare,
             statement.first.text.hasPrefix("@")
         else { return false }
-        return MatcherKind.named(statement.words[1].text) != nil
+        let kind = statement.words[1]
+        if MatcherKind.named(kind.text) != nil { return true }
+        // A slip in the kind is one where no verb, pattern or matcher can be meant, as in a route.
+        return kind.quoting == .bare && !Schema.verbs.contains(kind.text)
+            && NearMiss.suggestions(for: kind.text, among: Schema.verbs).isEmpty
+            && !NearMiss.suggestions(for: kind.text, among: MatcherKind.first).isEmpty
     }
 
     func gatherMatcher(
