@@ -209,6 +209,9 @@ struct ErrorTests {
         ErrorCase("@m client", 4, "`client` needs a value: client CIDR…"),
         ErrorCase("@m header", 4, "`header` needs a name: header FIELD [VALUE…]"),
         ErrorCase("@m header a:b", 11, #""a:b" is not the name of a field"#),
+        ErrorCase("@m hedder X", 4, #"unknown kind of matcher "hedder"; did you mean "header"?"#),
+        ErrorCase("@m header Y\n@m cookei a", 4, #"unknown kind of matcher "cookei"; did you mean "cookie"?"#),
+        ErrorCase("@m respnd 200", 1, #"unknown matcher "@m""#),
         ErrorCase("@m time 9..17", 4, "this version does not have `time` in a matcher yet"),
         ErrorCase("@m. header X", 1, #""@m." is not a matcher's name; it has letters, digits, - and _"#),
         // Templates.
@@ -442,6 +445,31 @@ struct ErrorTests {
         #expect(result.diagnostics.map { "\($0.position)" } == ["chimera.conf:3:14"])
         #expect(result.diagnostics.first?.sourceLine == "  limit body 1")
         #expect(result.refusedTenants == ["t"])
+    }
+
+    @Test func `a line of a password file that lets nobody in is an error at its place, without its text`() {
+        let users = "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n# staff\nbob:secret\nbroken\n"
+        let result = load(
+            tenant: "site a.example {\n  auth basic t/staff\n  /x/* respond 200 { auth basic t/staff }\n}",
+            files: ["conf.d/t/staff": users])
+        #expect(
+            result.diagnostics.map(\.rendered) == [
+                "conf.d/t/staff:3:1: the password is in plain text or hashed by DES, neither of which protects it; "
+                    + "write the line anew with htpasswd -B (see conf.d/t.conf:2:14)",
+                "conf.d/t/staff:4:1: this is not user:hash (see conf.d/t.conf:2:14)",
+            ])
+        #expect(!result.diagnostics.json.contains("secret"))
+        #expect(result.refusedTenants == ["t"])
+    }
+
+    @Test func `a machine's broken password file refuses the whole configuration`() {
+        let result = load(
+            machine: "listen 1\nauth basic /etc/users\nsite * { respond 200 }", files: ["/etc/users": "x"])
+        #expect(
+            result.diagnostics.map(\.rendered) == [
+                "/etc/users:1:1: this is not user:hash (see chimera.conf:2:12)"
+            ])
+        #expect(result.configuration == nil)
     }
 
     @Test func `columns count characters, not bytes`() {

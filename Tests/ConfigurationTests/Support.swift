@@ -10,7 +10,7 @@ func load(
     all["chimera.conf"] = machine + "import conf.d/*.conf\n"
     all["conf.d/t.conf"] = tenant
     all["conf.d/t/page.html"] = "<p>closed</p>"
-    all["conf.d/t/users"] = "ann:$2y$05$abcdefghijklmnopqrstuu\n"
+    all["conf.d/t/users"] = "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"
     let disk = MemoryFileSystem(files: all)
     return ConfigurationLoader(fileSystem: disk, environment: { environment[$0] }).load(
         machineFile: "chimera.conf")

@@ -1,5 +1,6 @@
 import Chimera
 import ChimeraBytes
+import ChimeraConfiguration
 import Testing
 
 /// `user:password` as a client would send it.

@@ -1,4 +1,5 @@
 import Chimera
+import ChimeraConfiguration
 import Testing
 
 /// Hashes that `htpasswd`, `openssl passwd` and crypt(3) made.

@@ -65,6 +65,24 @@ extension FileDecoder {
 
     // MARK: - Access
 
+    /// The password file that `auth basic` names, after a message for each line that lets nobody in. The line itself is
+    /// not shown, since it holds a password's hash or worse.
+    func passwordFile(_ arguments: Arguments) -> ReferencedFile? {
+        guard let item = arguments.first("FILE"), case .file(let file) = item.value else { return nil }
+        guard checkedPasswordFiles.insert(file.path).inserted else { return file }
+        do throws(PasswordFile.Faults) {
+            _ = try PasswordFile(file.content.span)
+        } catch {
+            let name = shownPath(item.token.text)
+            for fault in error.lines {
+                report(
+                    .error, at: SourcePosition(file: name, line: fault.line, column: 1), "\(fault)", [],
+                    other: current.position(item.token))
+            }
+        }
+        return file
+    }
+
     func setAuth(_ kind: AuthSetting.Kind, _ arguments: Arguments, _ settings: inout Settings) {
         if let first = settings.auth {
             report(arguments.keyword, "`auth` stands here twice", other: first.position)

@@ -178,6 +178,13 @@ extension FileDecoder {
     /// The absolute path of what a word of the current file names.
     func resolve(_ path: String) -> String { FilePath.resolve(path, in: current.directory) }
 
+    /// What a word of the current file names, as messages show it: relative to where the current file's own name is.
+    func shownPath(_ path: String) -> String {
+        let directory = FilePath.directory(of: current.name)
+        if path.hasPrefix("/") || directory.isEmpty { return path }
+        return directory == "/" ? "/" + path : directory + "/" + path
+    }
+
     /// The content of a file; nil after a message.
     func referenced(_ path: String, _ token: Token) -> ReferencedFile? {
         guard !path.isEmpty, !path.utf8.contains(0) else {

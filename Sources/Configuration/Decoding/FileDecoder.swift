@@ -24,6 +24,8 @@ final class FileDecoder {
     var current: SourceFile
     /// The pattern whose captures are in reach.
     var pattern: PathPattern?
+    /// The paths of password files whose lines were looked at.
+    var checkedPasswordFiles: Set<String> = []
     /// The names of the machine's listeners; the machine's decoder has them.
     var listenerNames: Set<String> = []
     /// Where the statements being decoded stand.

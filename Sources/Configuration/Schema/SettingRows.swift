@@ -70,7 +70,7 @@ extension Schema {
             options: [Option("realm", .text, default: "restricted", "what the client shows to its user")],
             meaning: "A name and a password of this htpasswd file (bcrypt, SHA-crypt or apr1).",
             effect: .setting { arguments, decoder, settings in
-                guard let file = arguments.file("FILE") else { return }
+                guard let file = decoder.passwordFile(arguments) else { return }
                 let realm = arguments.text("realm") ?? "restricted"
                 guard realm.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else {
                     decoder.report(arguments.keyword, "a realm has no control characters")

@@ -1,4 +1,5 @@
 internal import ChimeraBytes
+package import ChimeraConfiguration
 
 /// Remembers which credentials were verified of late, so that a hash which takes a millisecond is computed
 /// once for each visitor and not for each request.

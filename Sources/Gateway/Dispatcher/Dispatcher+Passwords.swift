@@ -4,8 +4,8 @@ internal import ChimeraHTTPCore
 
 /// A password file as one worker reads it.
 final class PasswordGate {
-    /// Nil where the file cannot be read, so that no password is right; loading the configuration refuses
-    /// such a file.
+    /// Nil where the file cannot be read, so that no password is right. Loading a configuration refuses such a
+    /// file; one that was made otherwise may have it.
     let file: PasswordFile?
 
     init(_ file: ReferencedFile) {

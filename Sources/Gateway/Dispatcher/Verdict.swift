@@ -1,4 +1,5 @@
 internal import ChimeraBytes
+internal import ChimeraConfiguration
 internal import ChimeraHTTPCore
 
 /// What is to be done with a request.

@@ -43,7 +43,7 @@ package struct PasswordFile: Sendable {
 
     private var hashes: [ArraySlice<UInt8>: PasswordHash] = [:]
     /// The costliest hash: what a password is verified with where the user is unknown.
-    private var costliest: PasswordHash?
+    package private(set) var costliest: PasswordHash?
 
     /// Reads the content of a file.
     package init(_ content: Span<UInt8>) throws(Faults) {
@@ -68,19 +68,6 @@ package struct PasswordFile: Sendable {
 
     /// The hash of a user, or nil. Names are compared octet by octet.
     package func hash(of user: ArraySlice<UInt8>) -> PasswordHash? { hashes[user] }
-
-    /// Whether the user is in the file and the password is theirs.
-    ///
-    /// This takes from microseconds to a second and never waits; it is to run where it keeps nobody from
-    /// working. An unknown user takes as long as the one whose hash costs most, so that time does not tell
-    /// who is in the file.
-    package func verify(_ credentials: BasicCredentials) -> Bool {
-        guard let hash = hashes[credentials.user] else {
-            _ = costliest?.verify(credentials.password.span)
-            return false
-        }
-        return hash.verify(credentials.password.span)
-    }
 
     private struct FaultReason: Error {
         let reason: Fault.Reason
