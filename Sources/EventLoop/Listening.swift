@@ -123,14 +123,14 @@ package enum Sockets {
     /// A listening socket, non-blocking, one of a group that shares the port among workers.
     ///
     /// - Parameter dualStack: an IPv6 socket takes IPv4 connections as well.
-    package static func listen(_ address: SocketAddress, dualStack: Bool = false, backlog: Int32 = 4096)
-        throws(SystemError) -> Int32
-    {
+    package static func listen(
+        _ address: SocketAddress, dualStack: Bool = false, sharesPort: Bool = true, backlog: Int32 = 4096
+    ) throws(SystemError) -> Int32 {
         let descriptor = try open(address)
         do throws(SystemError) {
             if case .ip(let ip, _) = address {
                 try set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
-                try set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1)
+                if sharesPort { try set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
                 try set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
                 if !ip.isV4 { try set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, dualStack ? 0 : 1) }
             }
@@ -162,6 +162,12 @@ package enum Sockets {
             Glibc.close(descriptor)
             throw error
         }
+    }
+
+    /// Finds out whether another process listens there already.
+    package static func checkFree(_ address: SocketAddress, dualStack: Bool) throws(SystemError) {
+        guard case .ip(_, let port) = address, port != 0 else { return }
+        Glibc.close(try listen(address, dualStack: dualStack, sharesPort: false))
     }
 
     /// Another descriptor of the same socket.

@@ -93,7 +93,7 @@ package final class Proxy {
             var connection = endpoint.takeIdle()
             let isReused = connection != nil
             if connection == nil {
-                switch await connect(endpoint, exchange, timeouts) {
+                switch await connect(endpoint, exchange, timeouts, client) {
                 case .success(let made): connection = made
                 case .failure(let error): return note(.failed(error), client)
                 }
@@ -164,7 +164,7 @@ package final class Proxy {
 
     /// Connects to the endpoint, or to another where it refuses: nothing was sent, so that is always safe.
     private func connect(
-        _ first: EndpointPool, _ exchange: any Exchange, _ timeouts: UpstreamTimeouts
+        _ first: EndpointPool, _ exchange: any Exchange, _ timeouts: UpstreamTimeouts, _ client: any ProxyClient
     ) async -> Made {
         let deadline = timeouts.connect.map { worker.now + $0 }
         var endpoint = first
@@ -178,6 +178,7 @@ package final class Proxy {
                 endpoint = chooseEndpoint()
                 continue
             }
+            client.upstreamFigures.address = address
             switch await connect(endpoint, address, exchange, deadline) {
             case .success(let connection): return .success(connection)
             case .failure(let error):

@@ -24,6 +24,8 @@ struct BoundListener: Sendable {
         do throws(SystemError) {
             var (address, dualStack) = BoundListener.socketAddress(of: listener.address)
             if case .unix(let path) = address { Sockets.removeStale(path) }
+            // The sockets of the workers share the port, and would share it with another process of the same user too.
+            try Sockets.checkFree(address, dualStack: dualStack)
             for index in 0..<workers {
                 if index > 0, case .unix = address {
                     made.append(try Sockets.duplicate(made[0]))
