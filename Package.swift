@@ -86,7 +86,8 @@ let package = Package(
         tests(
             of: "Gateway",
             [
-                "Chimera", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration", "ChimeraEventLoop", "ChimeraFiles",
+                "Chimera", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration", "ChimeraEventLoop",
+                "ChimeraFiles",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ]),
     ]

@@ -68,7 +68,9 @@ package final class ListeningSocket: EventTarget {
             let connection = chimera_accept(descriptor, &storage, &length)
             if connection < 0 {
                 let number = chimera_errno()
-                if number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM { exhausted() }
+                if number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM {
+                    exhausted()
+                }
                 if number == ECONNABORTED || number == EINTR { continue }
                 return
             }
@@ -148,14 +150,18 @@ package enum Sockets {
     /// Starts a connection.
     ///
     /// - Returns: the descriptor, and whether the connect is still under way.
-    package static func connect(_ address: SocketAddress) throws(SystemError) -> (descriptor: Int32, isPending: Bool) {
+    package static func connect(_ address: SocketAddress) throws(SystemError) -> (
+        descriptor: Int32, isPending: Bool
+    ) {
         let descriptor = try open(address)
         do throws(SystemError) {
             if case .ip = address { try set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
             var result: Int32 = 0
             try withSocketAddress(address) { pointer, length throws(SystemError) in
                 result = Glibc.connect(descriptor, pointer, length)
-                if result < 0 && chimera_errno() != EINPROGRESS { throw SystemError("connect", chimera_errno()) }
+                if result < 0 && chimera_errno() != EINPROGRESS {
+                    throw SystemError("connect", chimera_errno())
+                }
             }
             return (descriptor, result < 0)
         } catch {
@@ -207,7 +213,9 @@ package enum Sockets {
         return try SystemError.check(socket(family, type, 0), "socket")
     }
 
-    private static func set(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) throws(SystemError) {
+    private static func set(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32)
+        throws(SystemError)
+    {
         var value = value
         let size = socklen_t(MemoryLayout<Int32>.size)
         try SystemError.check(setsockopt(descriptor, level, name, &value, size), "setsockopt")

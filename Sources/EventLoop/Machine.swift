@@ -14,7 +14,9 @@ package enum Machine {
     private static var cgroupQuota: Int? {
         guard let text = firstLine(of: "/sys/fs/cgroup/cpu.max") else { return nil }
         let words = text.split(separator: " ")
-        guard words.count == 2, let quota = Int(words[0]), let period = Int(words[1]), period > 0 else { return nil }
+        guard words.count == 2, let quota = Int(words[0]), let period = Int(words[1]), period > 0 else {
+            return nil
+        }
         return (quota + period - 1) / period
     }
 

@@ -127,7 +127,8 @@ package struct Timers: ~Copyable {
             let firstChild = index * 4 + 1
             if firstChild >= nodes.count { break }
             var least = firstChild
-            for child in firstChild..<min(firstChild + 4, nodes.count) where nodes[child].time < nodes[least].time {
+            for child in firstChild..<min(firstChild + 4, nodes.count)
+            where nodes[child].time < nodes[least].time {
                 least = child
             }
             if nodes[least].time >= node.time { break }

@@ -61,7 +61,8 @@ package struct FileSender {
     /// - Parameter sendTimeout: how long the client may take none of it, in milliseconds.
     /// - Returns: why it ended before that, or nil.
     package static func send(
-        _ answer: FilesAnswer, on exchange: any Exchange, pool: BlockingPool, sendTimeout: Int64 = FileSender.timeout
+        _ answer: FilesAnswer, on exchange: any Exchange, pool: BlockingPool,
+        sendTimeout: Int64 = FileSender.timeout
     ) async -> CloseReason? {
         let sender = FileSender(exchange: exchange, pool: pool, timeout: sendTimeout)
         exchange.sendHead()

@@ -134,7 +134,9 @@ package struct BodyDecoder {
                 return index + 2
             }
             if byte == 59 { seenSemicolon = true }
-            guard byte.isFieldValueCharacter, seenSemicolon || byte == 32 || byte == 9 else { throw .chunkMalformed }
+            guard byte.isFieldValueCharacter, seenSemicolon || byte == 32 || byte == 9 else {
+                throw .chunkMalformed
+            }
             guard index - start < limits.chunkExtensionBytesMax else { throw .chunkExtensionTooLong }
             index += 1
         }

@@ -13,9 +13,10 @@ enum FieldLineParser {
         while end > start && isBlank(input[unchecked: end - 1]) { end -= 1 }
         guard isFieldValue(input, start..<end) else { throw .fieldValueMalformed }
         let name = Slice(start: line.lowerBound, count: colon - line.lowerBound)
-        block.add(FieldLine(
-            name: FieldName(input.extracting(unchecked: name.range), block.known), nameBytes: name,
-            value: Slice(start: start, count: end - start)))
+        block.add(
+            FieldLine(
+                name: FieldName(input.extracting(unchecked: name.range), block.known), nameBytes: name,
+                value: Slice(start: start, count: end - start)))
     }
 
     private static func nameEnd(

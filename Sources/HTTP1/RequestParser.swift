@@ -54,7 +54,8 @@ package struct RequestParser {
     /// - Parameter head: was reset before the first call for this request; once the head is complete it holds a
     ///   copy of its bytes, and the input may be reused.
     /// - Throws: why the request is refused; the connection can carry no further request then.
-    package mutating func parse(_ input: Span<UInt8>, into head: RequestHead) throws(Refusal) -> HeadProgress {
+    package mutating func parse(_ input: Span<UInt8>, into head: RequestHead) throws(Refusal) -> HeadProgress
+    {
         do throws(Refusal) {
             return try parseLines(input, head)
         } catch {
@@ -68,7 +69,9 @@ package struct RequestParser {
         if head.byteCount == 0 { head.adopt(input) }
     }
 
-    private mutating func parseLines(_ input: Span<UInt8>, _ head: RequestHead) throws(Refusal) -> HeadProgress {
+    private mutating func parseLines(_ input: Span<UInt8>, _ head: RequestHead) throws(Refusal)
+        -> HeadProgress
+    {
         while let line = try nextLine(input) {
             if !seenRequestLine {
                 // RFC 9112 §2.2: empty lines before the request line are ignored; here a few.
@@ -118,7 +121,9 @@ package struct RequestParser {
         let tokens = ByteSet.token
         var index = line.lowerBound
         while index < line.upperBound && tokens.contains(input[index]) { index += 1 }
-        guard index > line.lowerBound, index < line.upperBound, input[index] == 32 else { throw .methodMalformed }
+        guard index > line.lowerBound, index < line.upperBound, input[index] == 32 else {
+            throw .methodMalformed
+        }
         return index
     }
 
@@ -130,12 +135,16 @@ package struct RequestParser {
             if byte <= 32 || byte >= 127 || byte == 35 { break }
             index += 1
         }
-        guard index > range.lowerBound, index < range.upperBound, input[index] == 32 else { throw .targetMalformed }
+        guard index > range.lowerBound, index < range.upperBound, input[index] == 32 else {
+            throw .targetMalformed
+        }
         return index
     }
 
     /// RFC 9112 §2.3: `HTTP/1.` and one digit; a higher minor version is treated as 1.1.
-    private mutating func version(_ input: Span<UInt8>, _ range: Range<Int>, _ head: RequestHead) throws(Refusal) {
+    private mutating func version(_ input: Span<UInt8>, _ range: Range<Int>, _ head: RequestHead)
+        throws(Refusal)
+    {
         guard range.count == 8, input.extracting(range).starts(with: "HTTP/") else { throw .versionMalformed }
         let (major, minor) = (input[range.lowerBound + 5], input[range.lowerBound + 7])
         guard major.isDigit, minor.isDigit, input[range.lowerBound + 6] == 46 else { throw .versionMalformed }
@@ -210,7 +219,9 @@ package struct RequestParser {
         if options.contains(.keepAlive) { persistence.keepAlive = true }
         if options.contains(.close) { persistence.keepAlive = false }
         // RFC 9110 §7.8: Upgrade counts only when Connection names it, and never in HTTP/1.0.
-        guard options.contains(.upgrade), head.minorVersion > 0, let line = head.index(of: .upgrade) else { return }
+        guard options.contains(.upgrade), head.minorVersion > 0, let line = head.index(of: .upgrade) else {
+            return
+        }
         let token = head.line(at: line).value
         // RFC 9113 §3.1 took the upgrade to HTTP/2 away; in its tunnel an upstream would get requests unseen.
         if !ListElements.contains("h2c", in: head[token]) { head.upgrade = token }

@@ -77,7 +77,9 @@ package struct ResponseParser {
     }
 
     /// RFC 9112 §6.3, in its order.
-    private mutating func bodyFraming(_ head: ResponseHead, answering method: Method) throws(Refusal) -> WireFraming {
+    private mutating func bodyFraming(_ head: ResponseHead, answering method: Method) throws(Refusal)
+        -> WireFraming
+    {
         let length = try Framing.contentLength(head)
         if head.contains(.transferEncoding) {
             if length != nil { throw .lengthAndCoding }

@@ -4,9 +4,11 @@ package import ChimeraHTTPCore
 /// the like, which a recipient would have had to know before the content.
 package enum TrailerRules {
     private static let forbidden: [FieldName] = [
-        .contentLength, .transferEncoding, .host, .trailer, .te, .connection, .upgrade, .keepAlive, .proxyConnection,
+        .contentLength, .transferEncoding, .host, .trailer, .te, .connection, .upgrade, .keepAlive,
+        .proxyConnection,
         .contentEncoding, .contentType, .contentRange, .authorization, .proxyAuthorization, .wwwAuthenticate,
-        .proxyAuthenticate, .cookie, .setCookie, .cacheControl, .expect, .maxForwards, .range, .ifMatch, .ifNoneMatch,
+        .proxyAuthenticate, .cookie, .setCookie, .cacheControl, .expect, .maxForwards, .range, .ifMatch,
+        .ifNoneMatch,
         .ifModifiedSince, .ifUnmodifiedSince, .ifRange, .age, .expires, .date, .location, .retryAfter, .vary,
         .xForwardedFor, .xForwardedHost, .xForwardedProto, .forwarded,
     ]

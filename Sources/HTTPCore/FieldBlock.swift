@@ -231,8 +231,9 @@ package class FieldBlock {
             rest /= 10
         }
         byteCount += digits
-        add(FieldLine(
-            name: name, nameBytes: .empty, value: Slice(start: byteCount - digits, count: digits)))
+        add(
+            FieldLine(
+                name: name, nameBytes: .empty, value: Slice(start: byteCount - digits, count: digits)))
     }
 
     /// Appends a field by the bytes of its name; both may be parts of the block's own bytes.

@@ -1,6 +1,5 @@
 internal import ChimeraBytes
 
-
 /// A field name as a small integer: one of those that a gateway looks at, or `other`, whose bytes then say it.
 /// RFC 9110 §5.1: names are case-insensitive, which is settled here once for each field received.
 @usableFromInline
@@ -79,7 +78,8 @@ package struct KnownName {
         bytes.update(from: name.utf8Start, count: count)
         var words: [4 of UInt64] = [0, 0, 0, 0]
         for index in 0..<4 {
-            words[index] = UnsafeRawPointer(bytes + index * 8).loadUnaligned(as: UInt64.self) | 0x2020_2020_2020_2020
+            words[index] =
+                UnsafeRawPointer(bytes + index * 8).loadUnaligned(as: UInt64.self) | 0x2020_2020_2020_2020
         }
         lowered = words
         bytes[count] = 58
@@ -101,7 +101,9 @@ package struct KnownNames: @unchecked Sendable {
 
     private init() {
         let names = UnsafeMutablePointer<KnownName>.allocate(capacity: FieldName.count)
-        for (index, name) in FieldNameTable.names.enumerated() { (names + index).initialize(to: KnownName(name)) }
+        for (index, name) in FieldNameTable.names.enumerated() {
+            (names + index).initialize(to: KnownName(name))
+        }
         self.names = UnsafePointer(names)
         let slots = UnsafeMutablePointer<UInt8>.allocate(capacity: 256)
         let isToken = UnsafeMutablePointer<Bool>.allocate(capacity: 256)

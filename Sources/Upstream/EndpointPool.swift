@@ -93,7 +93,8 @@ package final class EndpointPool: TimerTarget {
         var stale = 0
         while stale < idle.count {
             let age = now - idle[stale].idleSince
-            guard age >= limits.idleMilliseconds || (idle.count - stale > limits.idleMax && age >= 1_000) else { break }
+            guard age >= limits.idleMilliseconds || (idle.count - stale > limits.idleMax && age >= 1_000)
+            else { break }
             idle[stale].close()
             stale += 1
         }

@@ -84,7 +84,8 @@ package final class Proxy {
     ///     client's connection alone.
     ///   - target: path and query for the upstream, of the head's bytes.
     package func serve(
-        _ exchange: any Exchange, head: RequestHead, target: Slice, timeouts: UpstreamTimeouts, client: any ProxyClient
+        _ exchange: any Exchange, head: RequestHead, target: Slice, timeouts: UpstreamTimeouts,
+        client: any ProxyClient
     ) async -> ProxyOutcome {
         client.upstreamFigures.startedAt = worker.nanoseconds
         var mayRetry = true
@@ -164,7 +165,8 @@ package final class Proxy {
 
     /// Connects to the endpoint, or to another where it refuses: nothing was sent, so that is always safe.
     private func connect(
-        _ first: EndpointPool, _ exchange: any Exchange, _ timeouts: UpstreamTimeouts, _ client: any ProxyClient
+        _ first: EndpointPool, _ exchange: any Exchange, _ timeouts: UpstreamTimeouts,
+        _ client: any ProxyClient
     ) async -> Made {
         let deadline = timeouts.connect.map { worker.now + $0 }
         var endpoint = first

@@ -43,7 +43,8 @@ struct Relay: ~Copyable {
     private var limit: Int64?
 
     init(
-        _ exchange: any Exchange, _ connection: UpstreamConnection, _ timeouts: UpstreamTimeouts, _ limits: Limits,
+        _ exchange: any Exchange, _ connection: UpstreamConnection, _ timeouts: UpstreamTimeouts,
+        _ limits: Limits,
         _ scratch: ByteBuffer, _ client: any ProxyClient
     ) {
         self.exchange = exchange
@@ -79,7 +80,8 @@ struct Relay: ~Copyable {
 
     /// Sends the request, as far as that goes at once.
     mutating func start(_ head: RequestHead, target: Slice) -> ProxyOutcome? {
-        requestFraming = HeadWriter.writeRequest(head, target: target, upgrade: head.upgrade, into: connection.output)
+        requestFraming = HeadWriter.writeRequest(
+            head, target: target, upgrade: head.upgrade, into: connection.output)
         requestEnded = requestFraming == .none
         response.reset()
         // A body that has come already goes with the head in one write.
@@ -181,7 +183,9 @@ struct Relay: ~Copyable {
             return exchange.hasSentHead ? abort(.responseTimeout) : .failed(.answerTimeout)
         }
         if phase == .tunnel { return abort(.quietTimeout) }
-        if exchange.isBlocked { return exchange.hasSentHead ? abort(.sendTimeout) : .clientLost(.sendTimeout) }
+        if exchange.isBlocked {
+            return exchange.hasSentHead ? abort(.sendTimeout) : .clientLost(.sendTimeout)
+        }
         if exchange.hasSentHead { return abort(isEventStream ? .quietTimeout : .upstreamTimeout) }
         if !connection.output.isEmpty { return .failed(.writeTimeout) }
         return requestEnded ? .failed(.answerTimeout) : .refused(.bodyTimeout)
@@ -273,8 +277,9 @@ struct Relay: ~Copyable {
             switch phase {
             case .head:
                 do throws(Refusal) {
-                    guard case .complete(let count) = try parser.parse(
-                        input.readable, into: response, answering: exchange.request.method)
+                    guard
+                        case .complete(let count) = try parser.parse(
+                            input.readable, into: response, answering: exchange.request.method)
                     else { return nil }
                     input.consume(count)
                 } catch {

@@ -1,6 +1,6 @@
+internal import CLinux
 internal import ChimeraBytes
 package import ChimeraEventLoop
-internal import CLinux
 internal import Glibc
 
 /// Resolves names by the system's resolver, off the workers.

@@ -85,7 +85,9 @@ final class UpstreamConnection: SocketObserver {
         guard bytes.count > 8 * 1024, socket.isWritable, !socket.isBroken else { return output.append(bytes) }
         bytes.withUnsafeBytes { raw in
             let queued = output.count
-            guard case .bytes(let written) = socket.write(output.pending, raw) else { return output.append(raw) }
+            guard case .bytes(let written) = socket.write(output.pending, raw) else {
+                return output.append(raw)
+            }
             output.consume(min(queued, written))
             if written < queued + raw.count {
                 output.append(UnsafeRawBufferPointer(rebasing: raw[max(0, written - queued)...]))

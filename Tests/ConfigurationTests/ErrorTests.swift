@@ -210,7 +210,8 @@ struct ErrorTests {
         ErrorCase("@m header", 4, "`header` needs a name: header FIELD [VALUE…]"),
         ErrorCase("@m header a:b", 11, #""a:b" is not the name of a field"#),
         ErrorCase("@m hedder X", 4, #"unknown kind of matcher "hedder"; did you mean "header"?"#),
-        ErrorCase("@m header Y\n@m cookei a", 4, #"unknown kind of matcher "cookei"; did you mean "cookie"?"#),
+        ErrorCase(
+            "@m header Y\n@m cookei a", 4, #"unknown kind of matcher "cookei"; did you mean "cookie"?"#),
         ErrorCase("@m respnd 200", 1, #"unknown matcher "@m""#),
         ErrorCase("@m time 9..17", 4, "this version does not have `time` in a matcher yet"),
         ErrorCase("@m. header X", 1, #""@m." is not a matcher's name; it has letters, digits, - and _"#),

@@ -37,7 +37,8 @@ struct LoadingTests {
 
     @Test func `a tenant's file becomes a site with routes`() throws {
         let files = [
-            "conf.d/shop/assets/a.css": "a {}", "conf.d/shop.htpasswd": "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", "conf.d/down.html": "down",
+            "conf.d/shop/assets/a.css": "a {}",
+            "conf.d/shop.htpasswd": "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", "conf.d/down.html": "down",
             "chimera.conf": "listen 8080\nlimit head 16KiB\nheader X-Machine 1\nimport conf.d/*.conf\n",
             "conf.d/shop.conf": """
             pool web { to 127.0.0.1:9001 ; to unix:web.sock }

@@ -9,7 +9,8 @@ struct SettingsTests {
     {
         let result = load(
             tenant: "site a.example {\n\(site)\n/* {\n\(block)\n}\nrespond 200 {\n\(route)\n}\n}",
-            machine: "listen 1\n\(machine)\n", files: ["m.users": "m:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=", "page.html": "m"])
+            machine: "listen 1\n\(machine)\n",
+            files: ["m.users": "m:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=", "page.html": "m"])
         #expect(!result.hasErrors, "\(result.diagnostics.rendered)")
         let site = try #require(result.configuration?.sites.first)
         return site.settings.merging(site.settingsBlocks[0].settings).merging(site.routes[0].settings)

@@ -14,7 +14,9 @@ struct BoundListener: Sendable {
         let listener: Listener
         let error: SystemError
 
-        var description: String { "\(listener.position): cannot listen on \(listener.address.text): \(error)" }
+        var description: String {
+            "\(listener.position): cannot listen on \(listener.address.text): \(error)"
+        }
     }
 
     /// Binds the listener for so many workers.
@@ -49,7 +51,8 @@ struct BoundListener: Sendable {
         switch address {
         case .anyAddress(let port):
             Sockets.hasIPv6
-                ? (.ip(IPAddress(high: 0, low: 0), port: port), true) : (.ip(IPAddress(v4: 0), port: port), false)
+                ? (.ip(IPAddress(high: 0, low: 0), port: port), true)
+                : (.ip(IPAddress(v4: 0), port: port), false)
         case .ip(let ip, let port): (.ip(ip, port: port), false)
         case .unix(let path): (.unix(path: path), false)
         }

@@ -41,7 +41,8 @@ extension GatewayWorker {
                 isSecure: listener.isSecure)
         }
         transaction.refusal = refusal
-        return dispatcher.refuse(refusal.status, transaction.context, transaction.request, transaction.response)
+        return dispatcher.refuse(
+            refusal.status, transaction.context, transaction.request, transaction.response)
     }
 
     /// Serves what has to wait, from its verdict to the end of its response.
@@ -96,7 +97,9 @@ extension GatewayWorker {
     // MARK: Files
 
     /// The answer from memory, if there is one.
-    private func answerFile(_ target: DirectoryTarget, _ route: CompiledRoute, _ transaction: Transaction) -> Verdict? {
+    private func answerFile(_ target: DirectoryTarget, _ route: CompiledRoute, _ transaction: Transaction)
+        -> Verdict?
+    {
         let (context, request, response) = (transaction.context, transaction.request, transaction.response)
         guard let files = target.destination(route, context, request) else {
             return .answer(dispatcher.refuse(404, context, request, response))
@@ -107,7 +110,8 @@ extension GatewayWorker {
         let answer =
             context.hasQuery
             ? files.answer(
-                path: path, prefix: prefix, query: request[context.query], request: request, response: response)
+                path: path, prefix: prefix, query: request[context.query], request: request,
+                response: response)
             : files.answer(path: path, prefix: prefix, query: nil, request: request, response: response)
         guard case .body(let body) = answer, isQuick(body) else {
             response.reset()
@@ -120,7 +124,9 @@ extension GatewayWorker {
     private func isQuick(_ body: AnswerBody) -> Bool {
         guard case .file(let handle, let offset, let count) = body else { return true }
         if handle.residentUntil > worker.now { return true }
-        guard FileWindow.isResident(handle, offset: offset, count: min(count, FileWindow.bytes)) else { return false }
+        guard FileWindow.isResident(handle, offset: offset, count: min(count, FileWindow.bytes)) else {
+            return false
+        }
         handle.residentUntil = worker.now + GatewayWorker.residency
         return true
     }
@@ -141,7 +147,9 @@ extension GatewayWorker {
         return body
     }
 
-    private func serveFile(_ exchange: some GatewayExchange, _ target: DirectoryTarget, _ route: CompiledRoute) async {
+    private func serveFile(
+        _ exchange: some GatewayExchange, _ target: DirectoryTarget, _ route: CompiledRoute
+    ) async {
         let transaction = exchange.transaction
         let (context, request, response) = (transaction.context, transaction.request, transaction.response)
         guard let files = target.destination(route, context, request) else {
@@ -163,7 +171,9 @@ extension GatewayWorker {
 
     // MARK: Proxy
 
-    private func serveProxy(_ exchange: some GatewayExchange, _ target: UpstreamTargets, _ route: CompiledRoute) async {
+    private func serveProxy(
+        _ exchange: some GatewayExchange, _ target: UpstreamTargets, _ route: CompiledRoute
+    ) async {
         guard let plan = planProxy(exchange.transaction, target, route) else {
             return await refuse(exchange, status: 404)
         }
@@ -171,19 +181,23 @@ extension GatewayWorker {
     }
 
     /// Makes what an upstream gets of a request; nil where a variable's value cannot be part of its name.
-    func planProxy(_ transaction: Transaction, _ target: UpstreamTargets, _ route: CompiledRoute) -> ProxyPlan? {
+    func planProxy(_ transaction: Transaction, _ target: UpstreamTargets, _ route: CompiledRoute)
+        -> ProxyPlan?
+    {
         guard let settings = transaction.context.settings,
             let proxy = target.proxy(route, transaction.context, transaction.request)
         else { return nil }
         let head = ProxyPreparation(transaction, dispatcher).prepare(settings)
         let path = transaction.context.storeTarget(of: transaction.request, in: head)
-        return ProxyPlan(proxy: proxy, head: head, target: path, timeouts: UpstreamTimeouts(settings.timeouts))
+        return ProxyPlan(
+            proxy: proxy, head: head, target: path, timeouts: UpstreamTimeouts(settings.timeouts))
     }
 
     /// Passes a request on, and answers for an upstream that does not.
     func passOn(_ exchange: some GatewayExchange, _ plan: ProxyPlan) async {
         let outcome = await plan.proxy.serve(
-            exchange, head: plan.head, target: plan.target, timeouts: plan.timeouts, client: exchange.transaction)
+            exchange, head: plan.head, target: plan.target, timeouts: plan.timeouts,
+            client: exchange.transaction)
         await conclude(exchange, outcome)
     }
 

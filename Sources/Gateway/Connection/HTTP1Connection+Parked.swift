@@ -48,7 +48,8 @@ extension HTTP1Connection {
     private func answerOne(_ transaction: Transaction, _ input: ByteBuffer, _ output: ByteBuffer) -> Outcome {
         parser.reset()
         do throws(Refusal) {
-            guard case .complete(let count) = try parser.parse(input.readable, into: transaction.request) else {
+            guard case .complete(let count) = try parser.parse(input.readable, into: transaction.request)
+            else {
                 becomeTask(.head(transaction), input: input, output: output)
                 return .handedOver
             }
@@ -87,7 +88,8 @@ extension HTTP1Connection {
         case .file(let file, let offset, let count):
             let sent = startFile(file, offset, count, output)
             if sent < count {
-                let rest = TaskStart.file(transaction, file, offset: offset + Int64(sent), count: count - sent)
+                let rest = TaskStart.file(
+                    transaction, file, offset: offset + Int64(sent), count: count - sent)
                 becomeTask(rest, input: input, output: output)
                 return .handedOver
             }
@@ -101,8 +103,9 @@ extension HTTP1Connection {
         guard case .bytes(let written) = socket.write(output.pending, more: true) else { return 0 }
         output.consume(written)
         guard output.isEmpty else { return 0 }
-        guard case .bytes(let sent) = socket.sendFile(
-            file.descriptor, offset: offset, count: min(count, HTTP1Exchange.fileWindow))
+        guard
+            case .bytes(let sent) = socket.sendFile(
+                file.descriptor, offset: offset, count: min(count, HTTP1Exchange.fileWindow))
         else { return 0 }
         return sent
     }
@@ -148,7 +151,8 @@ extension HTTP1Connection {
             return becomeTask(.next(takeTransaction()), input: input, output: output)
         }
         if closing { return closeGracefully(nil) }
-        setDeadline(after: warm == nil ? host.timeouts.idle : min(HTTP1Connection.silence, host.timeouts.idle))
+        setDeadline(
+            after: warm == nil ? host.timeouts.idle : min(HTTP1Connection.silence, host.timeouts.idle))
         if socket.isReadClosed && mode == .parked { serveParkedEnd() }
     }
 

@@ -95,7 +95,8 @@ extension HTTP1Connection {
     private func parse(_ transaction: Transaction, _ input: ByteBuffer) -> Parsed {
         if input.isEmpty { return .incomplete }
         do throws(Refusal) {
-            guard case .complete(let count) = try parser.parse(input.readable, into: transaction.request) else {
+            guard case .complete(let count) = try parser.parse(input.readable, into: transaction.request)
+            else {
                 return .incomplete
             }
             input.consume(count)

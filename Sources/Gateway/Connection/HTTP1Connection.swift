@@ -217,7 +217,11 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
 
     /// Gives a transaction back after an answer.
     func giveTransaction(_ transaction: Transaction) {
-        if transaction === warm?.transaction { transaction.reset() } else { host.giveTransaction(transaction) }
+        if transaction === warm?.transaction {
+            transaction.reset()
+        } else {
+            host.giveTransaction(transaction)
+        }
     }
 
     /// Passes a request on to an upstream: by a relay where a connection is kept, else by a task.

@@ -117,7 +117,9 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     ///
     /// - Returns: false where `complete()` has to do it.
     func completeAtOnce() -> Bool {
-        guard abortReason == nil, hasFinished, keepsOpen, !isTunnel, decoder.isDone, flush() else { return false }
+        guard abortReason == nil, hasFinished, keepsOpen, !isTunnel, decoder.isDone, flush() else {
+            return false
+        }
         host.finished(transaction)
         startOver()
         return true
@@ -178,7 +180,8 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     func relay(_ plan: ProxyPlan) -> Bool {
         self.plan = plan
         let hasStarted = plan.proxy.serveDirectly(
-            self, head: plan.head, target: plan.target, timeouts: plan.timeouts, client: transaction, by: relay,
+            self, head: plan.head, target: plan.target, timeouts: plan.timeouts, client: transaction,
+            by: relay,
             for: self)
         if !hasStarted { self.plan = nil }
         return hasStarted
@@ -352,7 +355,9 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
         }
         bytes.withUnsafeBytes { raw in
             let queued = output.count
-            guard case .bytes(let written) = socket.write(output.pending, raw) else { return output.append(raw) }
+            guard case .bytes(let written) = socket.write(output.pending, raw) else {
+                return output.append(raw)
+            }
             stampFirstByte()
             output.consume(min(queued, written))
             if written < queued + raw.count {

@@ -16,14 +16,17 @@ final class DirectoryTarget {
     init(_ target: FilesTarget, sourceExtensions: [String], cache: FilesCache) {
         self.cache = cache
         options = FilesOptions(
-            directory: target.directory.literal ?? "/", confinedTo: DirectoryTarget.fixedPart(of: target.directory),
+            directory: target.directory.literal ?? "/",
+            confinedTo: DirectoryTarget.fixedPart(of: target.directory),
             index: target.index, fallback: target.fallback, servesHidden: target.hidden,
             sourceExtensions: sourceExtensions)
         fixed = target.directory.literal == nil ? nil : FilesDestination(options: options, cache: cache)
     }
 
     /// The directory that a request is served from; nil where a variable's value cannot name one.
-    func destination(_ route: CompiledRoute, _ context: RequestContext, _ request: RequestHead) -> FilesDestination? {
+    func destination(_ route: CompiledRoute, _ context: RequestContext, _ request: RequestHead)
+        -> FilesDestination?
+    {
         if let fixed { return fixed }
         guard let template = route.directory else { return nil }
         let scratch = ByteBuffer(capacity: 256)

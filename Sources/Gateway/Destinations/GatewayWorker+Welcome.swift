@@ -22,7 +22,8 @@ extension GatewayWorker {
                 WelcomePage.mayShowConfiguration(client: context.client, host: context[context.host])
                 && !request.contains(.xForwardedFor) && !request.contains(.forwarded)
             content = shared.welcome.page(
-                port: context.port == 80 || context.port == 0 ? nil : context.port, showsConfiguration: isLocal)
+                port: context.port == 80 || context.port == 0 ? nil : context.port,
+                showsConfiguration: isLocal)
             response.add(.contentType, WelcomePage.contentType)
         }
         response.add(.cacheControl, WelcomePage.cacheControl)

@@ -54,7 +54,8 @@ final class CompiledRoute {
         case .welcome: target = .welcome
         case .handler:
             // Only a program that brings a handler makes such routes.
-            target = parts.handler.map(RouteTarget.handler) ?? .respond(RespondTarget(status: 404, body: .none))
+            target =
+                parts.handler.map(RouteTarget.handler) ?? .respond(RespondTarget(status: 404, body: .none))
         }
         self.strippedSegments = strippedSegments
         self.directory = directory
