@@ -416,7 +416,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     }
 
     private func stampFirstByte() {
-        if transaction.answeredAt == 0 { transaction.answeredAt = host.worker.nanoseconds }
+        if transaction.answeredAt == 0 && hasSentHead { transaction.answeredAt = host.worker.nanoseconds }
     }
 
     func abort(_ reason: CloseReason) {
