@@ -84,10 +84,9 @@ package final class Socket: EventTarget {
         return failure(reading: true)
     }
 
-    /// Writes `bytes`, as many as the kernel takes; with `more`, what follows at once may share their packet.
-    package func write(_ bytes: UnsafeRawBufferPointer, more: Bool = false) -> Transfer {
-        let flags = Int32(MSG_NOSIGNAL) | (more ? Int32(MSG_MORE) : 0)
-        let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, flags)
+    /// Writes `bytes`, as many as the kernel takes.
+    package func write(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+        let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
         return written(count, of: bytes.count)
     }
 

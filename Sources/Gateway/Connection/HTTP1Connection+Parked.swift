@@ -100,7 +100,7 @@ extension HTTP1Connection {
 
     /// Sends the head and as much of a file as goes at once.
     private func startFile(_ file: FileHandle, _ offset: Int64, _ count: Int, _ output: ByteBuffer) -> Int {
-        guard case .bytes(let written) = socket.write(output.pending, more: true) else { return 0 }
+        guard case .bytes(let written) = socket.write(output.pending) else { return 0 }
         output.consume(written)
         guard output.isEmpty else { return 0 }
         guard

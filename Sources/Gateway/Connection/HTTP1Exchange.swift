@@ -368,7 +368,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
 
     func sendFile(_ file: FileHandle, offset: Int64, count: Int) -> Int? {
         if !output.isEmpty {
-            guard case .bytes(let written) = socket.write(output.pending, more: true) else { return 0 }
+            guard case .bytes(let written) = socket.write(output.pending) else { return 0 }
             stampFirstByte()
             output.consume(written)
             guard output.isEmpty else { return 0 }
