@@ -30,6 +30,8 @@ package final class EndpointPool: TimerTarget {
     @exclusivity(unchecked) private var addresses: [SocketAddress] = []
     @exclusivity(unchecked) private var nextAddress = 0
     @exclusivity(unchecked) private var resolvedAt = Int64.min
+    /// Nobody leads here any more: what comes back is closed.
+    @exclusivity(unchecked) private var isClosed = false
     /// Until when the endpoint is passed over.
     @exclusivity(unchecked) var avoidedUntil = Int64.min
 
@@ -58,7 +60,7 @@ package final class EndpointPool: TimerTarget {
     /// Takes a connection back after an exchange that left it clean.
     func giveBack(_ connection: UpstreamConnection) {
         connection.endLease()
-        guard connection.isClean, idle.count < limits.keptMax else { return connection.close() }
+        guard connection.isClean, !isClosed, idle.count < limits.keptMax else { return connection.close() }
         connection.exchanges += 1
         connection.idleSince = worker.now
         idle.append(connection)
@@ -73,6 +75,7 @@ package final class EndpointPool: TimerTarget {
 
     /// Closes the idle connections and stops the timer, before the pool goes.
     package func close() {
+        isClosed = true
         for connection in idle { connection.close() }
         idle = []
         if let timer { worker.cancel(timer) }

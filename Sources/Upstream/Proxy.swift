@@ -97,6 +97,7 @@ package final class Proxy {
                 switch await connect(endpoint, exchange, timeouts, client) {
                 case .success(let made): connection = made
                 case .failure(let error): return note(.failed(error), client)
+                case .lost(let reason): return note(.clientLost(reason), client)
                 }
             }
             guard let connection else { return note(.failed(.connectionFailed), client) }
@@ -161,6 +162,8 @@ package final class Proxy {
     private enum Made {
         case success(UpstreamConnection)
         case failure(UpstreamError)
+        /// The client went away meanwhile.
+        case lost(CloseReason)
     }
 
     /// Connects to the endpoint, or to another where it refuses: nothing was sent, so that is always safe.
@@ -186,8 +189,9 @@ package final class Proxy {
             case .failure(let error):
                 endpoint.failed()
                 lastError = error
-                if error == .connectionTimeout || exchange.lost != nil { return .failure(error) }
+                if error == .connectionTimeout { return .failure(error) }
                 endpoint = chooseEndpoint()
+            case .lost(let reason): return .lost(reason)
             }
         }
         return .failure(lastError)
@@ -215,7 +219,11 @@ package final class Proxy {
             exchange.setDeadline(after: deadline.map { max(0, $0 - worker.now) })
             let wake = await exchange.scope.wait()
             if connection.socket.isWritable { break }
-            if wake.contains(.deadline) || exchange.lost != nil {
+            if let lost = exchange.lost {
+                connection.close()
+                return .lost(lost)
+            }
+            if wake.contains(.deadline) {
                 connection.close()
                 return .failure(.connectionTimeout)
             }

@@ -86,7 +86,7 @@ struct Relay: ~Copyable {
         response.reset()
         // A body that has come already goes with the head in one write.
         if !requestEnded, let end = passRequest() { return end }
-        return connection.flush() ? nil : .failed(.connectionTerminated)
+        return connection.flush() ? nil : upstreamLost()
     }
 
     /// Does what can be done now, but not more than a few windows: then the others of the worker have a turn.
@@ -256,6 +256,8 @@ struct Relay: ~Copyable {
             input.append(kept.readable)
             kept.clear()
         }
+        // What is kept of a long head may fill the buffer.
+        input.reserve(4096)
         switch connection.socket.read(into: input.writable) {
         case .bytes(let count):
             input.commit(count)
@@ -306,6 +308,7 @@ struct Relay: ~Copyable {
         if response.status < 200 {
             // RFC 9110 §15.2: interim answers are passed on; 100 was ours to give.
             HopByHop.remove(from: response)
+            response.remove(.contentLength)
             if response.status != 100 { exchange.sendInformational(status: response.status, response) }
             response.reset()
             parser.reset()

@@ -237,6 +237,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
             scratch.append(kept.readable)
             kept.clear()
         }
+        scratch.reserve(4096)
         switch socket.read(into: scratch.writable) {
         case .bytes(let count): scratch.commit(count)
         case .wouldBlock:
