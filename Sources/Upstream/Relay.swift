@@ -34,6 +34,8 @@ struct Relay: ~Copyable {
     /// The last look at the request's body found something, so there may be more.
     private var passedRequest = false
     private var isReusable = false
+    /// The upstream took only a part of the request.
+    private var isCutShort = false
     private var isEventStream = false
     private var sawAnswerBytes = false
     private var tunnelUpstreamEnded = false
@@ -100,7 +102,7 @@ struct Relay: ~Copyable {
 
     /// Gives the connection back to its pool, or closes it.
     func release() {
-        if isReusable && phase == .over && requestEnded {
+        if isReusable && !isCutShort && phase == .over && requestEnded {
             connection.pool.giveBack(connection)
         } else {
             connection.close()
@@ -377,10 +379,12 @@ struct Relay: ~Copyable {
     private mutating func upstreamLost() -> ProxyOutcome? {
         isReusable = false
         // An upstream that refuses the rest of a request may have answered before: that answer counts.
-        if phase == .head && connection.socket.isReadable && !connection.output.isEmpty {
+        // What it sent can be read behind the failure, whether epoll has told so yet or not.
+        if phase != .tunnel && !connection.output.isEmpty {
             connection.output.clear()
             requestEnded = true
-            return passAnswer()
+            isCutShort = true
+            return exchange.isBlocked ? nil : passAnswer()
         }
         if phase == .tunnel { return abort(.upstreamBroken) }
         return exchange.hasSentHead ? abort(.upstreamBroken) : .failed(.connectionTerminated)
