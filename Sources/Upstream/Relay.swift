@@ -130,11 +130,11 @@ struct Relay: ~Copyable {
         if phase != .over && !exchange.isBlocked && connection.socket.isReadable {
             if let end = passAnswer() { return end }
         }
-        if let end = tunnelEnd() { return end }
         if !requestEnded && connection.output.isEmpty && connection.socket.isWritable && phase != .over {
             if let end = passRequest() { return end }
             if !connection.flush() { return upstreamLost() }
         }
+        if let end = tunnelEnd() { return end }
         if phase == .over { return .answered }
         if let lost = exchange.lost { return clientLost(lost) }
         exchange.flush()
