@@ -91,7 +91,8 @@ package final class Proxy {
         var mayRetry = true
         while true {
             let endpoint = chooseEndpoint()
-            var connection = endpoint.takeIdle()
+            // What is sent again goes over a new connection: the others may have been closed with the first.
+            var connection = mayRetry ? endpoint.takeIdle() : nil
             let isReused = connection != nil
             if connection == nil {
                 switch await connect(endpoint, exchange, timeouts, client) {
