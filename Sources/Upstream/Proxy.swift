@@ -176,7 +176,8 @@ package final class Proxy {
         var endpoint = first
         var attempts = 0
         var lastError = UpstreamError.connectionFailed
-        while attempts < endpoints.count + endpoint.addressCount {
+        // Each address of each endpoint once; one without a known address counts for the attempt to resolve it.
+        while attempts < endpoints.reduce(0, { $0 + max(1, $1.addressCount) }) {
             attempts += 1
             guard let address = await address(of: endpoint) else {
                 endpoint.failed()
