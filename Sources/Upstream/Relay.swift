@@ -397,7 +397,8 @@ struct Relay: ~Copyable {
     private mutating func switchProtocols() -> ProxyOutcome? {
         // RFC 9110 §15.2.2: only for a request that asked for it; §7.8: and that was sent in full, since the rest of its
         // body would be taken for the other protocol.
-        guard requestEnded, !exchange.request.upgrade.isEmpty, let upgrade = response.index(of: .upgrade) else {
+        guard requestEnded, !exchange.request.upgrade.isEmpty, let upgrade = response.index(of: .upgrade)
+        else {
             return .failed(.upgradeUnexpected)
         }
         let token = response.line(at: upgrade).value
