@@ -79,7 +79,9 @@ let package = Package(
         tests(of: "HTTPCore", ["ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "HTTP1", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Files", ["ChimeraFiles", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
-        tests(of: "Upstream", ["ChimeraUpstream", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(
+            of: "Upstream",
+            ["ChimeraUpstream", "ChimeraEventLoop", "ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes", "CLinux"]),
         tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Server", ["ChimeraServer", "ChimeraConfiguration"]),

@@ -1,0 +1,89 @@
+import ChimeraEventLoop
+import Synchronization
+import Testing
+
+/// A worker on a thread of its own, for as long as a test needs it.
+final class RunningWorker: Sendable {
+    let worker: Worker
+    private let ended = Latch()
+
+    init(index: Int = 0) throws {
+        let worker = try Worker(index: index)
+        self.worker = worker
+        let ended = self.ended
+        let hasStarted = Thread.start(name: "test-worker") {
+            worker.run()
+            ended.open()
+        }
+        try #require(hasStarted)
+    }
+
+    /// Runs `body` as a task of the worker and gives back what it returns.
+    func run<Result: Sendable>(_ body: @escaping @Sendable (Worker) async throws -> Result) async throws
+        -> Result
+    {
+        try await withCheckedThrowingContinuation { continuation in
+            worker.submit { worker in
+                worker.start {
+                    do {
+                        continuation.resume(returning: try await body(worker))
+                    } catch {
+                        continuation.resume(throwing: error)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the thread and waits for that.
+    ///
+    /// - Returns: whether it ended in time.
+    func stop() -> Bool {
+        worker.stop()
+        return ended.wait(milliseconds: 20_000)
+    }
+}
+
+/// Runs `body` as a task of a worker that lives for as long as that.
+func onWorker<Result: Sendable>(
+    _ body: @escaping @Sendable (Worker) async throws -> Result
+) async throws -> Result {
+    let running = try RunningWorker()
+    do {
+        let result = try await running.run(body)
+        #expect(running.stop(), "the worker's loop does not end")
+        return result
+    } catch {
+        #expect(running.stop(), "the worker's loop does not end")
+        throw error
+    }
+}
+
+/// A value that several threads touch.
+final class Shared<Value: Sendable>: Sendable {
+    private let mutex: Mutex<Value>
+
+    init(_ value: Value) { mutex = Mutex(value) }
+
+    var value: Value { mutex.withLock { $0 } }
+
+    @discardableResult
+    func change<Result: Sendable>(_ body: (inout sending Value) -> Result) -> Result {
+        mutex.withLock { body(&$0) }
+    }
+}
+
+/// SplitMix64: the same seed gives the same test.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
+    }
+}
