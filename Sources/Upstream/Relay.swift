@@ -404,6 +404,7 @@ struct Relay: ~Copyable {
         let token = response.line(at: upgrade).value
         guard offers(response[token]) else { return .failed(.upgradeUnexpected) }
         HopByHop.remove(from: response)
+        response.remove(.contentLength)
         client.upstreamFigures.answeredAt = worker.nanoseconds
         client.upstreamAnswered()
         exchange.acceptUpgrade(response[token])
