@@ -258,10 +258,8 @@ struct Relay: ~Copyable {
             input.append(kept.readable)
             kept.clear()
         }
-        // What is kept of a long head may fill the buffer.
+        // What is kept of a long head may fill the buffer, and a read without room would look like the upstream's end.
         input.reserve(4096)
-        // A head may be larger than the buffer; a read without room would look like the upstream's end.
-        input.reserve(8 * 1024)
         switch connection.socket.read(into: input.writable) {
         case .bytes(let count):
             input.commit(count)
