@@ -93,10 +93,13 @@ package final class Proxy {
             let endpoint = chooseEndpoint()
             // What is sent again goes over a new connection: the others may have been closed with the first.
             var connection = mayRetry ? endpoint.takeIdle() : nil
-            let isReused = connection != nil
+            var isReused = connection != nil
             if connection == nil {
-                switch await connect(endpoint, exchange, timeouts, client) {
+                switch await connect(endpoint, exchange, timeouts, client, mayReuse: mayRetry) {
                 case .success(let made): connection = made
+                case .kept(let kept):
+                    connection = kept
+                    isReused = true
                 case .failure(let error): return note(.failed(error), client)
                 case .lost(let reason): return note(.clientLost(reason), client)
                 }
@@ -162,6 +165,8 @@ package final class Proxy {
 
     private enum Made {
         case success(UpstreamConnection)
+        /// The endpoint refused, and another has a connection that is not in use.
+        case kept(UpstreamConnection)
         case failure(UpstreamError)
         /// The client went away meanwhile.
         case lost(CloseReason)
@@ -170,7 +175,7 @@ package final class Proxy {
     /// Connects to the endpoint, or to another where it refuses: nothing was sent, so that is always safe.
     private func connect(
         _ first: EndpointPool, _ exchange: any Exchange, _ timeouts: UpstreamTimeouts,
-        _ client: any ProxyClient
+        _ client: any ProxyClient, mayReuse: Bool
     ) async -> Made {
         let deadline = timeouts.connect.map { worker.now + $0 }
         var endpoint = first
@@ -178,6 +183,7 @@ package final class Proxy {
         var lastError = UpstreamError.connectionFailed
         // Each address of each endpoint once; one without a known address counts for the attempt to resolve it.
         while attempts < endpoints.reduce(0, { $0 + max(1, $1.addressCount) }) {
+            if attempts > 0, mayReuse, let kept = endpoint.takeIdle() { return .kept(kept) }
             attempts += 1
             guard let address = await address(of: endpoint) else {
                 endpoint.failed()
@@ -194,6 +200,7 @@ package final class Proxy {
                 if error == .connectionTimeout { return .failure(error) }
                 endpoint = chooseEndpoint()
             case .lost(let reason): return .lost(reason)
+            case .kept(let kept): return .kept(kept)
             }
         }
         return .failure(lastError)
