@@ -81,7 +81,10 @@ let package = Package(
         tests(of: "Files", ["ChimeraFiles", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(
             of: "Upstream",
-            ["ChimeraUpstream", "ChimeraEventLoop", "ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes", "CLinux"]),
+            [
+                "ChimeraUpstream", "ChimeraEventLoop", "ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes",
+                "CLinux",
+            ]),
         tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Server", ["ChimeraServer", "ChimeraConfiguration"]),

@@ -226,16 +226,23 @@ private actor Counting: Handler {
             try await response.send(HTTPResponse(status: .ok), content: "finished")
         }
         let gateway = try Gateway(listening: ["127.0.0.1:0"], directives: "workers 2", handler: handler)
-        let running = Task { try await gateway.run(drainMilliseconds: 5_000) }
+        let failure = Mutex<String?>(nil)
+        let running = Task {
+            do { try await gateway.run(drainMilliseconds: 5_000) } catch {
+                failure.withLock { $0 = "\(error)" }
+            }
+        }
         let address = try await blocking {
-            while gateway.listeningAddresses.isEmpty { sched_yield() }
-            return gateway.listeningAddresses[0]
+            // The addresses are what says that it serves.
+            while gateway.listeningAddresses.isEmpty && failure.withLock({ $0 == nil }) { usleep(1_000) }
+            return gateway.listeningAddresses.first ?? ""
         }
         async let answer = blocking { try Self.get(address).text }
         try await blocking { _ = isServing.wait() }
         running.cancel()
         #expect(try await answer == "finished")
-        try await running.value
+        await running.value
+        #expect(failure.withLock { $0 } == nil)
         #expect(throws: (any Error).self) { try RawClient(address) }
     }
 
