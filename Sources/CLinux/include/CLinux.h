@@ -25,6 +25,9 @@ int chimera_open_place(int directory, const char *path);
 /// EOPNOTSUPP where the file system cannot tell.
 long chimera_read_resident(int file, void *room, size_t count, int64_t offset);
 
+/// How many bytes the peer of a TCP connection has acknowledged so far; 0 where the kernel does not say.
+uint64_t chimera_acknowledged(int socket);
+
 /// errno of this thread.
 int chimera_errno(void);
 

@@ -37,6 +37,8 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     @exclusivity(unchecked) var endsAfterOutput = false
     private let timer = Timer()
     @exclusivity(unchecked) private var lingered = 0
+    /// What the peer had acknowledged when it was last asked about.
+    @exclusivity(unchecked) private var acknowledged: UInt64 = 0
 
     /// Bytes that a lingering connection may still send.
     private static let lingerBytesMax = 1 << 20
@@ -71,6 +73,13 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     /// Sets the connection's one deadline; nil for none.
     func setDeadline(after milliseconds: Int64?) {
         host.worker.set(timer, to: milliseconds.map { host.worker.now + $0 } ?? .max)
+    }
+
+    /// Whether the peer took bytes since it was last asked about.
+    func peerHasProgressed() -> Bool {
+        let before = acknowledged
+        acknowledged = socket.acknowledgedBytes
+        return acknowledged > before
     }
 
     // MARK: Events

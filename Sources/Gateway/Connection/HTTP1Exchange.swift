@@ -164,7 +164,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
                 return false
             }
             setDeadline(after: host.timeouts.send)
-            if await scope.wait().contains(.deadline) && !socket.isWritable {
+            if await scope.wait().contains(.deadline) && !socket.isWritable && !clientHasProgressed() {
                 _ = fail(.sendTimeout)
                 return false
             }
@@ -397,6 +397,8 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     }
 
     var isBlocked: Bool { !output.isEmpty }
+
+    func clientHasProgressed() -> Bool { connection.peerHasProgressed() }
 
     var unsentBytes: Int { output.count }
 
