@@ -27,7 +27,12 @@ public final class Gateway: Sendable {
     private let state: Mutex<State>
     private let logger: Logger
     private let log: AccessLogWriter?
+    // What blocks has threads by its kind, so that a name server which is silent, or a flood of wrong passwords, keeps no
+    // file waiting.
     private let pool = BlockingPool()
+    private let namePool = BlockingPool()
+    /// Hashing takes the time of a core and not of a disk: some cores are left to the workers.
+    private let passwordPool = BlockingPool(threadsMax: max(1, Machine.usableCores / 2), queueMax: 1_000)
     private let counters: CounterBoard
     private let welcome: WelcomeSource
     private let loads: WorkerLoads
@@ -143,7 +148,8 @@ public final class Gateway: Sendable {
 
     private func makeShared() -> SharedParts {
         SharedParts(
-            pool: pool, resolver: Resolver(pool: pool), counters: counters, log: log, welcome: welcome,
+            pool: pool, passwordPool: passwordPool, resolver: Resolver(pool: namePool), counters: counters,
+            log: log, welcome: welcome,
             loads: loads,
             handover: handover,
             drained: { [weak self] index in self?.workerDrained(index) })
@@ -253,7 +259,7 @@ public final class Gateway: Sendable {
             if case .unix(let path) = listener.listener.address { Sockets.removeStale(path) }
         }
         log?.stop(deadlineMilliseconds: Gateway.logMilliseconds)
-        pool.stop()
+        for pool in [pool, namePool, passwordPool] { pool.stop() }
         stopped.open()
     }
 }

@@ -39,7 +39,10 @@ private struct RetiredListener {
 
 /// What all workers of a gateway share; each part is made for sharing.
 struct SharedParts: Sendable {
+    /// For files.
     let pool: BlockingPool
+    /// For hashes of passwords.
+    let passwordPool: BlockingPool
     let resolver: Resolver
     let counters: CounterBoard
     let log: AccessLogWriter?
