@@ -66,7 +66,6 @@ package final class EndpointPool: TimerTarget {
     func giveBack(_ connection: UpstreamConnection) {
         connection.endLease()
         guard connection.isClean, !isClosed, idle.count < limits.keptMax else { return connection.close() }
-        connection.exchanges += 1
         connection.idleSince = worker.now
         idle.append(connection)
         if idle.count == 1 { sweepLater() }

@@ -87,9 +87,8 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
 
     /// Sends the rest of a file whose head went out, and ends the exchange.
     func finishFile(_ file: FileHandle, _ offset: Int64, _ count: Int) async -> Bool {
-        let timeout = host.timeouts.send
-        let reason = await sendFileBody(
-            self, file, offset: offset, count: count, pool: host.pool, sendTimeout: timeout)
+        let sender = FileSender(exchange: self, pool: host.pool, timeout: host.timeouts.send)
+        let reason = await sender.send(file, offset: offset, count: count)
         if let reason { abort(reason) }
         hasFinished = true
         return await complete()
