@@ -94,6 +94,8 @@ def test_the_welcome_page(samples, tmp_path):
         assert host in page, f"no card of {host}"
     assert "proxy" in page and "files" in page and "redirect" in page, "the configuration is not shown"
     assert "unpkg" not in page and "cdn" not in page.lower()
+    counts = re.findall(r'<b data-count="site [^"]*">([\d,]+)</b> <span>(\w+)</span>', page)
+    assert len(counts) >= 4 and all(noun == ("request" if number == "1" else "requests") for number, noun in counts)
 
 
 def test_the_welcome_page_can_be_seen(samples, tmp_path):

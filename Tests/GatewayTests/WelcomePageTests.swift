@@ -38,6 +38,13 @@ import Testing
         #expect(page.contains("data-count=\"connections\">2<"))
     }
 
+    @Test(arguments: [(0, "requests"), (1, "request"), (2, "requests")])
+    func `one request is not called requests`(count: UInt64, noun: String) {
+        var site = shop
+        site.requests = count
+        #expect(html([site]).contains(">\(count)</b> <span>\(noun)</span>"))
+    }
+
     @Test func `other machines see neither configuration nor directories nor upstreams`() {
         let page = html([shop], showsConfiguration: false)
         #expect(page.contains("<td>proxy</td>"))

@@ -58,7 +58,10 @@ extension WelcomePage {
           const show = (name, value) => {
             const cell = cells.get(name);
             const text = value.toLocaleString("en-US");
-            if (cell && cell.textContent !== text) cell.textContent = text;
+            if (!cell || cell.textContent === text) return;
+            cell.textContent = text;
+            const noun = cell.nextElementSibling;
+            if (noun) noun.textContent = value === 1 ? "request" : "requests";
           };
           const look = async () => {
             if (!document.hidden) {
