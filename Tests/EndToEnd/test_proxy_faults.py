@@ -345,6 +345,9 @@ def test_an_early_answer_to_a_large_upload_arrives(start_gateway, origins):
         sender.start()
         response = connection.response()
         assert (response.status, response.body) == (413, b"too large")
+        connection.socket.shutdown(socket.SHUT_RDWR)
+        sender.join(10)
+        assert not sender.is_alive()
     assert_lives(gateway)
 
 
