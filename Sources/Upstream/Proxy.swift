@@ -143,7 +143,7 @@ package final class Proxy {
         client.upstreamFigures.startedAt = worker.nanoseconds
         client.upstreamFigures.address = connection.address
         client.upstreamFigures.connectedAt = worker.nanoseconds
-        connection.lease(to: exchange.scope)
+        connection.lease(to: driver.scope)
         let relay = Relay(exchange, connection, timeouts, limits, scratch, client)
         driver.start(relay, head, target: target, owner: owner)
         return true

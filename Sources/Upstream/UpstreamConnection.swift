@@ -76,12 +76,12 @@ final class UpstreamConnection: SocketObserver {
     /// Sends bytes; what the kernel does not take is queued.
     func send(_ bytes: Span<UInt8>, framing: WireFraming) {
         guard bytes.count > 0 else { return }
-        if framing == .chunked {
+        if framing.isChunked {
             output.append(hexadecimal: bytes.count)
             output.append("\r\n")
         }
         sendRaw(bytes)
-        if framing == .chunked { output.append("\r\n") }
+        if framing.isChunked { output.append("\r\n") }
     }
 
     private func sendRaw(_ bytes: Span<UInt8>) {

@@ -37,8 +37,6 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     @exclusivity(unchecked) private var tunnelReadEnded = false
     @exclusivity(unchecked) private var tunnelWriteEnded = false
     @exclusivity(unchecked) private var abortReason: CloseReason?
-    /// What a relay passes on, while it does.
-    @exclusivity(unchecked) private var plan: ProxyPlan?
     private let relay: DirectRelay
 
     init(_ connection: HTTP1Connection, _ active: HTTP1Connection.ActiveState, _ transaction: Transaction) {
@@ -138,7 +136,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
         _ = flush()
         host.finished(transaction)
         host.giveTransaction(transaction)
-        connection.close(reason, reset: framing == .untilClose || !output.isEmpty)
+        connection.close(reason, reset: framing.endsConnection || !output.isEmpty)
         return false
     }
 
@@ -178,25 +176,18 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
 
     // MARK: Relays
 
-    /// Passes the request on without a task; false where no connection to an upstream is kept.
-    func relay(_ plan: ProxyPlan) -> Bool {
-        self.plan = plan
-        let hasStarted = plan.proxy.serveDirectly(
-            self, head: plan.head, target: plan.target, timeouts: plan.timeouts, client: transaction,
-            by: relay,
-            for: self)
-        if !hasStarted { self.plan = nil }
-        return hasStarted
+    /// Passes the request on by the transaction's plan, without a task; false where no connection to an upstream is
+    /// kept.
+    func relayByPlan() -> Bool {
+        guard let plan = transaction.plan else { return false }
+        return plan.proxy.serveDirectly(
+            self, head: plan.head, target: plan.target, timeouts: plan.settings.upstreamTimeouts,
+            client: transaction, by: relay, for: self)
     }
 
     func relayEnded(_ outcome: ProxyOutcome, mayRepeat: Bool) {
-        if outcome == .answered && completeAtOnce() {
-            plan = nil
-            return connection.relayFinished(self)
-        }
-        guard let plan else { return }
-        self.plan = nil
-        connection.startTask(.relayed(self, plan, outcome, mayRepeat: mayRepeat))
+        if case .answered = outcome, completeAtOnce() { return connection.relayFinished(self) }
+        connection.startTask(.relayed(self, outcome, mayRepeat: mayRepeat))
     }
 
     // MARK: Request body
@@ -334,7 +325,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
             method: request.method, keepAlive: keepsOpen, isHTTP10: connection.parser.persistence.isHTTP10,
             date: host.date)
         framing = HeadWriter.writeResponse(response, context, into: output)
-        if framing == .untilClose { keepsOpen = false }
+        if framing.endsConnection { keepsOpen = false }
     }
 
     func acceptUpgrade(_ token: Span<UInt8>) {
@@ -348,9 +339,9 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     }
 
     func send(_ bytes: Span<UInt8>) {
-        guard bytes.count > 0, isTunnel || framing != .none else { return }
+        guard bytes.count > 0, isTunnel || framing.hasBody else { return }
         transaction.bytesOut += bytes.count
-        guard framing == .chunked else { return sendRaw(bytes) }
+        guard framing.isChunked else { return sendRaw(bytes) }
         output.append(hexadecimal: bytes.count)
         output.append("\r\n")
         sendRaw(bytes)
@@ -394,7 +385,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     func finish(trailers: FieldBlock?) {
         guard !hasFinished else { return }
         hasFinished = true
-        guard framing == .chunked, !isTunnel else { return }
+        guard framing.isChunked, !isTunnel else { return }
         output.append("0\r\n")
         if let trailers { HeadWriter.writeFields(trailers, into: output) }
         output.append("\r\n")
