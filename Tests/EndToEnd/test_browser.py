@@ -124,6 +124,13 @@ def test_the_single_page_app(samples, tmp_path, path, word):
     assert 'id="route">\u2026<' not in page, "the script did not run"
 
 
+def test_the_single_page_app_from_the_browsers_cache(samples, tmp_path):
+    """Issue: look at the screenshots. A page that the browser had already is not said to weigh nothing."""
+    for _ in range(2):
+        page = dom(samples, tmp_path, "app.localhost")
+        assert re.search(r"Page, on the wire</h2><span class=\"big\">([1-9]\d* B|from cache)<", page), page[:3000]
+
+
 def test_the_single_page_app_can_be_seen(samples, tmp_path):
     """The same as a picture."""
     picture = tmp_path / "app.png"

@@ -41,7 +41,8 @@ extension WelcomePage {
         font-size:.84375rem}
         figure{margin:0;background:var(--code);border-top:1px solid var(--line);min-width:0}
         figcaption{padding:1rem 1.5rem 0;color:var(--soft);font-size:.8125rem}
-        pre{margin:0;padding:.5rem 1.5rem 1.25rem;overflow:auto;max-height:26rem;line-height:1.6;tab-size:4}
+        pre{margin:0;padding:.5rem 1.5rem 1.25rem;overflow:auto;max-height:26rem;line-height:1.6;tab-size:4;\
+        white-space:pre-wrap;overflow-wrap:anywhere}
         pre i{font-style:normal;color:var(--soft)}
         .note{color:var(--soft);font-size:.9375rem;margin:0}
         footer{padding-top:2rem;padding-bottom:4rem;color:var(--soft);font-size:.9375rem}
