@@ -1,6 +1,6 @@
 internal import ChimeraBytes
 package import ChimeraEventLoop
-internal import ChimeraHTTPCore
+package import ChimeraHTTPCore
 
 /// Bounds of the connections to one endpoint from one worker.
 package struct UpstreamLimits: Equatable, Sendable {
@@ -33,12 +33,14 @@ package final class EndpointPool: TimerTarget {
     @exclusivity(unchecked) private var resolveAgainAt = Int64.max
     /// How long the addresses were good the last time, in milliseconds.
     @exclusivity(unchecked) private var lifetime = Resolver.lifetimeUnknown
-    @exclusivity(unchecked) private var isResolving = false
     @exclusivity(unchecked) private var isAskingLifetime = false
-    /// Requests that have no address yet.
-    @exclusivity(unchecked) private var waiting: [UnsafeContinuation<Void, Never>] = []
     /// Counts how often an address ceased to be the name's: an older connection may lead to that one.
     @exclusivity(unchecked) private(set) var generation: UInt32 = 0
+    @exclusivity(unchecked) private var isResolving = false
+    /// How many look-ups have ended.
+    @exclusivity(unchecked) private var lookUps = 0
+    /// Those who wait for the end of the one under way.
+    @exclusivity(unchecked) private var waiting: [Scope] = []
     /// Nobody leads here any more: what comes back is closed.
     @exclusivity(unchecked) private var isClosed = false
     /// Until when the endpoint is passed over.
@@ -73,7 +75,6 @@ package final class EndpointPool: TimerTarget {
         guard connection.isClean, !isClosed, idle.count < limits.keptMax, leadsHere(connection) else {
             return connection.close()
         }
-        connection.exchanges += 1
         connection.idleSince = worker.now
         idle.append(connection)
         if idle.count == 1 { sweepLater() }
@@ -122,6 +123,7 @@ package final class EndpointPool: TimerTarget {
     /// The next address to connect to, in turn; nil when the name is not resolved yet.
     func nextKnownAddress() -> SocketAddress? {
         guard !addresses.isEmpty else { return nil }
+        // The old addresses serve meanwhile.
         if worker.now >= resolveAgainAt { lookUp() }
         nextAddress = (nextAddress + 1) % addresses.count
         return addresses[nextAddress]
@@ -130,11 +132,34 @@ package final class EndpointPool: TimerTarget {
     /// How many addresses are known.
     var addressCount: Int { addresses.count }
 
-    /// Resolves the name, or waits for the resolution that is under way.
-    func resolve() async -> SocketAddress? {
+    /// What came of waiting for a name's address.
+    enum Resolution {
+        case address(SocketAddress)
+        /// The name has none.
+        case none
+        /// The time was over.
+        case timeout
+        /// The client went away meanwhile.
+        case lost(CloseReason)
+    }
+
+    /// Resolves the name and waits for that in the exchange's scope; all who need it share one look-up.
+    ///
+    /// - Parameter deadline: in milliseconds of the worker's clock; nil for none.
+    func resolve(for exchange: any Exchange, deadline: Int64?) async -> Resolution {
+        let before = lookUps
         lookUp()
-        if isResolving { await withUnsafeContinuation { waiting.append($0) } }
-        return nextKnownAddress()
+        let scope = exchange.scope
+        waiting.append(scope)
+        defer { waiting.removeAll { $0 === scope } }
+        while isResolving && lookUps == before {
+            exchange.setDeadline(after: deadline.map { max(0, $0 - worker.now) })
+            _ = await scope.wait()
+            if lookUps != before { break }
+            if let lost = exchange.lost { return .lost(lost) }
+            if let deadline, worker.now >= deadline { return .timeout }
+        }
+        return nextKnownAddress().map(Resolution.address) ?? .none
     }
 
     /// Resolves the name while what is known serves; once at a time, however many ask.
@@ -147,8 +172,8 @@ package final class EndpointPool: TimerTarget {
             let resolvedAt = worker.now
             resolveAgainAt = resolvedAt + lifetime
             isResolving = false
-            for request in waiting { request.resume() }
-            waiting = []
+            lookUps += 1
+            for scope in waiting { scope.wake(.done) }
             // Nobody waits for this.
             guard !found.isEmpty, !isClosed, !isAskingLifetime else { return }
             isAskingLifetime = true

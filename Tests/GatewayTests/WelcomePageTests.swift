@@ -33,7 +33,10 @@ import Testing
         #expect(page.contains("<th scope=\"row\">/assets/*</th><td>files <span>./shop/assets</span></td>"))
         #expect(page.contains("<th scope=\"row\">GET /api/*</th><td>proxy <span>127.0.0.1:9001</span></td>"))
         #expect(page.contains("<b data-count=\"site shop/shop.localhost\">12,345</b>"))
-        #expect(page.contains("<i># the shop</i>\nsite shop.localhost { files ./shop } <i># yes</i>"))
+        #expect(
+            page.contains(
+                "<span><i># the shop</i>\n</span><span>site shop.localhost { files ./shop } <i># yes</i>\n</span>"
+            ))
         #expect(page.contains("data-count=\"requests\">7<"))
         #expect(page.contains("data-count=\"connections\">2<"))
     }
@@ -161,7 +164,16 @@ import Testing
     func `comments are told from what looks like one`(line: String, shown: String) {
         var text = HTMLText()
         text.put(configuration: line)
-        #expect(String(decoding: text.bytes, as: UTF8.self) == shown)
+        #expect(String(decoding: text.bytes, as: UTF8.self) == "<span>\(shown)\n</span>")
+    }
+
+    @Test(arguments: ["", "\n"])
+    func `each line of a configuration stands alone, the last with its end or without`(end: String) {
+        var text = HTMLText()
+        text.put(configuration: "a\n\n# b" + end)
+        #expect(
+            String(decoding: text.bytes, as: UTF8.self)
+                == "<span>a\n</span><span>\n</span><span><i># b</i>\n</span>")
     }
 
     @Test func `sites are read from a configuration, the tenants' first`() throws {

@@ -177,6 +177,19 @@ private final class ScriptedNames: NameService {
             resolver: Resolver(pool: BlockingPool(threadsMax: 1), names: names))
     }
 
+    /// What a request gets that needs an address.
+    private static func resolve(_ pool: EndpointPool) async -> SocketAddress? {
+        guard
+            let exchange = try? ScriptedExchange(
+                pool.worker, request: ["GET / HTTP/1.1", "Host: a"], body: [])
+        else { return nil }
+        defer { exchange.close() }
+        guard case .address(let address) = await pool.resolve(for: exchange, deadline: nil) else {
+            return nil
+        }
+        return address
+    }
+
     /// One end of a pair of sockets, as if it led to `address`.
     private static func connection(to address: SocketAddress, _ pool: EndpointPool, _ peers: inout [Int32])
         throws
@@ -201,10 +214,10 @@ private final class ScriptedNames: NameService {
             let pool = Self.pool(names, on: worker)
             defer { pool.close() }
             var found: [SocketAddress?] = []
-            for _ in 0..<5 { worker.start { found.append(await pool.resolve()) } }
+            for _ in 0..<5 { worker.start { found.append(await Self.resolve(pool)) } }
             await worker.yield()
             names.gate.open()
-            found.append(await pool.resolve())
+            found.append(await Self.resolve(pool))
             while found.count < 6 { await worker.yield() }
             return found
         }
@@ -219,12 +232,12 @@ private final class ScriptedNames: NameService {
         let (open, kept) = try await onWorker { worker in
             let pool = Self.pool(names, on: worker)
             var peers: [Int32] = []
-            _ = await pool.resolve()
+            _ = await Self.resolve(pool)
             let (gone, stays) = (try Self.address("10.0.0.1"), try Self.address("10.0.0.2"))
             let connections = try [gone, stays, gone, stays].map { try Self.connection(to: $0, pool, &peers) }
             for connection in connections[..<2] { pool.giveBack(connection) }
             names.state.change { $0.addresses.removeFirst() }
-            _ = await pool.resolve()
+            _ = await Self.resolve(pool)
             for connection in connections[2...] { pool.giveBack(connection) }
             let open = connections.map(\.socket.isOpen)
             let kept = pool.idleCount
@@ -241,9 +254,9 @@ private final class ScriptedNames: NameService {
         let found = try await onWorker { worker in
             let pool = Self.pool(names, on: worker)
             defer { pool.close() }
-            let first = await pool.resolve()
+            let first = await Self.resolve(pool)
             names.state.change { $0.addresses = [] }
-            return [first, await pool.resolve(), pool.nextKnownAddress()]
+            return [first, await Self.resolve(pool), pool.nextKnownAddress()]
         }
         let only = try Self.address("10.0.0.1")
         #expect(found == [only, only, only])
