@@ -114,7 +114,12 @@ struct Service {
             logger.error("the configuration has errors; the old one stays in service")
             return
         }
-        gateway.reload(configuration)
+        do {
+            try gateway.reload(configuration)
+        } catch {
+            logger.error("\(error); the old configuration stays in service")
+            return
+        }
         logger.info("configuration loaded again", metadata: ["sites": "\(configuration.sites.count)"])
     }
 }

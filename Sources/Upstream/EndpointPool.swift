@@ -1,6 +1,6 @@
 internal import ChimeraBytes
 package import ChimeraEventLoop
-internal import ChimeraHTTPCore
+package import ChimeraHTTPCore
 
 /// Bounds of the connections to one endpoint from one worker.
 package struct UpstreamLimits: Equatable, Sendable {
@@ -29,7 +29,18 @@ package final class EndpointPool: TimerTarget {
     @exclusivity(unchecked) private var timer: Timer?
     @exclusivity(unchecked) private var addresses: [SocketAddress] = []
     @exclusivity(unchecked) private var nextAddress = 0
-    @exclusivity(unchecked) private var resolvedAt = Int64.min
+    /// When the name is resolved again; never for an address.
+    @exclusivity(unchecked) private var resolveAgainAt = Int64.max
+    /// How long the addresses were good the last time, in milliseconds.
+    @exclusivity(unchecked) private var lifetime = Resolver.lifetimeUnknown
+    @exclusivity(unchecked) private var isAskingLifetime = false
+    /// Counts how often an address ceased to be the name's: an older connection may lead to that one.
+    @exclusivity(unchecked) private(set) var generation: UInt32 = 0
+    @exclusivity(unchecked) private var isResolving = false
+    /// How many look-ups have ended.
+    @exclusivity(unchecked) private var lookUps = 0
+    /// Those who wait for the end of the one under way.
+    @exclusivity(unchecked) private var waiting: [Scope] = []
     /// Nobody leads here any more: what comes back is closed.
     @exclusivity(unchecked) private var isClosed = false
     /// Until when the endpoint is passed over.
@@ -50,6 +61,7 @@ package final class EndpointPool: TimerTarget {
 
     /// An open connection that is not in use, or nil.
     func takeIdle() -> UpstreamConnection? {
+        if worker.now >= resolveAgainAt { lookUp() }
         while let connection = idle.popLast() {
             if connection.isClean { return connection }
             connection.close()
@@ -60,8 +72,9 @@ package final class EndpointPool: TimerTarget {
     /// Takes a connection back after an exchange that left it clean.
     func giveBack(_ connection: UpstreamConnection) {
         connection.endLease()
-        guard connection.isClean, !isClosed, idle.count < limits.keptMax else { return connection.close() }
-        connection.exchanges += 1
+        guard connection.isClean, !isClosed, idle.count < limits.keptMax, leadsHere(connection) else {
+            return connection.close()
+        }
         connection.idleSince = worker.now
         idle.append(connection)
         if idle.count == 1 { sweepLater() }
@@ -110,7 +123,8 @@ package final class EndpointPool: TimerTarget {
     /// The next address to connect to, in turn; nil when the name is not resolved yet.
     func nextKnownAddress() -> SocketAddress? {
         guard !addresses.isEmpty else { return nil }
-        if case .host = name, worker.now - resolvedAt > resolver.lifetimeMilliseconds { refresh() }
+        // The old addresses serve meanwhile.
+        if worker.now >= resolveAgainAt { lookUp() }
         nextAddress = (nextAddress + 1) % addresses.count
         return addresses[nextAddress]
     }
@@ -118,26 +132,81 @@ package final class EndpointPool: TimerTarget {
     /// How many addresses are known.
     var addressCount: Int { addresses.count }
 
-    /// Resolves the name and waits for it.
-    func resolve() async -> SocketAddress? {
-        guard case .host(let host, let port) = name else { return nil }
-        let found = await resolver.resolve(host, port: port)
-        take(found)
-        return nextKnownAddress()
+    /// What came of waiting for a name's address.
+    enum Resolution {
+        case address(SocketAddress)
+        /// The name has none.
+        case none
+        /// The time was over.
+        case timeout
+        /// The client went away meanwhile.
+        case lost(CloseReason)
     }
 
-    /// Resolves the name again while the old addresses serve.
-    private func refresh() {
-        guard case .host(let host, let port) = name else { return }
-        resolvedAt = worker.now
-        worker.start { [self] in take(await resolver.resolve(host, port: port)) }
+    /// Resolves the name and waits for that in the exchange's scope; all who need it share one look-up.
+    ///
+    /// - Parameter deadline: in milliseconds of the worker's clock; nil for none.
+    func resolve(for exchange: any Exchange, deadline: Int64?) async -> Resolution {
+        let before = lookUps
+        lookUp()
+        let scope = exchange.scope
+        waiting.append(scope)
+        defer { waiting.removeAll { $0 === scope } }
+        while isResolving && lookUps == before {
+            exchange.setDeadline(after: deadline.map { max(0, $0 - worker.now) })
+            _ = await scope.wait()
+            if lookUps != before { break }
+            if let lost = exchange.lost { return .lost(lost) }
+            if let deadline, worker.now >= deadline { return .timeout }
+        }
+        return nextKnownAddress().map(Resolution.address) ?? .none
+    }
+
+    /// Resolves the name while what is known serves; once at a time, however many ask.
+    private func lookUp() {
+        guard !isResolving, case .host(let host, let port) = name else { return }
+        isResolving = true
+        worker.start { [self] in
+            let found = await resolver.resolve(host, port: port)
+            take(found)
+            let resolvedAt = worker.now
+            resolveAgainAt = resolvedAt + lifetime
+            isResolving = false
+            lookUps += 1
+            for scope in waiting { scope.wake(.done) }
+            // Nobody waits for this.
+            guard !found.isEmpty, !isClosed, !isAskingLifetime else { return }
+            isAskingLifetime = true
+            lifetime = await resolver.lifetime(of: found, for: host)
+            resolveAgainAt = resolvedAt + lifetime
+            isAskingLifetime = false
+        }
     }
 
     private func take(_ found: [SocketAddress]) {
         // A name server that fails does not take the addresses away that were good.
         guard !found.isEmpty else { return }
-        resolvedAt = worker.now
+        let isAnyGone = addresses.contains { !found.contains($0) }
         addresses = found
+        if isAnyGone { dropGone() }
+    }
+
+    /// Closes the idle connections to addresses that are the name's no longer.
+    private func dropGone() {
+        generation &+= 1
+        let all = idle
+        idle = []
+        for connection in all {
+            if leadsHere(connection) { idle.append(connection) } else { connection.close() }
+        }
+    }
+
+    /// Whether the connection's address is still the name's.
+    private func leadsHere(_ connection: UpstreamConnection) -> Bool {
+        if connection.generation == generation { return true }
+        guard addresses.contains(connection.address) else { return false }
+        connection.generation = generation
+        return true
     }
 }
 

@@ -17,14 +17,13 @@ struct Relay: ~Copyable {
     private enum Phase { case head, body, tunnel, over }
 
     private let exchange: any Exchange
+    private let client: any ProxyClient
+    private let scratch: ByteBuffer
+    private let worker: Worker
+    private let response: ResponseHead
     private let connection: UpstreamConnection
     private let timeouts: UpstreamTimeouts
     private let limits: Limits
-    private let scratch: ByteBuffer
-    private let client: any ProxyClient
-    private let worker: Worker
-    private let response: ResponseHead
-    private let scope: Scope
     private var parser: ResponseParser
     private var decoder: BodyDecoder
     private var phase = Phase.head
@@ -60,7 +59,6 @@ struct Relay: ~Copyable {
         self.client = client
         worker = exchange.worker
         response = exchange.response
-        scope = exchange.scope
         parser = ResponseParser(limits: limits)
         decoder = BodyDecoder(.none, limits: limits)
         startedAt = worker.now
@@ -78,7 +76,7 @@ struct Relay: ~Copyable {
                 await worker.yield()
             } else {
                 armDeadline()
-                if let end = woken(await scope.wait()) { return end }
+                if let end = woken(await exchange.scope.wait()) { return end }
             }
         }
     }
@@ -87,7 +85,7 @@ struct Relay: ~Copyable {
     mutating func start(_ head: RequestHead, target: Slice) -> ProxyOutcome? {
         requestFraming = HeadWriter.writeRequest(
             head, target: target, upgrade: head.upgrade, into: connection.output)
-        requestEnded = requestFraming == .none
+        requestEnded = !requestFraming.hasBody
         response.reset()
         // A body that has come already goes with the head in one write.
         if !requestEnded, let end = passRequest() { return end }
@@ -115,7 +113,7 @@ struct Relay: ~Copyable {
     /// Notes for the log that it is over.
     func note(_ outcome: ProxyOutcome) {
         client.upstreamFigures.endedAt = worker.nanoseconds
-        if case .failed(let error) = outcome { client.upstreamFigures.error = error }
+        client.upstreamFigures.error = outcome.error
     }
 
     /// Whether the request may be sent once more: the upstream said nothing, no byte of a body is gone, and the method
@@ -261,7 +259,7 @@ struct Relay: ~Copyable {
             if connection.flush() && connection.output.isEmpty { connection.socket.shutdownWrite() }
             return
         }
-        guard requestFraming == .chunked else { return }
+        guard requestFraming.isChunked else { return }
         connection.output.append("0\r\n")
         if let trailers = exchange.requestTrailers {
             TrailerRules.removeForbidden(from: trailers)
@@ -344,7 +342,7 @@ struct Relay: ~Copyable {
         }
         client.upstreamFigures.answeredAt = worker.nanoseconds
         progressAt = worker.now
-        isReusable = parser.persistence.keepAlive && parser.framing != .untilClose
+        isReusable = parser.persistence.keepAlive && !parser.framing.endsConnection
         isEventStream = response[.contentType]?.startsIgnoringCase(with: "text/event-stream") ?? false
         decoder = BodyDecoder(parser.framing, limits: limits)
         let wanted = response.status == 426 ? response.index(of: .upgrade).map { response.line(at: $0) } : nil

@@ -33,6 +33,8 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     @exclusivity(unchecked) var active: ActiveState?
     /// The exchange of a relay, kept for a moment for the next request.
     @exclusivity(unchecked) var warm: HTTP1Exchange?
+    /// What is kept goes at the next turn, since too many connections keep theirs.
+    @exclusivity(unchecked) private var isCrowded = false
     /// The connection closes when what was answered is out.
     @exclusivity(unchecked) var endsAfterOutput = false
     private let timer = Timer()
@@ -157,7 +159,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     private func parkedDeadlineReached() {
         guard warm != nil else { return close(.idleTimeout) }
         releaseActive()
-        setDeadline(after: max(0, host.timeouts.idle - HTTP1Connection.silence))
+        setDeadline(after: max(0, host.timeouts.idle - (isCrowded ? 0 : HTTP1Connection.silence)))
     }
 
     private func releaseActive() {
@@ -167,6 +169,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         host.buffers.give(active.input)
         host.buffers.give(active.output)
         self.active = nil
+        host.activeConnections -= 1
     }
 
     // MARK: Parking
@@ -177,9 +180,16 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         parser.reset()
         mode = .parked
         if host.isDraining { return close(.draining) }
-        setDeadline(after: min(HTTP1Connection.silence, host.timeouts.idle))
+        waitParked()
         // What came while the task ended found nobody to serve it.
         if socket.isReadable { serveParked() }
+    }
+
+    /// Sets the deadline of a parked connection: for letting go of what it keeps, or for its end.
+    func waitParked() {
+        guard warm != nil else { return setDeadline(after: host.timeouts.idle) }
+        isCrowded = host.activeConnections > GatewayWorker.activeKeptMax
+        setDeadline(after: isCrowded ? 0 : min(HTTP1Connection.silence, host.timeouts.idle))
     }
 
     /// What a task begins with.
@@ -193,9 +203,9 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         /// Answers that did not fit, or more requests than one turn serves.
         case next(Transaction)
         /// A request for an upstream to which no connection is kept.
-        case planned(HTTP1Exchange, ProxyPlan)
+        case planned(HTTP1Exchange)
         /// A relay that ended otherwise than with the whole answer.
-        case relayed(HTTP1Exchange, ProxyPlan, ProxyOutcome, mayRepeat: Bool)
+        case relayed(HTTP1Exchange, ProxyOutcome, mayRepeat: Bool)
     }
 
     /// Starts a task, with its own copies of what is unread and unsent.
@@ -216,6 +226,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         if let active { return active }
         let made = ActiveState(input: host.buffers.take(), output: host.buffers.take())
         active = made
+        host.activeConnections += 1
         return made
     }
 
@@ -238,7 +249,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         _ transaction: Transaction, _ target: UpstreamTargets, _ route: CompiledRoute, input: ByteBuffer,
         output: ByteBuffer
     ) -> Bool {
-        guard let plan = host.planProxy(transaction, target, route) else { return false }
+        guard host.planProxy(transaction, target, route) else { return false }
         let active = activate()
         active.input.append(input.readable)
         active.output.append(output.readable)
@@ -246,7 +257,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         warm = exchange
         mode = .relay
         exchange.begin()
-        if !exchange.relay(plan) { startTask(.planned(exchange, plan)) }
+        if !exchange.relayByPlan() { startTask(.planned(exchange)) }
         return true
     }
 
