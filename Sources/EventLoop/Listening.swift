@@ -31,6 +31,8 @@ package final class ListeningSocket: EventTarget {
 
     /// Connections accepted in one turn.
     private static let acceptsPerTurn = 64
+    /// Turns of a socket that is given up: more than the longest queue needs.
+    private static let lastTurnsMax = 128
 
     package init(
         _ descriptor: Int32, on worker: Worker, exhausted: @escaping () -> Void,
@@ -55,13 +57,27 @@ package final class ListeningSocket: EventTarget {
         worker.release(descriptor, watch)
     }
 
-    /// Stops to accept and closes the socket.
+    /// Stops to accept and closes the descriptor. Other descriptors of the same socket, and what waits in its queue,
+    /// stay.
     package func close() {
         pause()
         Glibc.close(descriptor)
     }
 
-    package func ready(_ events: Readiness) {
+    /// Begins to give the socket up: no new handshake begins, and those under way go on and are accepted.
+    package func refuseHandshakes() { _ = chimera_refuse_handshakes(descriptor) }
+
+    /// Accepts what waits in the queue now, a bounded number, and closes the descriptor.
+    package func closeEmptied() {
+        var turns = 0
+        while watch != nil, turns < ListeningSocket.lastTurnsMax, acceptTurn() { turns += 1 }
+        close()
+    }
+
+    package func ready(_ events: Readiness) { _ = acceptTurn() }
+
+    /// - Returns: whether more may wait.
+    private func acceptTurn() -> Bool {
         for _ in 0..<ListeningSocket.acceptsPerTurn {
             var storage = sockaddr_storage()
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -72,11 +88,12 @@ package final class ListeningSocket: EventTarget {
                     exhausted()
                 }
                 if number == ECONNABORTED || number == EINTR { continue }
-                return
+                return false
             }
             accepted(connection, PeerAddress(storage))
-            if watch == nil { return }
+            if watch == nil { return false }
         }
+        return true
     }
 }
 
@@ -180,6 +197,9 @@ package enum Sockets {
     package static func duplicate(_ descriptor: Int32) throws(SystemError) -> Int32 {
         try SystemError.check(fcntl(descriptor, F_DUPFD_CLOEXEC, 0), "fcntl")
     }
+
+    /// Lets a listening socket take connections again that was about to be given up.
+    package static func admitHandshakes(_ descriptor: Int32) { _ = chimera_admit_handshakes(descriptor) }
 
     /// Removes a Unix socket on which nobody listens any more.
     package static func removeStale(_ path: String) {

@@ -52,6 +52,20 @@ package struct ConfigurationLoader: Sendable {
         return load.result()
     }
 
+    /// Loads `machineFile` alone, without the tenants' files: for what is to be known before those are read.
+    package func load(machineFileAlone machineFile: String) -> LoadResult {
+        let session = session
+        do throws(FileFailure) {
+            let source = try session.source(machineFile)
+            var load = Load(session, FileDecoder(source, owner: "", session: session, machine: nil))
+            load.readMachine()
+            return load.result()
+        } catch {
+            return LoadResult(
+                configuration: nil, diagnostics: [Self.unreadable(machineFile, error)], refusedTenants: [])
+        }
+    }
+
     /// The configuration of `chimera files DIR`: every host's files, on these addresses.
     package func load(files directory: String, listen: [String] = ["127.0.0.1:8080"]) -> LoadResult {
         load(verb: ["files", directory], listen: listen)

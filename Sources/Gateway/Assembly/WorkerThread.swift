@@ -37,14 +37,22 @@ final class WorkerThread: @unchecked Sendable {
             let facts = ListenerFacts(
                 text: listener.text, name: listener.listener.name,
                 port: listener.listener.publicPort ?? listener.port, isSecure: false)
-            try? host?.listen(descriptor, facts)
+            if let host {
+                try? host.listen(descriptor, facts)
+            } else {
+                FileDescriptors.close(descriptor)
+            }
             done()
         }
     }
 
-    /// Stops to accept on a socket and closes it.
-    func unlisten(_ descriptor: Int32) {
-        worker.submit { [self] _ in host?.unlisten(descriptor) }
+    /// Gives a socket up: what has begun to connect is still accepted. `done` is told on the worker's thread when
+    /// the descriptor is closed.
+    func unlisten(_ descriptor: Int32, done: @escaping @Sendable () -> Void) {
+        worker.submit { [self] _ in
+            guard let host else { return done() }
+            host.unlisten(descriptor, done: done)
+        }
     }
 
     /// Takes over a connection that another worker accepted.
@@ -59,7 +67,22 @@ final class WorkerThread: @unchecked Sendable {
         worker.submit { [self] _ in host?.update(to: snapshot) }
     }
 
-    func drain() { worker.submit { [self] _ in host?.drain() } }
+    /// Accepts no more; `done` is told on the worker's thread.
+    func stopAccepting(done: @escaping @Sendable () -> Void) {
+        worker.submit { [self] _ in
+            host?.stopAccepting()
+            done()
+        }
+    }
+
+    func drain(idleMilliseconds: Int64) {
+        worker.submit { [self] _ in host?.drain(idleMilliseconds: idleMilliseconds) }
+    }
+
+    /// Asks what the worker serves with, on its thread; nil where that has ended.
+    func ask(_ question: @escaping @Sendable (GatewayWorker?) -> Void) {
+        worker.submit { [self] _ in question(host) }
+    }
 
     func closeAll() { worker.submit { [self] _ in host?.closeAll() } }
 
