@@ -31,8 +31,8 @@ package final class ListeningSocket: EventTarget {
 
     /// Connections accepted in one turn.
     private static let acceptsPerTurn = 64
-    /// Turns of a socket that is given up: more than the longest queue needs.
-    private static let lastTurnsMax = 128
+    /// Connections that the kernel keeps until they are accepted.
+    package static let backlog = 4096
 
     package init(
         _ descriptor: Int32, on worker: Worker, exhausted: @escaping () -> Void,
@@ -67,18 +67,16 @@ package final class ListeningSocket: EventTarget {
     /// Begins to give the socket up: no new handshake begins, and those under way go on and are accepted.
     package func refuseHandshakes() { _ = chimera_refuse_handshakes(descriptor) }
 
-    /// Accepts what waits in the queue now, a bounded number, and closes the descriptor.
-    package func closeEmptied() {
-        var turns = 0
-        while watch != nil, turns < ListeningSocket.lastTurnsMax, acceptTurn() { turns += 1 }
+    /// Accepts who waits in the kernel's queue, then closes the descriptor.
+    package func finish() {
+        if watch != nil { accept(atMost: ListeningSocket.backlog) }
         close()
     }
 
-    package func ready(_ events: Readiness) { _ = acceptTurn() }
+    package func ready(_ events: Readiness) { accept(atMost: ListeningSocket.acceptsPerTurn) }
 
-    /// - Returns: whether more may wait.
-    private func acceptTurn() -> Bool {
-        for _ in 0..<ListeningSocket.acceptsPerTurn {
+    private func accept(atMost count: Int) {
+        for _ in 0..<count {
             var storage = sockaddr_storage()
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
             let connection = chimera_accept(descriptor, &storage, &length)
@@ -88,12 +86,11 @@ package final class ListeningSocket: EventTarget {
                     exhausted()
                 }
                 if number == ECONNABORTED || number == EINTR { continue }
-                return false
+                return
             }
             accepted(connection, PeerAddress(storage))
-            if watch == nil { return false }
+            if watch == nil { return }
         }
-        return true
     }
 }
 
@@ -143,7 +140,8 @@ package enum Sockets {
     ///
     /// - Parameter dualStack: an IPv6 socket takes IPv4 connections as well.
     package static func listen(
-        _ address: SocketAddress, dualStack: Bool = false, sharesPort: Bool = true, backlog: Int32 = 4096
+        _ address: SocketAddress, dualStack: Bool = false, sharesPort: Bool = true,
+        backlog: Int32 = Int32(ListeningSocket.backlog)
     ) throws(SystemError) -> Int32 {
         let descriptor = try open(address)
         do throws(SystemError) {

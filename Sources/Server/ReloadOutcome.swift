@@ -4,19 +4,18 @@ internal import ChimeraConfiguration
 struct ReloadOutcome: Sendable {
     /// The configuration that serves from now on; nil where the old one stays.
     var configuration: MachineConfiguration?
+    /// Why the old one stays.
+    var failure: String?
     var diagnostics: [Diagnostic]
     /// The tenants that do not serve what their files say.
     var outdated: [OutdatedTenant] = []
 
-    var summary: String {
-        guard let configuration else { return "the configuration has errors; the old one stays in service" }
-        return "configuration loaded again: \(configuration.sites.count) sites"
-    }
-
     /// The line that tells an operator.
     var json: JSON {
         let all = JSON.array(diagnostics.map { .string("\($0.position): \($0.text)") })
-        guard let configuration else { return .of(["error": .string(summary), "diagnostics": all]) }
+        guard let configuration else {
+            return .of(["error": .string(failure ?? "the old configuration stays"), "diagnostics": all])
+        }
         return AdminRequest.done(
             .of(["sites": .integer(Int64(configuration.sites.count)), "diagnostics": all]))
     }

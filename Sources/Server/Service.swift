@@ -125,10 +125,17 @@ struct Service: Sendable {
             if diagnostic.severity == .error { logger.error(text) } else { logger.warning(text) }
         }
         guard let configuration = result.configuration, !result.hasErrors else {
-            logger.error("the configuration has errors; the old one stays in service")
-            return ReloadOutcome(diagnostics: result.diagnostics)
+            let failure = "the configuration has errors; the old one stays in service"
+            logger.error("\(failure)")
+            return ReloadOutcome(failure: failure, diagnostics: result.diagnostics)
         }
-        gateway.reload(configuration)
+        do {
+            try gateway.reload(configuration)
+        } catch {
+            let failure = "\(error); the old configuration stays in service"
+            logger.error("\(failure)")
+            return ReloadOutcome(failure: failure, diagnostics: result.diagnostics)
+        }
         logger.info("configuration loaded again", metadata: ["sites": "\(configuration.sites.count)"])
         return ReloadOutcome(configuration: configuration, diagnostics: result.diagnostics)
     }

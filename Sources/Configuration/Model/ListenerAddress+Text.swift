@@ -1,6 +1,14 @@
 internal import ChimeraBytes
 
 extension Listener.Address {
+    /// 0 where the line asks for any, and for a Unix socket.
+    package var port: UInt16 {
+        switch self {
+        case .anyAddress(let port), .ip(_, let port): port
+        case .unix: 0
+        }
+    }
+
     /// As it is written in a configuration: `80`, `127.0.0.1:80`, `[::1]:80`, `unix:/path`.
     package var text: String {
         switch self {

@@ -39,6 +39,14 @@ struct BoundListener: Sendable {
         }
     }
 
+    /// The sockets of `bound`, whose address `listener` has as well, under what that says now.
+    init(_ listener: Listener, socketsOf bound: BoundListener) {
+        precondition(listener.address == bound.listener.address)
+        self.listener = listener
+        shares = bound.shares
+        port = bound.port
+    }
+
     /// A socket for each worker where there are as many. Where the group has more, because there were more workers
     /// when it was made, some workers have several; where it has fewer, some workers share one.
     private static func shares(of group: ListeningGroup, among workers: Int) throws(SystemError) -> [Share] {
@@ -67,12 +75,5 @@ struct BoundListener: Sendable {
         case .ip(let ip, _): ip.isV4 ? "\(ip):\(port)" : "[\(ip)]:\(port)"
         case .unix(let path): "unix:\(path)"
         }
-    }
-}
-
-extension Listener {
-    /// Whether both say the same, wherever they stand.
-    func isSame(as other: Listener) -> Bool {
-        address == other.address && tls == other.tls && name == other.name && publicPort == other.publicPort
     }
 }

@@ -28,7 +28,12 @@ public final class Gateway: Sendable {
     private let state: Mutex<State>
     private let logger: Logger
     private let log: AccessLogWriter?
+    // What blocks has threads by its kind, so that a name server which is silent, or a flood of wrong passwords, keeps no
+    // file waiting.
     private let pool = BlockingPool()
+    private let namePool = BlockingPool()
+    /// Hashing takes the time of a core and not of a disk: some cores are left to the workers.
+    private let passwordPool = BlockingPool(threadsMax: max(1, Machine.usableCores / 2), queueMax: 1_000)
     private let counters: CounterBoard
     private let welcome: WelcomeSource
     private let loads: WorkerLoads
@@ -110,10 +115,15 @@ public final class Gateway: Sendable {
             throw error
         }
         welcome.update(configuration, from: files)
+        let workers: [WorkerThread]
+        do {
+            workers = try startWorkers(makeSnapshot(configuration))
+        } catch {
+            for listener in bound { listener.close() }
+            source.closeAll()
+            throw error
+        }
         log?.start()
-        let snapshot = makeSnapshot(configuration)
-        let shared = makeShared()
-        let workers = try (0..<workerCount).map { try WorkerThread(index: $0, shared: shared) }
         handover.set(workers)
         state.withLock { state in
             state.workers = workers
@@ -121,8 +131,25 @@ public final class Gateway: Sendable {
             state.undrained = Set(0..<workerCount)
             state.startedAt = Clock.monotonicMilliseconds()
         }
-        for worker in workers { try worker.start(snapshot) }
         for listener in bound { open(listener, on: workers) }
+    }
+
+    /// Starts all workers, or none.
+    private func startWorkers(_ snapshot: Snapshot) throws -> [WorkerThread] {
+        let shared = makeShared()
+        var started: [WorkerThread] = []
+        do {
+            for index in 0..<workerCount {
+                let worker = try WorkerThread(index: index, shared: shared)
+                try worker.start(snapshot)
+                started.append(worker)
+            }
+        } catch {
+            for worker in started { worker.stop() }
+            for worker in started { worker.waitUntilEnded() }
+            throw error
+        }
+        return started
     }
 
     private func makeSnapshot(_ configuration: MachineConfiguration) -> Snapshot {
@@ -132,7 +159,8 @@ public final class Gateway: Sendable {
 
     private func makeShared() -> SharedParts {
         SharedParts(
-            pool: pool, resolver: Resolver(pool: pool), counters: counters, log: log, welcome: welcome,
+            pool: pool, passwordPool: passwordPool, resolver: Resolver(pool: namePool), counters: counters,
+            log: log, welcome: welcome,
             loads: loads,
             handover: handover,
             drained: { [weak self] index in self?.workerDrained(index) })
@@ -141,7 +169,10 @@ public final class Gateway: Sendable {
     private func open(_ listener: BoundListener, on workers: [WorkerThread]) {
         let opened = Latch()
         for share in listener.shares {
-            workers[share.worker].listen(share.descriptor, listener) { opened.open() }
+            workers[share.worker].listen(share.descriptor, listener) { [logger] error in
+                if let error { logger.error("a worker cannot accept on \(listener.text): \(error)") }
+                opened.open()
+            }
         }
         opened.wait(milliseconds: 5_000)
         logger.info("listening on \(listener.text)")
@@ -154,37 +185,32 @@ public final class Gateway: Sendable {
 
     /// Serves another configuration from now on. Connections stay, exchanges under way finish with the old one,
     /// listeners that are new are opened and those that are gone are closed.
-    package func reload(_ configuration: MachineConfiguration) {
+    ///
+    /// - Throws: the new listener that cannot be bound, and why; nothing changes then.
+    package func reload(_ configuration: MachineConfiguration) throws {
         let (workers, bound, isStopping) = state.withLock { ($0.workers, $0.bound, $0.isStopping) }
         guard !isStopping else { return }
-        let kept = bound.filter { old in configuration.listeners.contains { $0.isSame(as: old.listener) } }
-        var fresh: [BoundListener] = []
-        for listener in configuration.listeners
-        where !kept.contains(where: { $0.listener.isSame(as: listener) }) {
-            do {
-                fresh.append(try BoundListener(listener, workers: workerCount, from: source))
-            } catch {
-                logger.error("\(error)")
-            }
-        }
+        let change = try ListenerChange(
+            from: bound, to: configuration.listeners, workers: workerCount, source: source)
         welcome.update(configuration, from: files)
         let snapshot = makeSnapshot(configuration)
-        for worker in workers { worker.update(to: snapshot) }
-        for listener in fresh { open(listener, on: workers) }
+        for worker in workers { worker.update(to: snapshot, change.kept) }
+        for listener in change.fresh { open(listener, on: workers) }
         state.withLock { state in
             state.configuration = configuration
-            state.bound = kept + fresh
+            state.bound = change.kept + change.fresh
         }
-        for listener in bound where !kept.contains(where: { $0.listener.isSame(as: listener.listener) }) {
-            leave(listener, workers)
-        }
+        for listener in change.gone { leave(listener, workers, change.handshakeMilliseconds(of: listener)) }
     }
 
     /// Gives a listener up: what has begun to connect is accepted first.
-    private func leave(_ listener: BoundListener, _ workers: [WorkerThread]) {
+    private func leave(_ listener: BoundListener, _ workers: [WorkerThread], _ milliseconds: Int64) {
         logger.info("no longer listening on \(listener.text)")
         let all = Countdown(listener.shares.count) { [weak self] in self?.left(listener) }
-        for share in listener.shares { workers[share.worker].unlisten(share.descriptor, done: all.countDown) }
+        for share in listener.shares {
+            workers[share.worker].unlisten(
+                share.descriptor, handshakeMilliseconds: milliseconds, done: all.countDown)
+        }
     }
 
     /// The source keeps an address that meanwhile is listened on again.
@@ -201,7 +227,7 @@ public final class Gateway: Sendable {
             state.bound.removeAll { addresses.contains($0.listener.address) }
             return (state.workers, going)
         }
-        for listener in going { leave(listener, workers) }
+        for listener in going { leave(listener, workers, ListenerChange.handshakeMilliseconds) }
     }
 
     /// What each worker answers to a question, in their order; a worker that is busy for too long is left out.
@@ -319,7 +345,7 @@ public final class Gateway: Sendable {
         for worker in workers { worker.waitUntilEnded() }
         source.closeAll()
         log?.stop(deadlineMilliseconds: Gateway.logMilliseconds)
-        pool.stop()
+        for pool in [pool, namePool, passwordPool] { pool.stop() }
         stopped.open()
     }
 }

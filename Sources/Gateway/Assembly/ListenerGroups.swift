@@ -25,7 +25,9 @@ package final class ListenerGroups: ListenerSource {
                 if let group = groups[address] {
                     kept = group
                 } else {
-                    kept = try ListenerGroups.bind(address, count: count)
+                    // An address may give way to another one of the same port (`127.0.0.1:8080` to `8080`).
+                    let isOurs = groups.values.contains { $0.port != 0 && $0.port == address.port }
+                    kept = try ListenerGroups.bind(address, count: count, isOurs: isOurs)
                     groups[address] = kept
                 }
                 return .success(try ListenerGroups.duplicates(of: kept))
@@ -65,7 +67,9 @@ package final class ListenerGroups: ListenerSource {
         return ListeningGroup(descriptors: made, port: group.port)
     }
 
-    private static func bind(_ wanted: Listener.Address, count: Int) throws(SystemError) -> ListeningGroup {
+    private static func bind(
+        _ wanted: Listener.Address, count: Int, isOurs: Bool
+    ) throws(SystemError) -> ListeningGroup {
         var (address, dualStack) = socketAddress(of: wanted)
         var count = count
         if case .unix(let path) = address {
@@ -73,7 +77,7 @@ package final class ListenerGroups: ListenerSource {
             count = 1
         }
         // A group shares the port, and would share it with another process of the same user too.
-        try Sockets.checkFree(address, dualStack: dualStack)
+        if !isOurs { try Sockets.checkFree(address, dualStack: dualStack) }
         var made: [Int32] = []
         do throws(SystemError) {
             for _ in 0..<count {

@@ -1,6 +1,7 @@
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
+internal import Glibc
 
 /// The thread of one worker, and how other threads tell it things.
 ///
@@ -28,30 +29,34 @@ final class WorkerThread: @unchecked Sendable {
             }
             ended.open()
         }
-        if !hasStarted { throw SystemError("pthread_create", 11) }
+        if !hasStarted { throw SystemError("pthread_create", EAGAIN) }
     }
 
-    /// Accepts on a socket from now on; `done` is told on the worker's thread.
-    func listen(_ descriptor: Int32, _ listener: BoundListener, done: @escaping @Sendable () -> Void) {
+    /// Accepts on a socket from now on; `done` is told on the worker's thread, of what went wrong too: then the socket
+    /// is closed.
+    func listen(
+        _ descriptor: Int32, _ listener: BoundListener, done: @escaping @Sendable (SystemError?) -> Void
+    ) {
         worker.submit { [self] _ in
-            let facts = ListenerFacts(
-                text: listener.text, name: listener.listener.name,
-                port: listener.listener.publicPort ?? listener.port, isSecure: false)
-            if let host {
-                try? host.listen(descriptor, facts)
-            } else {
+            guard let host else { return FileDescriptors.close(descriptor) }
+            do throws(SystemError) {
+                try host.listen(descriptor, ListenerFacts(listener))
+                done(nil)
+            } catch {
                 FileDescriptors.close(descriptor)
+                done(error)
             }
-            done()
         }
     }
 
-    /// Gives a socket up: what has begun to connect is still accepted. `done` is told on the worker's thread when
-    /// the descriptor is closed.
-    func unlisten(_ descriptor: Int32, done: @escaping @Sendable () -> Void) {
+    /// Gives a socket up: what has begun to connect is accepted for so long. `done` is told on the worker's thread
+    /// when the descriptor is closed.
+    func unlisten(
+        _ descriptor: Int32, handshakeMilliseconds: Int64, done: @escaping @Sendable () -> Void
+    ) {
         worker.submit { [self] _ in
             guard let host else { return done() }
-            host.unlisten(descriptor, done: done)
+            host.unlisten(descriptor, handshakeMilliseconds: handshakeMilliseconds, done: done)
         }
     }
 
@@ -63,8 +68,16 @@ final class WorkerThread: @unchecked Sendable {
         }
     }
 
-    func update(to snapshot: Snapshot) {
-        worker.submit { [self] _ in host?.update(to: snapshot) }
+    /// Serves another configuration from now on, in which `listeners` are those whose sockets stay.
+    func update(to snapshot: Snapshot, _ listeners: [BoundListener]) {
+        worker.submit { [self] _ in
+            for listener in listeners {
+                for share in listener.shares where share.worker == worker.index {
+                    host?.rename(share.descriptor, as: listener)
+                }
+            }
+            host?.update(to: snapshot)
+        }
     }
 
     /// Accepts no more; `done` is told on the worker's thread.

@@ -11,24 +11,38 @@ final class ListenerFacts {
     /// The listener's address, by which other workers know it.
     let text: String
     /// The listener's `name=`; nil where it has none.
-    let name: String?
+    @exclusivity(unchecked) private(set) var name: String?
     /// The port to name in redirects; 0 for a Unix socket.
-    let port: UInt16
+    @exclusivity(unchecked) private(set) var port: UInt16
     let isSecure: Bool
     /// The listener's number for the dispatcher; another after each change of configuration.
     @exclusivity(unchecked) var id = ListenerID.unnamed
 
-    init(text: String, name: String?, port: UInt16, isSecure: Bool) {
-        self.text = text
-        self.name = name
-        self.port = port
-        self.isSecure = isSecure
+    init(_ listener: BoundListener) {
+        text = listener.text
+        isSecure = listener.listener.tls
+        name = listener.listener.name
+        port = listener.listener.publicPort ?? listener.port
     }
+
+    /// The line of the same address says something else now.
+    func changed(to listener: BoundListener) {
+        name = listener.listener.name
+        port = listener.listener.publicPort ?? listener.port
+    }
+}
+
+/// A listener that is closed, as long as connections which it accepted are open: they go on to be told apart by its name.
+private struct RetiredListener {
+    weak var facts: ListenerFacts?
 }
 
 /// What all workers of a gateway share; each part is made for sharing.
 struct SharedParts: Sendable {
+    /// For files.
     let pool: BlockingPool
+    /// For hashes of passwords.
+    let passwordPool: BlockingPool
     let resolver: Resolver
     let counters: CounterBoard
     let log: AccessLogWriter?
@@ -59,7 +73,8 @@ final class GatewayWorker {
     @exclusivity(unchecked) private var listeners: [(socket: ListeningSocket, facts: ListenerFacts)] = []
     /// Listeners that are given up, until what had begun to connect is accepted.
     @exclusivity(unchecked) private var leaving: [LeavingListener] = []
-    /// Listeners that were closed, since another worker may still pass on what it accepted there.
+    @exclusivity(unchecked) private var retired: [RetiredListener] = []
+    /// The last listener of each address that was closed: another worker may still pass on what it accepted there.
     @exclusivity(unchecked) private var closedFacts: [String: ListenerFacts] = [:]
     /// While it drains: how long connections without a request stay open, in the worker's milliseconds.
     @exclusivity(unchecked) private(set) var idleUntil: Int64 = 0
@@ -110,6 +125,11 @@ final class GatewayWorker {
     func update(to snapshot: Snapshot) {
         dispatcher.update(to: snapshot)
         for listener in listeners { listener.facts.id = dispatcher.listener(named: listener.facts.name) }
+        retired.removeAll { $0.facts == nil }
+        for listener in retired {
+            guard let facts = listener.facts else { continue }
+            facts.id = dispatcher.listener(named: facts.name)
+        }
         applySettings()
     }
 
@@ -130,30 +150,41 @@ final class GatewayWorker {
             accept(connection, peer, facts)
         }
         try socket.resume()
+        closedFacts[facts.text] = nil
         listeners.append((socket, facts))
     }
 
-    /// Gives a listening socket up: handshakes under way have a moment, then the queue is emptied and the descriptor
+    /// Gives a listening socket up: handshakes under way have so long, then the queue is emptied and the descriptor
     /// closed, and `done` is told.
-    func unlisten(_ descriptor: Int32, done: @escaping () -> Void) {
+    func unlisten(_ descriptor: Int32, handshakeMilliseconds: Int64, done: @escaping () -> Void) {
         guard let index = listeners.firstIndex(where: { $0.socket.descriptor == descriptor }) else {
             return done()
         }
-        let gone = listeners.remove(at: index)
-        closedFacts[gone.facts.text] = gone.facts
-        let listener = LeavingListener(gone.socket) { [unowned self] listener in
+        let (socket, facts) = listeners.remove(at: index)
+        retire(facts)
+        let listener = LeavingListener(socket) { [unowned self] listener in
             left(listener)
             done()
         }
         leaving.append(listener)
-        worker.set(listener.timer, to: worker.now + LeavingListener.handshakeMilliseconds)
+        worker.set(listener.timer, to: worker.now + handshakeMilliseconds)
     }
 
     private func left(_ listener: LeavingListener) {
         worker.cancel(listener.timer)
-        listener.socket.closeEmptied()
+        listener.socket.finish()
         leaving.removeAll { $0 === listener }
         if isDraining { tellIfDrained() }
+    }
+
+    private func retire(_ facts: ListenerFacts) {
+        retired.append(RetiredListener(facts: facts))
+        closedFacts[facts.text] = facts
+    }
+
+    /// The line of a listening socket says something else from the next `update` on.
+    func rename(_ descriptor: Int32, as listener: BoundListener) {
+        listeners.first { $0.socket.descriptor == descriptor }?.facts.changed(to: listener)
     }
 
     // MARK: Connections
@@ -231,7 +262,7 @@ final class GatewayWorker {
     func stopAccepting() {
         for listener in listeners {
             listener.socket.close()
-            closedFacts[listener.facts.text] = listener.facts
+            retire(listener.facts)
         }
         listeners = []
     }
@@ -311,9 +342,6 @@ private final class LeavingListener: TimerTarget {
     let socket: ListeningSocket
     private(set) lazy var timer = Timer(target: self)
     private let left: (LeavingListener) -> Void
-
-    /// How long handshakes that are under way have: what a lost segment and its repetition take.
-    static let handshakeMilliseconds: Int64 = 3_000
 
     init(_ socket: ListeningSocket, left: @escaping (LeavingListener) -> Void) {
         self.socket = socket

@@ -168,9 +168,8 @@ final class DataPlane: Sendable {
         var done = ControlMessage(.reloaded)
         if let configuration = outcome.configuration {
             loaded(configuration, outcome.outdated)
-        } else {
-            done = done.with(.failure, outcome.summary)
         }
+        if let failure = outcome.failure { done = done.with(.failure, failure) }
         line.tell(done.with(.milliseconds, drainMilliseconds))
         guard let connection else { return }
         DataPlaneAdministration.reply([outcome.json], connection)
