@@ -95,7 +95,8 @@ def test_a_restart_that_cannot_read_the_configuration_goes_on_trying(crashing):
     """Issue: an operator who broke the file and then had a crash mends the file, and sends SIGHUP."""
     gateway = crashing(SITE)
     good = (gateway.directory / "chimera.conf").read_text()
-    (gateway.directory / "chimera.conf").write_text("nonsense\n")
+    gateway.machine = "nonsense"
+    gateway.write_configuration()
     os.kill(gateway.pid, signal.SIGSEGV)
     gateway.await_stderr("a data plane ended: exit status 1")
     wait_until(lambda: gateway.stderr.count("exit status 1") >= 2, what="a second attempt")
@@ -254,7 +255,7 @@ def test_drain_says_how_long(start_gateway, origins):
         connection.send(request_bytes())
         origin.request()
         gateway.signal(signal.SIGTERM)
-        with pytest.raises(ConnectionEnded):
+        with pytest.raises((ConnectionEnded, ConnectionResetError)):
             connection.response()
     assert gateway.await_exit() == 0
 
@@ -343,11 +344,10 @@ def test_systemd_is_told(start_gateway, tmp_path, abstract):
     reloading = listener.await_message("RELOADING")
     assert reloading["RELOADING"] == "1" and int(reloading["MONOTONIC_USEC"]) > 0
     assert listener.await_message("READY")["READY"] == "1"
+    assert b"NOTIFY_SOCKET" not in Path(f"/proc/{gateway.pid}/environ").read_bytes()
     gateway.signal(signal.SIGTERM)
     assert listener.await_message("STOPPING")["STOPPING"] == "1"
     assert gateway.await_exit() == 0
-    assert b"NOTIFY_SOCKET" not in b"".join(
-        Path(f"/proc/{pid}/environ").read_bytes() for pid in gateway.data_planes())
 
 
 # Privileges

@@ -1,7 +1,6 @@
 // What Swift's Glibc module lacks: epoll and its relatives, GNU extensions behind feature macros, variadic calls,
 // and one thread-local variable. Nothing here is defined that the Glibc module defines too.
 #pragma once
-#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -54,8 +53,8 @@ int chimera_refuse_handshakes(int listener);
 /// Takes that back.
 int chimera_admit_handshakes(int listener);
 
-/// A descriptor from which the blocked signals of the set can be read (signalfd), without blocking.
-int chimera_signal_descriptor(const sigset_t *signals);
+/// A descriptor from which these signals, which are blocked, can be read (signalfd), without blocking.
+int chimera_signal_descriptor(const int *signals, size_t count);
 
 /// The next signal of such a descriptor; 0 where none waits.
 int chimera_next_signal(int descriptor);

@@ -52,14 +52,17 @@ package struct ConfigurationLoader: Sendable {
         return load.result()
     }
 
-    /// Loads `machineFile` alone, without the tenants' files: for what is to be known before those are read.
+    /// Loads `machineFile` alone, without the tenants' files: for what is to be known before those are read. Where it
+    /// has errors, the configuration is what could be read of it all the same, and serves nothing.
     package func load(machineFileAlone machineFile: String) -> LoadResult {
         let session = session
         do throws(FileFailure) {
             let source = try session.source(machineFile)
             var load = Load(session, FileDecoder(source, owner: "", session: session, machine: nil))
             load.readMachine()
-            return load.result()
+            var result = load.result()
+            result.configuration = load.machineConfiguration
+            return result
         } catch {
             return LoadResult(
                 configuration: nil, diagnostics: [Self.unreadable(machineFile, error)], refusedTenants: [])

@@ -130,6 +130,6 @@ final class AdminDesk {
     /// Writes a short line; a client that does not read loses it.
     static func write(_ line: JSON, to connection: Int32) {
         let bytes = Array((line.text + "\n").utf8)
-        _ = send(connection, bytes, bytes.count, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
+        _ = send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     }
 }

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Chimera
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop

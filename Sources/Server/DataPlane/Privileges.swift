@@ -28,6 +28,8 @@ enum Privileges {
     static func drop(to wanted: UserName?, machineFile: String, _ logger: Logger) throws(Failure) {
         defer { _ = chimera_refuse_new_privileges() }
         guard geteuid() == 0 else {
+            // A service manager may have given some to the supervisor, for its sockets.
+            _ = chimera_drop_capabilities()
             if let wanted {
                 logger.debug(
                     "not started as root, so `user` does nothing", metadata: ["user": "\(wanted.name)"])

@@ -82,12 +82,13 @@ final class Supervisor {
     private func takeSignals() throws(SystemError) {
         var set = sigset_t()
         sigemptyset(&set)
-        for number in [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD] { sigaddset(&set, number) }
+        let taken = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD]
+        for number in taken { sigaddset(&set, number) }
         pthread_sigmask(SIG_BLOCK, &set, nil)
         signal(SIGPIPE, SIG_IGN)
         // Where it is ignored, which is inherited, there would be nothing to wait for.
         signal(SIGCHLD, SIG_DFL)
-        signals = try SystemError.check(chimera_signal_descriptor(&set), "signalfd")
+        signals = try SystemError.check(chimera_signal_descriptor(taken, taken.count), "signalfd")
     }
 
     // MARK: The loop
@@ -290,7 +291,9 @@ final class Supervisor {
         var answer = AdminRequest.done(
             .of(["generation": (plan.serving?.generation).map { .integer(Int64($0)) }]))
         if let failure {
-            let lines = lastDeath?.lines ?? []
+            // Of the one that failed, which is the newest.
+            let isNew = (lastDeath?.generation ?? 0) > (plan.serving?.generation ?? 0)
+            let lines = isNew ? lastDeath?.lines ?? [] : []
             answer = .of(["error": .string(failure), "lines": .array(lines.map { .string($0) })])
         }
         // Where it did not come to a start, those who wait for it are told as well.

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// What systemd is told of a service of `Type=notify` (sd_notify(3)), by the protocol that it documents.
@@ -31,7 +32,8 @@ struct SystemdNotification {
 
     private func send(_ text: String) {
         guard let path else { return }
-        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let type = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+        let descriptor = socket(AF_UNIX, type, 0)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
         var address = sockaddr_un()
@@ -45,8 +47,7 @@ struct SystemdNotification {
             // Sound: every socket address begins with the fields of sockaddr, and the length says how long it is.
             let base = UnsafeRawPointer(pointer).assumingMemoryBound(to: sockaddr.self)
             _ = sendto(
-                descriptor, message, message.count,
-                Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL), base, length)
+                descriptor, message, message.count, Int32(MSG_NOSIGNAL), base, length)
         }
     }
 }
