@@ -20,10 +20,10 @@ TEST_ENVIRONMENT = CHIMERA_BINARY=$(abspath $(BINARY)) PATH="$$PATH:/usr/sbin:/s
 RELEASE = -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
 
 .PHONY: help build run test check lint format bench fuzz docs clean
-.PHONY: test-unit test-end-to-end check-end-to-end
+.PHONY: test-slow test-unit test-end-to-end check-end-to-end
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build .build/release/chimera, which needs Debian's libraries only
 	@Tools/require build
@@ -46,6 +46,11 @@ test-end-to-end:
 	@Tools/python-packages $(VENV) Tests/EndToEnd/requirements.txt
 	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest $(PYTEST_FLAGS) Tests/EndToEnd
 	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest -q -p no:cacheprovider Tests/Tools
+
+test-slow: build ## the tests that take minutes: gigabytes through real applications, a long WebSocket
+	@Tools/require test
+	@Tools/python-packages $(VENV) Tests/EndToEnd/requirements.txt
+	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest $(PYTEST_FLAGS) -m slow Tests/EndToEnd
 
 check: ## the unit tests, and a short load on the server, under ThreadSanitizer
 	@Tools/require build

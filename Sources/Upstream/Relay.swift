@@ -110,7 +110,7 @@ struct Relay: ~Copyable {
     /// Notes for the log that it is over.
     func note(_ outcome: ProxyOutcome) {
         client.upstreamFigures.endedAt = worker.nanoseconds
-        if case .failed(let error) = outcome { client.upstreamFigures.error = error }
+        client.upstreamFigures.error = outcome.error
     }
 
     /// Whether the request may be sent once more: the upstream said nothing, no byte of a body is gone, and the method

@@ -1,5 +1,6 @@
 """Upstreams that refuse, stall, reset, lie or smuggle, and clients that vanish; memory stays bounded throughout."""
 
+import contextlib
 import re
 import socket
 import threading
@@ -345,6 +346,10 @@ def test_an_early_answer_to_a_large_upload_arrives(start_gateway, origins):
         sender.start()
         response = connection.response()
         assert (response.status, response.body) == (413, b"too large")
+        with contextlib.suppress(OSError):  # The gateway may have reset it by now.
+            connection.socket.shutdown(socket.SHUT_RDWR)
+        sender.join(10)
+        assert not sender.is_alive()
     assert_lives(gateway)
 
 

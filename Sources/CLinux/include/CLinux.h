@@ -31,6 +31,12 @@ int chimera_errno(void);
 /// Names the calling thread, for ps and debuggers.
 void chimera_name_thread(const char *name);
 
+/// Asks the name servers of /etc/resolv.conf for the IPv4 or IPv6 addresses of a name, with its search list, once and
+/// for two seconds at most each. Blocks.
+///
+/// Returns how many bytes of the answer are in `answer`, or -1 where there is none.
+int chimera_query_name(const char *name, int v6, unsigned char *answer, int capacity);
+
 /// How many cores the process's affinity allows; at least 1.
 int chimera_usable_cores(void);
 

@@ -151,8 +151,7 @@ extension HTTP1Connection {
             return becomeTask(.next(takeTransaction()), input: input, output: output)
         }
         if closing { return closeGracefully(nil) }
-        setDeadline(
-            after: warm == nil ? host.timeouts.idle : min(HTTP1Connection.silence, host.timeouts.idle))
+        waitParked()
         if socket.isReadClosed && mode == .parked { serveParkedEnd() }
     }
 

@@ -37,6 +37,8 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     @exclusivity(unchecked) var active: ActiveState?
     /// The exchange of a relay, kept for a moment for the next request.
     @exclusivity(unchecked) var warm: HTTP1Exchange?
+    /// What is kept goes at the next turn, since too many connections keep theirs.
+    @exclusivity(unchecked) private var isCrowded = false
     /// The connection closes when what was answered is out.
     @exclusivity(unchecked) var endsAfterOutput = false
     private let timer = Timer()
@@ -162,7 +164,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         if host.isDraining { return close(.draining) }
         guard warm != nil else { return close(.idleTimeout) }
         releaseActive()
-        setDeadline(after: max(0, host.timeouts.idle - HTTP1Connection.silence))
+        setDeadline(after: max(0, host.timeouts.idle - (isCrowded ? 0 : HTTP1Connection.silence)))
     }
 
     private func releaseActive() {
@@ -172,6 +174,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         host.buffers.give(active.input)
         host.buffers.give(active.output)
         self.active = nil
+        host.activeConnections -= 1
     }
 
     // MARK: Parking
@@ -185,10 +188,17 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
             drainParked()
             if mode == .closed { return }
         } else {
-            setDeadline(after: min(HTTP1Connection.silence, host.timeouts.idle))
+            waitParked()
         }
         // What came while the task ended found nobody to serve it.
         if socket.isReadable { serveParked() }
+    }
+
+    /// Sets the deadline of a parked connection: for letting go of what it keeps, or for its end.
+    func waitParked() {
+        guard warm != nil else { return setDeadline(after: host.timeouts.idle) }
+        isCrowded = host.activeConnections > GatewayWorker.activeKeptMax
+        setDeadline(after: isCrowded ? 0 : min(HTTP1Connection.silence, host.timeouts.idle))
     }
 
     /// What a task begins with.
@@ -225,6 +235,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         if let active { return active }
         let made = ActiveState(input: host.buffers.take(), output: host.buffers.take())
         active = made
+        host.activeConnections += 1
         return made
     }
 
