@@ -13,7 +13,8 @@ struct ChimeraCommand: ParsableCommand {
         version: "chimera \(Version.text)",
         subcommands: [
             RunCommand.self, CheckCommand.self, FormatCommand.self, FilesCommand.self, ProxyCommand.self,
-            ReferenceCommand.self, VersionCommand.self,
+            StatusCommand.self, ConnectionsCommand.self, ReloadCommand.self, UpgradeCommand.self,
+            StopCommand.self, ReferenceCommand.self, VersionCommand.self, DataPlaneCommand.self,
         ])
 
     static func main() {

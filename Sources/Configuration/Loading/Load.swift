@@ -161,6 +161,9 @@ struct Load {
 
     // MARK: - The result
 
+    /// What the machine's file says so far, with errors or without.
+    var machineConfiguration: MachineConfiguration { configuration }
+
     func result() -> LoadResult {
         var configuration = configuration
         var claims = HostClaims()

@@ -2,7 +2,6 @@ extension Schema {
     /// Directives of later versions: known by name, so that an error can say so.
     static let laterDirectives: [Directive] = [
         later("store", .machine, .machine, "The cache's size for the whole machine."),
-        later("admin", .machine, .machine, "The socket of the administration interface."),
         later("metrics", .machine, .machine, "Where `/metrics`, `/ready` and `/status` answer."),
         later("tenants", .machine, .machine, "Guard rails: what any tenant's file may do."),
         later("tenant", .machine, .machine, "What one tenant may do beyond that."),

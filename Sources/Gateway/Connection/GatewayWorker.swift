@@ -73,9 +73,16 @@ final class GatewayWorker {
     @exclusivity(unchecked) private(set) var dispatcher: Dispatcher
     @exclusivity(unchecked) private var factory: WorkerTargets
     @exclusivity(unchecked) private var listeners: [(socket: ListeningSocket, facts: ListenerFacts)] = []
+    /// Listeners that are given up, until what had begun to connect is accepted.
+    @exclusivity(unchecked) private var leaving: [LeavingListener] = []
     @exclusivity(unchecked) private var retired: [RetiredListener] = []
+    /// The last listener of each address that was closed: another worker may still pass on what it accepted there.
+    @exclusivity(unchecked) private var closedFacts: [String: ListenerFacts] = [:]
+    /// While it drains: how long connections without a request stay open, in the worker's milliseconds.
+    @exclusivity(unchecked) private(set) var idleUntil: Int64 = 0
+    @exclusivity(unchecked) private var connectionsMade: UInt64 = 0
     @exclusivity(unchecked) private var transactions: [Transaction] = []
-    @exclusivity(unchecked) private var connections: [HTTP1Connection?] = []
+    @exclusivity(unchecked) private(set) var connections: [HTTP1Connection?] = []
     @exclusivity(unchecked) private var freeConnections: [Int] = []
     @exclusivity(unchecked) private var dateSeconds: Int64 = -1
     @exclusivity(unchecked) private var dateText = HTTPDate.format(0)
@@ -148,15 +155,36 @@ final class GatewayWorker {
             accept(connection, peer, facts)
         }
         try socket.resume()
+        closedFacts[facts.text] = nil
         listeners.append((socket, facts))
     }
 
-    /// Stops to accept on a listening socket, after those who wait there already, and closes it.
-    func unlisten(_ descriptor: Int32) {
-        guard let index = listeners.firstIndex(where: { $0.socket.descriptor == descriptor }) else { return }
+    /// Gives a listening socket up: handshakes under way have so long, then the queue is emptied and the descriptor
+    /// closed, and `done` is told.
+    func unlisten(_ descriptor: Int32, handshakeMilliseconds: Int64, done: @escaping () -> Void) {
+        guard let index = listeners.firstIndex(where: { $0.socket.descriptor == descriptor }) else {
+            return done()
+        }
         let (socket, facts) = listeners.remove(at: index)
-        socket.finish()
+        retire(facts)
+        let listener = LeavingListener(socket) { [unowned self] listener in
+            left(listener)
+            done()
+        }
+        leaving.append(listener)
+        worker.set(listener.timer, to: worker.now + handshakeMilliseconds)
+    }
+
+    private func left(_ listener: LeavingListener) {
+        worker.cancel(listener.timer)
+        listener.socket.finish()
+        leaving.removeAll { $0 === listener }
+        if isDraining { tellIfDrained() }
+    }
+
+    private func retire(_ facts: ListenerFacts) {
         retired.append(RetiredListener(facts: facts))
+        closedFacts[facts.text] = facts
     }
 
     /// The line of a listening socket says something else from the next `update` on.
@@ -170,9 +198,8 @@ final class GatewayWorker {
 
     /// Takes over a connection that another worker accepted.
     func take(_ descriptor: Int32, _ peer: PeerAddress, from listener: String) {
-        guard !isDraining, let facts = listeners.first(where: { $0.facts.text == listener })?.facts else {
-            return FileDescriptors.close(descriptor)
-        }
+        let facts = listeners.first { $0.facts.text == listener }?.facts ?? closedFacts[listener]
+        guard let facts else { return FileDescriptors.close(descriptor) }
         serve(descriptor, peer, facts)
     }
 
@@ -189,6 +216,8 @@ final class GatewayWorker {
         guard let socket = try? Socket(descriptor, on: worker) else { return }
         counters.add(.connectionsAccepted)
         let connection = HTTP1Connection(socket, peer: peer, listener: listener, host: self)
+        connectionsMade += 1
+        connection.number = connectionsMade
         if let free = freeConnections.popLast() {
             connections[free] = connection
             connection.tableIndex = free
@@ -205,13 +234,19 @@ final class GatewayWorker {
         shared.loads.note(connectionCount, of: worker.index)
         counters.add(.connectionsClosed)
         if let reason { counters.add(reason) }
-        if isDraining && connectionCount == 0 { shared.drained(worker.index) }
+        if isDraining { tellIfDrained() }
+    }
+
+    /// Nothing is left to wait for.
+    private func tellIfDrained() {
+        if connectionCount == 0 && leaving.isEmpty { shared.drained(worker.index) }
     }
 
     /// The process has no descriptor left: attempts wait in the kernel's queue for a moment.
     private func descriptorsExhausted() {
         counters.add(.descriptors)
         for listener in listeners { listener.socket.pause() }
+        for listener in leaving { listener.socket.pause() }
         let timer = resumeTimer ?? ResumeTimer { [unowned self] in resumeAccepting() }
         resumeTimer = timer
         worker.set(timer.timer, to: worker.now + 100)
@@ -223,19 +258,31 @@ final class GatewayWorker {
             // Where even epoll has no room, the next try is a moment later.
             if (try? listener.socket.resume()) == nil { descriptorsExhausted() }
         }
+        for listener in leaving { try? listener.socket.resume() }
     }
 
     // MARK: Ending
 
-    /// Accepts no more, ends idle connections, and lets the others finish their exchange.
-    func drain() {
-        guard !isDraining else { return }
-        isDraining = true
-        for listener in listeners { listener.socket.close() }
+    /// Closes its listeners; what waits in their queues is for whoever has other descriptors of them.
+    func stopAccepting() {
+        for listener in listeners {
+            listener.socket.close()
+            retire(listener.facts)
+        }
         listeners = []
+    }
+
+    /// Accepts no more, ends idle connections, and lets the others finish their exchange.
+    ///
+    /// - Parameter idleMilliseconds: how long idle connections may still begin a last exchange.
+    func drain(idleMilliseconds: Int64 = 0) {
+        stopAccepting()
         if let resumeTimer { worker.cancel(resumeTimer.timer) }
+        if idleMilliseconds == 0 { for listener in leaving { listener.leave() } }
+        isDraining = true
+        idleUntil = worker.now + idleMilliseconds
         for connection in connections { connection?.drain() }
-        if connectionCount == 0 { shared.drained(worker.index) }
+        tellIfDrained()
     }
 
     /// Lets go of what the worker holds, when its loop has ended.
@@ -293,6 +340,24 @@ private final class ResumeTimer: TimerTarget {
     }
 
     func deadlineReached(now: Int64) { resume() }
+}
+
+/// A listening socket that is given up.
+private final class LeavingListener: TimerTarget {
+    let socket: ListeningSocket
+    private(set) lazy var timer = Timer(target: self)
+    private let left: (LeavingListener) -> Void
+
+    init(_ socket: ListeningSocket, left: @escaping (LeavingListener) -> Void) {
+        self.socket = socket
+        self.left = left
+        socket.refuseHandshakes()
+    }
+
+    func deadlineReached(now: Int64) { leave() }
+
+    /// Leaves now.
+    func leave() { left(self) }
 }
 
 /// Makes what routes lead to, for one worker.

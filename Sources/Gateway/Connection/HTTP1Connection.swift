@@ -28,6 +28,10 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     @exclusivity(unchecked) var parser: RequestParser
     /// Where the connection stands in its worker's table.
     @exclusivity(unchecked) var tableIndex = -1
+    /// The connection's number among those of its worker, from 1.
+    @exclusivity(unchecked) var number: UInt64 = 0
+    /// When it was accepted, in milliseconds of the worker's clock.
+    let acceptedAt: Int64
     /// What exists only while requests that have to wait follow each other: while a task or a relay serves the
     /// connection, and for a moment after.
     @exclusivity(unchecked) var active: ActiveState?
@@ -54,6 +58,8 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         @exclusivity(unchecked) fileprivate(set) var isCutOff = false
         /// The task while an embedded handler runs in it, who may wait for anything.
         @exclusivity(unchecked) var handlerTask: UnsafeCurrentTask?
+        /// What the task serves, for who asks what the connection does.
+        @exclusivity(unchecked) var transaction: Transaction?
 
         init(input: ByteBuffer, output: ByteBuffer) {
             self.input = input
@@ -66,6 +72,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         self.peer = peer
         self.listener = listener
         self.host = host
+        acceptedAt = host.worker.now
         parser = RequestParser(limits: host.limits)
         timer.target = self
         socket.observe(self)
@@ -106,8 +113,14 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
 
     /// The gateway drains: an idle connection ends now, another one after its exchange.
     func drain() {
-        if mode == .parked { close(.draining) }
+        if mode == .parked { drainParked() }
         if mode == .task { active?.scope.wake(.abort) }
+    }
+
+    /// Waits for a last request while there is time for one.
+    private func drainParked() {
+        guard host.worker.now < host.idleUntil else { return close(.draining) }
+        setDeadline(after: host.idleUntil - host.worker.now)
     }
 
     /// The gateway ends: the connection does so now, or as soon as its task has seen it.
@@ -157,6 +170,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
 
     /// A parked connection lets go of what it kept for the next request, or has been idle for too long.
     private func parkedDeadlineReached() {
+        if host.isDraining { return close(.draining) }
         guard warm != nil else { return close(.idleTimeout) }
         releaseActive()
         setDeadline(after: max(0, host.timeouts.idle - (isCrowded ? 0 : HTTP1Connection.silence)))
@@ -179,8 +193,12 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         warm = exchange
         parser.reset()
         mode = .parked
-        if host.isDraining { return close(.draining) }
-        waitParked()
+        if host.isDraining {
+            drainParked()
+            if mode == .closed { return }
+        } else {
+            waitParked()
+        }
         // What came while the task ended found nobody to serve it.
         if socket.isReadable { serveParked() }
     }
