@@ -407,7 +407,6 @@ struct ErrorTests {
             "trust everyone", 7, #""everyone" is not an address or a block of addresses such as 10.0.0.0/8"#),
         ErrorCase("store 10GB", 1, "this version does not have `store` yet"),
         ErrorCase("metrics 127.0.0.1:9100", 1, "this version does not have `metrics` yet"),
-        ErrorCase("admin unix:/run/a.sock", 1, "this version does not have `admin` yet"),
         ErrorCase("tenants { permit files under=/srv }", 1, "this version does not have `tenants` yet"),
         ErrorCase("tenant shop { hosts a }", 1, "this version does not have `tenant` yet"),
         ErrorCase("files ./x", 1, "`files` stands in a site, not in the machine's file"),
