@@ -18,6 +18,7 @@ TEST_ENVIRONMENT = CHIMERA_BINARY=$(abspath $(BINARY)) PATH="$$PATH:/usr/sbin:/s
 # Exclusive access to stored properties is checked in debug and test builds; in the product the checks would cost 11 %
 # of the instructions of a proxied request. Bounds are checked everywhere.
 RELEASE = -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
+THREAD_SANITIZER = --sanitize thread --scratch-path .build/thread-sanitizer
 
 .PHONY: help build run test check lint format bench fuzz docs clean
 .PHONY: test-slow test-unit test-end-to-end check-end-to-end
@@ -54,12 +55,13 @@ test-slow: build ## the tests that take minutes: gigabytes through real applicat
 
 check: ## the unit tests, and a short load on the server, under ThreadSanitizer
 	@Tools/require build
-	swift test --sanitize thread --scratch-path .build/thread-sanitizer
+	swift build --build-tests $(THREAD_SANITIZER)
+	Tools/under-thread-sanitizer swift test --skip-build --no-parallel $(THREAD_SANITIZER)
 	@$(MAKE) --no-print-directory check-end-to-end
 
 check-end-to-end:
 	@Tools/require run
-	swift build --sanitize thread --scratch-path .build/thread-sanitizer --product chimera
+	swift build --product chimera $(THREAD_SANITIZER)
 	@Tools/check-under-load .build/thread-sanitizer/debug/chimera
 
 lint: ## refuse what the style and the design rule out
