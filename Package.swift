@@ -88,6 +88,9 @@ let package = Package(
         tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Server", ["ChimeraServer", "ChimeraConfiguration"]),
+        // What the fuzz targets of Tests/Fuzz check, on the inputs that are kept there.
+        tests(
+            of: "Fuzz", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration"]),
         tests(
             of: "Gateway",
             [

@@ -282,7 +282,7 @@ struct ErrorTests {
         ErrorCase("header X", 8, #"`X` needs a value; did you mean "-X"?"#),
         ErrorCase(
             "header X \"a\\nb\"", 10,
-            "\"a\nb\" is not a field's value: it has a line end or another control character"),
+            "\"a␊b\" is not a field's value: it has a line end or another control character"),
         ErrorCase(
             "request-header -Host", 16,
             #"a request has exactly one Host: it can be set only; did you mean "Host"?"#),
@@ -470,6 +470,17 @@ struct ErrorTests {
                 "/etc/users:1:1: this is not user:hash (see chimera.conf:2:12)"
             ])
         #expect(result.configuration == nil)
+    }
+
+    /// A tenant's file must not write on the screen of the operator who checks it.
+    @Test func `control characters are shown by pictures, and the caret stays under its place`() {
+        let diagnostic = Diagnostic(
+            .error, at: SourcePosition(file: "a\n", line: 1, column: 6), "b\r",
+            sourceLine: "\t\u{1b}[2J\u{7f}\u{9b}",
+            length: 2)
+        #expect(diagnostic.rendered == "a␊:1:6: b␍\n\t␛[2J␡\u{fffd}\n\t    ^~")
+        let shown = load(tenant: "site a.example { respond 200 '\u{1b}[2J' }").diagnostics.first?.rendered
+        #expect(shown?.contains("respond 200 '␛[2J'") == true)
     }
 
     @Test func `columns count characters, not bytes`() {
