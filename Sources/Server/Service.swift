@@ -35,8 +35,8 @@ struct Service {
         let signals = ServiceSignals()
         signals.block()
         DescriptorLimit.raise(logger)
-        let configuration = try firstConfiguration()
-        let gateway = try started(configuration)
+        let (configuration, status) = try firstConfiguration()
+        let gateway = try started(configuration, status)
         let ended = Self.watch(gateway)
         var plan = SignalPlan()
         while !ended.isSet {
@@ -51,19 +51,43 @@ struct Service {
     // MARK: Start
 
     /// Tenants whose files have errors are left out; the others do not wait for them.
-    private func firstConfiguration() throws(ExitCode) -> MachineConfiguration {
+    private func firstConfiguration() throws(ExitCode) -> (MachineConfiguration, ReloadStatus) {
         let result = load()
         Stream.error.write(result.diagnostics.rendered)
         guard let configuration = result.configuration else { throw CommandStatus.configuration.exitCode }
         for tenant in result.refusedTenants {
             logger.error("a tenant is not served: its file has errors", metadata: ["tenant": "\(tenant)"])
         }
-        return configuration
+        return (configuration, Self.status(of: result, .applied, .start))
     }
 
-    private func started(_ configuration: MachineConfiguration) throws(ExitCode) -> any RunningGateway {
+    /// What a load came to, for the metrics.
+    private static func status(
+        of result: LoadResult, _ outcome: ReloadStatus.Outcome, _ cause: ReloadStatus.Cause
+    ) -> ReloadStatus {
+        var status = ReloadStatus()
+        (status.outcome, status.cause) = (outcome, cause)
+        status.finishedAt = ProcessFigures.wallSeconds * 1_000
+        status.succeededAt = outcome == .failed ? 0 : status.finishedAt
+        let names = Set(result.configuration?.sites.map(\.tenant) ?? []).subtracting([""])
+        let refused = outcome == .failed ? TenantStatus.Service.lastGood : .none
+        for (tenants, service) in [(names.sorted(), .current), (result.refusedTenants, refused)] {
+            status.tenants += tenants.map {
+                TenantStatus(
+                    id: $0, file: "", service: service,
+                    servedSince: service == .current ? status.finishedAt : 0,
+                    readAt: status.finishedAt)
+            }
+        }
+        return status
+    }
+
+    private func started(
+        _ configuration: MachineConfiguration, _ status: ReloadStatus
+    ) throws(ExitCode) -> any RunningGateway {
         do {
             let gateway = try make(configuration, logger)
+            gateway.note(status)
             try gateway.start()
             return gateway
         } catch {
@@ -112,9 +136,10 @@ struct Service {
         }
         guard let configuration = result.configuration, !result.hasErrors else {
             logger.error("the configuration has errors; the old one stays in service")
-            return
+            return gateway.note(Self.status(of: result, .failed, .signal))
         }
         gateway.reload(configuration)
+        gateway.note(Self.status(of: result, .applied, .signal))
         logger.info("configuration loaded again", metadata: ["sites": "\(configuration.sites.count)"])
     }
 }

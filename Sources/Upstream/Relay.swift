@@ -39,6 +39,9 @@ struct Relay: ~Copyable {
     private var sawAnswerBytes = false
     private var tunnelUpstreamEnded = false
     private var startedAt: Int64
+    /// When the request began to go out and its answer's head was there, in nanoseconds; 0 before.
+    private let askedAt: Int64
+    private var answeredAt: Int64 = 0
     private var progressAt: Int64
     /// When waiting ends; nil for never.
     private var limit: Int64?
@@ -55,6 +58,7 @@ struct Relay: ~Copyable {
         self.scratch = scratch
         self.client = client
         worker = exchange.worker
+        askedAt = exchange.worker.nanoseconds
         response = exchange.response
         parser = ResponseParser(limits: limits)
         decoder = BodyDecoder(.none, limits: limits)
@@ -105,6 +109,13 @@ struct Relay: ~Copyable {
         } else {
             connection.close()
         }
+    }
+
+    /// Counts for the endpoint that it is over.
+    func count(_ outcome: ProxyOutcome) {
+        guard let meter = connection.pool.meter else { return }
+        meter.asked(nanoseconds: answeredAt == 0 ? nil : answeredAt - askedAt)
+        if case .failed(let error) = outcome { meter.failed(error) }
     }
 
     /// Notes for the log that it is over.
@@ -314,7 +325,8 @@ struct Relay: ~Copyable {
             parser.reset()
             return nil
         }
-        client.upstreamFigures.answeredAt = worker.nanoseconds
+        answeredAt = worker.nanoseconds
+        client.upstreamFigures.answeredAt = answeredAt
         isReusable = parser.persistence.keepAlive && !parser.framing.endsConnection
         isEventStream = response[.contentType]?.startsIgnoringCase(with: "text/event-stream") ?? false
         decoder = BodyDecoder(parser.framing, limits: limits)
@@ -401,7 +413,8 @@ struct Relay: ~Copyable {
         guard offers(response[token]) else { return .failed(.upgradeUnexpected) }
         HopByHop.remove(from: response)
         response.remove(.contentLength)
-        client.upstreamFigures.answeredAt = worker.nanoseconds
+        answeredAt = worker.nanoseconds
+        client.upstreamFigures.answeredAt = answeredAt
         client.upstreamAnswered()
         exchange.acceptUpgrade(response[token])
         connection.socket.enableKeepAlive(afterSeconds: 60)

@@ -32,6 +32,8 @@ public final class Gateway: Sendable {
     private let welcome: WelcomeSource
     private let loads: WorkerLoads
     private let handover = Handover()
+    private let limits = LimitTables()
+    private let metrics: MetricsSource
     private let workerCount: Int
     private let files: any ConfigurationFileSystem
     private let handler: (any Handler)?
@@ -59,6 +61,8 @@ public final class Gateway: Sendable {
         welcome = WelcomeSource(counters: counters)
         loads = WorkerLoads(workers: workerCount)
         log = try Gateway.makeLog(configuration.accessLog, logger)
+        metrics = MetricsSource(
+            state: ServiceState(), counters: counters, loads: loads, limits: limits, pool: pool, log: log)
         state = Mutex(State(configuration: configuration))
     }
 
@@ -106,12 +110,14 @@ public final class Gateway: Sendable {
         let shared = makeShared()
         let workers = try (0..<workerCount).map { try WorkerThread(index: $0, shared: shared) }
         handover.set(workers)
+        metrics.set(workers.map(\.worker.turns))
         state.withLock { state in
             state.workers = workers
             state.bound = bound
             state.undrained = Set(0..<workerCount)
         }
         for worker in workers { try worker.start(snapshot) }
+        metrics.state.configured(configuration)
         for listener in bound { open(listener, on: workers) }
     }
 
@@ -124,7 +130,7 @@ public final class Gateway: Sendable {
         SharedParts(
             pool: pool, resolver: Resolver(pool: pool), counters: counters, log: log, welcome: welcome,
             loads: loads,
-            handover: handover,
+            handover: handover, limits: limits, metrics: metrics,
             drained: { [weak self] index in self?.workerDrained(index) })
     }
 
@@ -159,6 +165,7 @@ public final class Gateway: Sendable {
         welcome.update(configuration, from: files)
         let snapshot = makeSnapshot(configuration)
         for worker in workers { worker.update(to: snapshot) }
+        metrics.state.configured(configuration)
         for listener in fresh { open(listener, on: workers) }
         for listener in bound where !kept.contains(where: { $0.listener.isSame(as: listener.listener) }) {
             for (worker, descriptor) in zip(workers, listener.descriptors) { worker.unlisten(descriptor) }
@@ -170,6 +177,9 @@ public final class Gateway: Sendable {
         }
     }
 
+    /// The configuration was loaded, or could not be: for the metrics.
+    package func note(_ status: ReloadStatus) { metrics.state.noted(status) }
+
     /// Opens the access log's file again by its name.
     public func reopenLogs() { log?.reopen() }
 
@@ -177,12 +187,19 @@ public final class Gateway: Sendable {
 
     /// Accepts no more, closes idle connections, gives the others so long to finish, and stops. Returns at once.
     public func drain(deadlineMilliseconds: Int64) {
+        drain(deadlineMilliseconds: deadlineMilliseconds, keepsMetrics: true)
+    }
+
+    /// - Parameter keepsMetrics: `/ready` and the other pages answer until the end; false where another data plane
+    ///   answers there from now on.
+    package func drain(deadlineMilliseconds: Int64, keepsMetrics: Bool) {
         let (workers, isFirst) = state.withLock { state in
             defer { state.isStopping = true }
             return (state.workers, !state.isStopping)
         }
         guard isFirst else { return }
-        for worker in workers { worker.drain() }
+        metrics.state.drainBegins()
+        for worker in workers { worker.drain(keepsMetrics: keepsMetrics) }
         Thread.start(name: "chimera-drain") { [self] in
             if !drained.wait(milliseconds: deadlineMilliseconds) {
                 logger.warning("connections were open at the deadline and are closed")
@@ -198,6 +215,7 @@ public final class Gateway: Sendable {
             state.isStopping = true
             return state.workers
         }
+        metrics.state.drainBegins()
         Thread.start(name: "chimera-stop") { [self] in
             cutOff(workers)
             // A drain that is under way waits no longer.

@@ -55,11 +55,16 @@ final class WorkerThread: @unchecked Sendable {
         }
     }
 
+    /// Closes connections that were idle for long, since another worker needs room.
+    func closeIdle() { worker.submit { [self] _ in host?.closeIdle() } }
+
     func update(to snapshot: Snapshot) {
         worker.submit { [self] _ in host?.update(to: snapshot) }
     }
 
-    func drain() { worker.submit { [self] _ in host?.drain() } }
+    func drain(keepsMetrics: Bool) {
+        worker.submit { [self] _ in host?.drain(keepsMetrics: keepsMetrics) }
+    }
 
     func closeAll() { worker.submit { [self] _ in host?.closeAll() } }
 

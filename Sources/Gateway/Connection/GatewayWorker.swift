@@ -18,6 +18,9 @@ final class ListenerFacts {
     /// The listener's number for the dispatcher; another after each change of configuration.
     @exclusivity(unchecked) var id = ListenerID.unnamed
 
+    /// It is that of `metrics ADDRESS`, which answers until the end of a drain.
+    var isTelemetry: Bool { name == Site.telemetryListener }
+
     init(text: String, name: String?, port: UInt16, isSecure: Bool) {
         self.text = text
         self.name = name
@@ -37,6 +40,10 @@ struct SharedParts: Sendable {
     /// How many connections each worker has.
     let loads: WorkerLoads
     let handover: Handover
+    /// What limits count in.
+    let limits: LimitTables
+    /// What `metrics ADDRESS` shows.
+    let metrics: MetricsSource
     /// Told once when a worker's last connection has ended while it drains.
     let drained: @Sendable (Int) -> Void
 }
@@ -63,6 +70,13 @@ final class GatewayWorker {
     @exclusivity(unchecked) private var dateSeconds: Int64 = -1
     @exclusivity(unchecked) private var dateText = HTTPDate.format(0)
     @exclusivity(unchecked) private var resumeTimer: ResumeTimer?
+    @exclusivity(unchecked) private var isPaused = false
+    /// `limit connections` of the machine's file.
+    @exclusivity(unchecked) private var connectionLimits = MachineConnectionLimits([])
+    /// Connections of all workers past which accepting pauses.
+    @exclusivity(unchecked) private(set) var connectionsMax = Int.max
+    /// Open connections of the listener of `metrics ADDRESS`.
+    @exclusivity(unchecked) private var telemetryConnections = 0
 
     /// What the log calls endpoints.
     @exclusivity(unchecked) var addressTexts: [SocketAddress: AccessText] = [:]
@@ -75,9 +89,14 @@ final class GatewayWorker {
         self.shared = shared
         counters = shared.counters.counters(ofWorker: worker.index)
         log = shared.log?.makeBuffer()
-        factory = WorkerTargets(files: FilesCache(worker: worker, pool: shared.pool))
-        dispatcher = Dispatcher(snapshot, targets: factory) { UInt64(worker.nanoseconds) }
+        var files = FilesLimits()
+        files.descriptorsMax = max(8, min(files.descriptorsMax, ProcessFigures.descriptorLimit / 32))
+        factory = WorkerTargets(files: FilesCache(worker: worker, pool: shared.pool, limits: files))
+        dispatcher = Dispatcher(snapshot, targets: factory, limits: shared.limits) {
+            UInt64(worker.nanoseconds)
+        }
         factory.host = self
+        worker.whenExhausted = { [unowned self] in freeDescriptor() }
         applySettings()
     }
 
@@ -94,7 +113,9 @@ final class GatewayWorker {
 
     /// Connections to one endpoint.
     func makePool(_ name: EndpointName) -> EndpointPool {
-        EndpointPool(name, on: worker, limits: UpstreamLimits(), resolver: shared.resolver)
+        EndpointPool(
+            name, on: worker, limits: UpstreamLimits(), resolver: shared.resolver,
+            meter: UpstreamMeter(name.text, counters, shared.counters))
     }
 
     // MARK: Configuration
@@ -111,13 +132,17 @@ final class GatewayWorker {
         limits.headBytesMax = Int(settings.limitHead)
         limits.startLineBytesMax = min(Limits().startLineBytesMax, limits.headBytesMax)
         timeouts = ConnectionTimeouts(settings.timeouts)
+        connectionLimits = settings.machineConnections
+        let possible = GatewayWorker.connectionsMax(descriptors: ProcessFigures.descriptorLimit)
+        connectionsMax = min(connectionLimits.connectionsMax ?? possible, possible)
+        shared.metrics.set(connectionsMax: connectionsMax)
     }
 
     /// Starts to accept on a listening socket.
     func listen(_ descriptor: Int32, _ facts: ListenerFacts) throws(SystemError) {
         facts.id = dispatcher.listener(named: facts.name)
         let socket = ListeningSocket(descriptor, on: worker) { [unowned self] in
-            descriptorsExhausted()
+            makeRoom(.descriptors)
         } accepted: { [unowned self] connection, peer in
             accept(connection, peer, facts)
         }
@@ -145,8 +170,11 @@ final class GatewayWorker {
 
     /// A listener accepted a connection: it is served here, or by a worker that has notably fewer.
     private func accept(_ descriptor: Int32, _ peer: PeerAddress, _ listener: ListenerFacts) {
+        if listener.isTelemetry { return serve(descriptor, peer, listener) }
+        if isFull { makeRoom(.connections) }
         let chosen = shared.loads.chooser(for: worker.index, having: connectionCount)
         if chosen != worker.index {
+            counters.add(.connectionsHandedOver)
             return shared.handover.pass(descriptor, peer, from: listener.text, to: chosen)
         }
         serve(descriptor, peer, listener)
@@ -155,7 +183,9 @@ final class GatewayWorker {
     private func serve(_ descriptor: Int32, _ peer: PeerAddress, _ listener: ListenerFacts) {
         guard let socket = try? Socket(descriptor, on: worker) else { return }
         counters.add(.connectionsAccepted)
-        let connection = HTTP1Connection(socket, peer: peer, listener: listener, host: self)
+        let (places, isExcess) = enter(peer, listener)
+        let connection = HTTP1Connection(
+            socket, peer: peer, listener: listener, host: self, places: places, isExcess: isExcess)
         if let free = freeConnections.popLast() {
             connections[free] = connection
             connection.tableIndex = free
@@ -163,54 +193,104 @@ final class GatewayWorker {
             connection.tableIndex = connections.count
             connections.append(connection)
         }
+        if listener.isTelemetry { telemetryConnections += 1 }
         shared.loads.note(connectionCount, of: worker.index)
     }
 
+    /// Counts a connection for its client where the machine's file bounds those.
+    ///
+    /// - Returns: where it counts, and whether it is one too many.
+    private func enter(_ peer: PeerAddress, _ listener: ListenerFacts) -> (ContiguousArray<Int32>, Bool) {
+        if connectionLimits.perClient.isEmpty { return ([], false) }
+        // Whoever passes on what others ask has their connections as well.
+        guard let ip = peer.ip, !listener.isTelemetry, !dispatcher.isTrusted(ip) else { return ([], false) }
+        var places: ContiguousArray<Int32> = []
+        for limit in connectionLimits.perClient {
+            switch shared.limits.places.enter(limit.key.number(ofPeer: ip), limit: limit.count) {
+            case .entered(let place): places.append(place)
+            case .uncounted: break
+            case .full: return (places, true)
+            }
+        }
+        return (places, false)
+    }
+
+    func forEachConnection(_ body: (HTTP1Connection) -> Void) {
+        for connection in connections { if let connection { body(connection) } }
+    }
+
     func connectionClosed(_ connection: HTTP1Connection, _ reason: CloseReason?) {
+        for place in connection.places { shared.limits.places.leave(place) }
         connections[connection.tableIndex] = nil
         freeConnections.append(connection.tableIndex)
         shared.loads.note(connectionCount, of: worker.index)
         counters.add(.connectionsClosed)
         if let reason { counters.add(reason) }
-        if isDraining && connectionCount == 0 { shared.drained(worker.index) }
+        if connection.listener.isTelemetry { telemetryConnections -= 1 }
+        if isPaused { resumeAccepting() }
+        tellIfDrained()
     }
 
-    /// The process has no descriptor left: attempts wait in the kernel's queue for a moment.
-    private func descriptorsExhausted() {
-        counters.add(.descriptors)
-        for listener in listeners { listener.socket.pause() }
-        let timer = resumeTimer ?? ResumeTimer { [unowned self] in resumeAccepting() }
+    /// What asks for metrics does not hold up the end.
+    private func tellIfDrained() {
+        if isDraining && connectionCount == telemetryConnections { shared.drained(worker.index) }
+    }
+
+    /// Attempts to connect wait in the kernel's queue for a moment.
+    func pauseAccepting() {
+        isPaused = true
+        for listener in listeners where !listener.facts.isTelemetry { listener.socket.pause() }
+        let timer = resumeTimer ?? ResumeTimer { [unowned self] in resumeAccepting(isDue: true) }
         resumeTimer = timer
-        worker.set(timer.timer, to: worker.now + 100)
+        worker.set(timer.timer, to: worker.now + GatewayWorker.pauseMilliseconds)
     }
 
-    private func resumeAccepting() {
+    /// Goes on with accepting where there is room.
+    ///
+    /// - Parameter isDue: a pause has lasted as long as it may: where nothing has ended by itself, something idle may
+    ///   give way by now.
+    private func resumeAccepting(isDue: Bool = false) {
         guard !isDraining else { return }
-        for listener in listeners {
+        if isFull && !(isDue && closeIdle() > 0) {
+            if isDue { pauseAccepting() }
+            return
+        }
+        isPaused = false
+        for listener in listeners where (try? listener.socket.resume()) == nil {
             // Where even epoll has no room, the next try is a moment later.
-            if (try? listener.socket.resume()) == nil { descriptorsExhausted() }
+            return pauseAccepting()
         }
     }
 
     // MARK: Ending
 
     /// Accepts no more, ends idle connections, and lets the others finish their exchange.
-    func drain() {
+    ///
+    /// - Parameter keepsMetrics: the listener of `metrics ADDRESS` goes on.
+    func drain(keepsMetrics: Bool = false) {
         guard !isDraining else { return }
         isDraining = true
-        for listener in listeners { listener.socket.close() }
-        listeners = []
+        let kept = listeners.filter { keepsMetrics && $0.facts.isTelemetry }
+        for listener in listeners where !(keepsMetrics && listener.facts.isTelemetry) {
+            listener.socket.close()
+        }
+        listeners = kept
         if let resumeTimer { worker.cancel(resumeTimer.timer) }
-        for connection in connections { connection?.drain() }
-        if connectionCount == 0 { shared.drained(worker.index) }
+        for case let connection? in connections where !(keepsMetrics && connection.listener.isTelemetry) {
+            connection.drain()
+        }
+        tellIfDrained()
     }
 
     /// Lets go of what the worker holds, when its loop has ended.
     func close() {
         drain()
+        for listener in listeners { listener.socket.close() }
+        listeners = []
         for connection in connections { connection?.close(.draining, reset: true) }
         transactions = []
         dispatcher.close()
+        worker.whenExhausted = nil
     }
 
     /// Ends every connection: those that a task serves as soon as it has seen it.
@@ -269,6 +349,12 @@ private final class WorkerTargets: TargetFactory {
 
     init(files cache: FilesCache) {
         self.cache = cache
+    }
+
+    func routeSlots(of site: Site) -> [RouteSlot] {
+        host.shared.counters.routeSlots(
+            of: ChimeraTelemetry.SiteKey(tenant: site.tenant, name: site.name),
+            site.routes.map(\.text) + [""])
     }
 
     func files(_ target: FilesTarget, sourceExtensions: [String]) -> DirectoryTarget {
