@@ -67,12 +67,6 @@ package struct BodyDecoder {
         if case .done = state { true } else { false }
     }
 
-    /// The bytes still to come where the length is known.
-    package var remaining: Int? {
-        if case .length(let count) = state { return count }
-        return nil
-    }
-
     /// The connection has ended.
     ///
     /// - Returns: whether that ends the body as it should (RFC 9112 §8: otherwise the message is incomplete).

@@ -138,7 +138,12 @@ struct Service {
             logger.error("the configuration has errors; the old one stays in service")
             return gateway.note(Self.status(of: result, .failed, .signal))
         }
-        gateway.reload(configuration)
+        do {
+            try gateway.reload(configuration)
+        } catch {
+            logger.error("\(error); the old configuration stays in service")
+            return gateway.note(Self.status(of: result, .failed, .signal))
+        }
         gateway.note(Self.status(of: result, .applied, .signal))
         logger.info("configuration loaded again", metadata: ["sites": "\(configuration.sites.count)"])
     }

@@ -157,9 +157,11 @@ extension MetricFamily {
         "chimera_worker_reload_turn_seconds", .histogram, "The same for turns that changed the configuration."
     )
     package static let blockingWaiting = MetricFamily(
-        "chimera_blocking_queue", .gauge, "Work such as opening files that no thread has begun.")
+        "chimera_blocking_queue", .gauge, ["pool"],
+        "Work that may block and that no thread has begun: opening files, resolving names, checking passwords."
+    )
     package static let blockingThreads = MetricFamily(
-        "chimera_blocking_threads", .gauge, ["state"], "Threads for such work, `busy` and `idle`.")
+        "chimera_blocking_threads", .gauge, ["pool", "state"], "Threads for such work, `busy` and `idle`.")
     package static let logDropped = MetricFamily(
         "chimera_log_dropped_records_total", .counter,
         "Lines of the access log that found no room, since the disk did not follow.")

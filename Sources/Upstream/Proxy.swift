@@ -5,7 +5,7 @@ package import ChimeraHTTPCore
 
 /// Bounds on the time that an upstream may take, in milliseconds; nil for none.
 package struct UpstreamTimeouts: Equatable, Sendable {
-    /// For a connection to be made.
+    /// For a connection to be made, from looking its name up on.
     package var connect: Int64? = 3_000
     /// From the end of the request to the head of the answer.
     package var answer: Int64? = 60_000
@@ -186,7 +186,14 @@ package final class Proxy {
         while attempts < endpoints.reduce(0, { $0 + max(1, $1.addressCount) }) {
             if attempts > 0, mayReuse, let kept = endpoint.takeIdle() { return .kept(kept) }
             attempts += 1
-            guard let address = await address(of: endpoint) else {
+            let address: SocketAddress
+            switch await resolve(endpoint, exchange, deadline) {
+            case .address(let found): address = found
+            case .timeout:
+                endpoint.meter?.failed(.nameTimeout)
+                return .failure(.nameTimeout)
+            case .lost(let reason): return .lost(reason)
+            case .none:
                 endpoint.failed()
                 endpoint.meter?.failed(.nameNotResolved)
                 lastError = .nameNotResolved
@@ -223,9 +230,11 @@ package final class Proxy {
         }
     }
 
-    private func address(of endpoint: EndpointPool) async -> SocketAddress? {
-        if let known = endpoint.nextKnownAddress() { return known }
-        return await endpoint.resolve()
+    private func resolve(
+        _ endpoint: EndpointPool, _ exchange: any Exchange, _ deadline: Int64?
+    ) async -> EndpointPool.Resolution {
+        if let known = endpoint.nextKnownAddress() { return .address(known) }
+        return await endpoint.resolve(for: exchange, deadline: deadline)
     }
 
     private func connect(

@@ -16,8 +16,6 @@ final class UpstreamConnection: SocketObserver {
     let input = ByteBuffer(capacity: 1024)
     /// Bytes of a request that the kernel did not take yet.
     let output = ByteBuffer(capacity: 2048)
-    /// How many exchanges it has carried to their end.
-    @exclusivity(unchecked) var exchanges = 0
     /// When it went idle, in milliseconds of the worker's clock.
     @exclusivity(unchecked) var idleSince: Int64 = 0
     @exclusivity(unchecked) private var scope: Scope?

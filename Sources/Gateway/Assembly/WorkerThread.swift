@@ -1,6 +1,7 @@
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
+internal import Glibc
 
 /// The thread of one worker, and how other threads tell it things.
 ///
@@ -28,17 +29,23 @@ final class WorkerThread: @unchecked Sendable {
             }
             ended.open()
         }
-        if !hasStarted { throw SystemError("pthread_create", 11) }
+        if !hasStarted { throw SystemError("pthread_create", EAGAIN) }
     }
 
-    /// Accepts on a socket from now on; `done` is told on the worker's thread.
-    func listen(_ descriptor: Int32, _ listener: BoundListener, done: @escaping @Sendable () -> Void) {
+    /// Accepts on a socket from now on; `done` is told on the worker's thread, of what went wrong too: then the socket
+    /// is closed.
+    func listen(
+        _ descriptor: Int32, _ listener: BoundListener, done: @escaping @Sendable (SystemError?) -> Void
+    ) {
         worker.submit { [self] _ in
-            let facts = ListenerFacts(
-                text: listener.text, name: listener.listener.name,
-                port: listener.listener.publicPort ?? listener.port, isSecure: false)
-            try? host?.listen(descriptor, facts)
-            done()
+            guard let host else { return FileDescriptors.close(descriptor) }
+            do throws(SystemError) {
+                try host.listen(descriptor, ListenerFacts(listener))
+                done(nil)
+            } catch {
+                FileDescriptors.close(descriptor)
+                done(error)
+            }
         }
     }
 
@@ -58,8 +65,12 @@ final class WorkerThread: @unchecked Sendable {
     /// Closes connections that were idle for long, since another worker needs room.
     func closeIdle() { worker.submit { [self] _ in host?.closeIdle() } }
 
-    func update(to snapshot: Snapshot) {
-        worker.submit { [self] _ in host?.update(to: snapshot) }
+    /// Serves another configuration from now on, in which `listeners` are those whose sockets stay.
+    func update(to snapshot: Snapshot, _ listeners: [BoundListener]) {
+        worker.submit { [self] _ in
+            for listener in listeners { host?.rename(listener.descriptors[worker.index], as: listener) }
+            host?.update(to: snapshot)
+        }
     }
 
     func drain(keepsMetrics: Bool) {

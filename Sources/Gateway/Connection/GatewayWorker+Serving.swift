@@ -62,7 +62,7 @@ extension GatewayWorker {
             case .answer(let body):
                 return await answer(exchange, .body(body))
             case .authenticate(let question):
-                guard let isValid = await pool.run({ question.answer() }) else {
+                guard let isValid = await shared.passwordPool.run({ question.answer() }) else {
                     counters.add(.blockingWork)
                     return await refuse(exchange, status: 503)
                 }

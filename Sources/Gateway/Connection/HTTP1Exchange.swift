@@ -19,6 +19,8 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     static let fileWindow = 512 * 1024
     /// Bytes of a request body that nobody wants and that are read all the same to keep the connection.
     private static let discardMax = 256 * 1024
+    /// How long that may take.
+    private static let discardMilliseconds: Int64 = 5_000
     /// Content up to this size is copied behind the head; more is written from where it lies.
     private static let copyMax = 8 * 1024
 
@@ -85,9 +87,8 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
 
     /// Sends the rest of a file whose head went out, and ends the exchange.
     func finishFile(_ file: FileHandle, _ offset: Int64, _ count: Int) async -> Bool {
-        let timeout = host.timeouts.send
-        let reason = await sendFileBody(
-            self, file, offset: offset, count: count, pool: host.pool, sendTimeout: timeout)
+        let sender = FileSender(exchange: self, pool: host.pool, timeout: host.timeouts.send)
+        let reason = await sender.send(file, offset: offset, count: count)
         if let reason { abort(reason) }
         hasFinished = true
         return await complete()
@@ -141,13 +142,14 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     private func discardBody() async {
         guard !owesContinue else { return }
         var discarded = 0
-        while discarded <= HTTP1Exchange.discardMax {
+        let end = worker.now + HTTP1Exchange.discardMilliseconds
+        while discarded <= HTTP1Exchange.discardMax, lost == nil, worker.now < end {
             switch readBody(into: { discarded += $0.count }) {
             case .progressed: continue
             case .ended, .refused, .aborted: return
             case .pending:
-                setDeadline(after: 2_000)
-                if await scope.wait().contains(.deadline) { return }
+                setDeadline(after: end - worker.now)
+                _ = await scope.wait()
             }
         }
     }
@@ -156,16 +158,23 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     ///
     /// - Returns: false when the client takes nothing or is gone; the connection is closed then.
     func flushed() async -> Bool {
+        var unsent = Int.max
+        var limit = Int64.max
         while !flush() {
             if let lost {
                 _ = fail(lost)
                 return false
             }
-            setDeadline(after: host.timeouts.send)
-            if await scope.wait().contains(.deadline) && !socket.isWritable {
+            // What the client takes gives it its time anew, and not what it sends.
+            if unsentBytes < unsent {
+                unsent = unsentBytes
+                limit = worker.now + host.timeouts.send
+            } else if worker.now >= limit {
                 _ = fail(.sendTimeout)
                 return false
             }
+            setDeadline(after: max(0, limit - worker.now))
+            _ = await scope.wait()
         }
         return true
     }

@@ -206,7 +206,7 @@ final class Dispatcher {
         for index in first..<request.lineCount {
             let line = request.line(at: index)
             guard line.isPresent, line.name == .xForwardedFor else { continue }
-            walk.addForwardedFor(request[line.value], line: index) { text in
+            walk.add(request[line.value], line: index) { text in
                 IPAddress(parsing: text).map(isTrusted)
             }
         }

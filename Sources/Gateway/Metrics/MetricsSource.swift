@@ -12,7 +12,8 @@ final class MetricsSource: Sendable {
     let counters: CounterBoard
     let loads: WorkerLoads
     private let limits: LimitTables
-    private let pool: BlockingPool
+    /// By what is done in them.
+    private let pools: [(name: String, pool: BlockingPool)]
     private let log: AccessLogWriter?
     private let workers = Mutex<[TurnCounters]>([])
     private let connectionsMax = Atomic<Int>(0)
@@ -22,13 +23,13 @@ final class MetricsSource: Sendable {
 
     init(
         state: ServiceState, counters: CounterBoard, loads: WorkerLoads, limits: LimitTables,
-        pool: BlockingPool, log: AccessLogWriter?
+        pools: [(name: String, pool: BlockingPool)], log: AccessLogWriter?
     ) {
         self.limits = limits
         self.state = state
         self.counters = counters
         self.loads = loads
-        self.pool = pool
+        self.pools = pools
         self.log = log
     }
 
@@ -187,12 +188,15 @@ final class MetricsSource: Sendable {
         page.sample(HistogramFigures(turns), .turns, [])
         page.begin(.reloadTurnSeconds)
         page.sample(HistogramFigures(reloads), .turns, [])
-        let load = pool.load
+        let loads = pools.map { ($0.name, $0.pool.load) }
         page.begin(.blockingWaiting)
-        page.sample(UInt64(load.waiting))
+        for (name, load) in loads { page.sample(UInt64(load.waiting), [("pool", name)]) }
         page.begin(.blockingThreads)
-        page.sample(UInt64(max(0, load.threads - load.idleThreads)), [("state", "busy")])
-        page.sample(UInt64(load.idleThreads), [("state", "idle")])
+        for (name, load) in loads {
+            let busy = UInt64(max(0, load.threads - load.idleThreads))
+            page.sample(busy, [("pool", name), ("state", "busy")])
+            page.sample(UInt64(load.idleThreads), [("pool", name), ("state", "idle")])
+        }
         page.begin(.logDropped)
         page.sample(log?.droppedRecords ?? 0)
         page.begin(.logLost)
