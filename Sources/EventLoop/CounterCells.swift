@@ -41,11 +41,14 @@ package final class CounterCells: Sendable {
 @usableFromInline
 package struct HistogramScale: Sendable {
     /// Buckets with a bound.
-    package static let boundsCount = 14
+    @inlinable @inline(__always)
+    package static var boundsCount: Int { 14 }
     /// Cells of one histogram: the buckets, the one without a bound, and the sum.
-    package static let cells = boundsCount + 2
+    @inlinable @inline(__always)
+    package static var cells: Int { boundsCount + 2 }
     /// Where in its cells the sum is.
-    package static let sumOffset = boundsCount + 1
+    @inlinable @inline(__always)
+    package static var sumOffset: Int { boundsCount + 1 }
 
     /// Nanoseconds; each is the greatest value of its bucket.
     @usableFromInline package let bounds: InlineArray<14, Int64>

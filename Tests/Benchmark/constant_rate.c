@@ -1,11 +1,11 @@
 // Requests at a constant rate, and how long each took from the moment at which it was due.
 //
-//   constant_rate PORT PATH HOST CONNECTIONS RATE SECONDS
+//   constant_rate PORT PATH HOST CONNECTIONS RATE SECONDS [sleep]
 //
 // A client that waits for an answer before it asks again does not ask while the server is slow, and so hides what
 // real clients would have met. Here each request is due at its own time, whatever became of those before it; where no
 // connection is free it waits, and that wait counts. The first second is left out. It polls without sleeping, so it
-// needs a core of its own. Prints one line: requests, requests a second, p50, p99, p99.9 and the greatest time in
+// needs a core of its own; with `sleep` it waits for the next event, where something else needs the core. Prints one line: requests, requests a second, p50, p99, p99.9 and the greatest time in
 // microseconds, and failures.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -72,8 +72,9 @@ static int receive(struct connection *c) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 7) {
-        fprintf(stderr, "usage: %s PORT PATH HOST CONNECTIONS RATE SECONDS\n", argv[0]);
+    int sleeps = argc == 8 && !strcmp(argv[7], "sleep");
+    if (argc != 7 && !sleeps) {
+        fprintf(stderr, "usage: %s PORT PATH HOST CONNECTIONS RATE SECONDS [sleep]\n", argv[0]);
         return 2;
     }
     int count = atoi(argv[4]), rate = atoi(argv[5]), seconds = atoi(argv[6]);
@@ -109,7 +110,11 @@ int main(int argc, char **argv) {
             if (send(c->fd, request, length, MSG_NOSIGNAL) != length) fail("send");
         }
         struct epoll_event events[64];
-        int n = epoll_wait(poll, events, 64, 0);
+        int64_t pause = begin + (int64_t)(sent * 1e9 / rate) - now();
+        // Where no connection is free, an answer is what has to come first.
+        if (!free_count) pause = 1000000;
+        struct timespec timeout = {.tv_nsec = sleeps && pause > 0 ? (pause < 1000000 ? pause : 1000000) : 0};
+        int n = epoll_pwait2(poll, events, 64, &timeout, NULL);
         for (int i = 0; i < n; i++) {
             struct connection *c = &all[events[i].data.u32];
             int what = c->due ? receive(c) : -1;

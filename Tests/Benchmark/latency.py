@@ -7,7 +7,8 @@
 The capacity of each is what wrk gets of it with 64 connections; the rate is half of the lesser of the two. Requests
 then come at that rate, whatever becomes of those before them, from a client of its own (constant_rate.c), and a time
 counts from the moment at which its request was due. The systems run in turn, each time in a new process: the server
-alone on CPU 0, the client, which polls without sleeping, on CPU 1, and behind a proxy the origin on CPU 1 as well.
+alone on CPU 0, the client on CPU 1, where it polls without sleeping; behind a proxy the origin is on CPU 1 as well, and
+the client sleeps between requests.
 The table has the medians of the rounds, and their quartiles.
 """
 import argparse
@@ -65,7 +66,7 @@ class Latency:
         def body(port, host):
             run = subprocess.run(
                 [self.client, str(port), workload.path, host, str(self.args.connections), str(rate),
-                 str(self.args.seconds + 1)],
+                 str(self.args.seconds + 1), *(["sleep"] if workload.role == "proxy" else [])],
                 capture_output=True, text=True, timeout=self.args.seconds + 60)
             if run.returncode:
                 raise bench.BenchError(f"{name}: {run.stderr[-300:]}")
@@ -90,13 +91,15 @@ def cell(runs, figure):
     return f"{middle:.0f} ({low:.0f}–{high:.0f})"
 
 
-def show(results):
+def show_head():
     print("| workload | rate | system | capacity | " + " | ".join(f"{f} µs" for f in FIGURES) + " |")
     print("|---|---|---|---|" + "---|" * len(FIGURES))
-    for result in results:
-        for name, runs in result["rounds"].items():
-            cells = " | ".join(cell(runs, figure) for figure in FIGURES)
-            print(f"| {result['workload']} | {result['rate']}/s | {name} | {result['capacities'][name]:.0f}/s | {cells} |")
+
+
+def show(result):
+    for name, runs in result["rounds"].items():
+        cells = " | ".join(cell(runs, figure) for figure in FIGURES)
+        print(f"| {result['workload']} | {result['rate']}/s | {name} | {result['capacities'][name]:.0f}/s | {cells} |")
 
 
 def main():
@@ -109,11 +112,15 @@ def main():
     parser.add_argument("--json", help="write the rounds to this file")
     args = parser.parse_args()
     latency = Latency(args)
-    results = [latency.measure(w) for w in bench.WORKLOADS if w.name in args.workloads]
+    results = []
+    show_head()
+    for workload in bench.WORKLOADS:
+        if workload.name in args.workloads:
+            results.append(latency.measure(workload))
+            show(results[-1])
     if args.json:
         with open(args.json, "w") as file:
             json.dump(results, file, indent=1)
-    show(results)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def test_refused_requests_do_not_reach_the_upstream(start_gateway, origins):
     assert [metrics.gateway.get().status for _ in range(5)] == [200, 200, 429, 429, 429]
     assert len(origin.requests) == 2
     assert metrics.value("chimera_limit_hits_total", limit="requests") == 3
-    assert [r["status"] for r in metrics.gateway.records(5)] == [200, 200, 429, 429, 429]
+    assert sorted(r["status"] for r in metrics.gateway.records(5)) == [200, 200, 429, 429, 429]
 
 
 def held(origins):

@@ -198,6 +198,7 @@ def test_reloads(start_gateway):
     metrics.gateway.reload("site test { respond 201 ok }")
     wait_until(lambda: metrics.value("chimera_config_loads_total", outcome="applied") == 2, what="the second load")
     assert metrics.value("chimera_config_last_load_successful") == 1
+    wait_until(lambda: metrics.value("chimera_worker_reload_turn_seconds_count") >= 2, what="both workers' turns")
     assert metrics.value("chimera_config_last_applied_timestamp_seconds") > 1_600_000_000
 
 

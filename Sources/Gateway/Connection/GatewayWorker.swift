@@ -137,6 +137,7 @@ final class GatewayWorker {
 
     /// Another configuration counts from now on; exchanges under way keep their site.
     func update(to snapshot: Snapshot) {
+        worker.noteReload()
         dispatcher.update(to: snapshot)
         for listener in listeners { listener.facts.id = dispatcher.listener(named: listener.facts.name) }
         retired.removeAll { $0.facts == nil }

@@ -5,7 +5,8 @@ internal import ChimeraUpstream
 
 /// Counts what comes of one endpoint on one worker.
 final class UpstreamMeter: EndpointMeter {
-    private let counters: Counters
+    /// The board keeps them.
+    private unowned(unsafe) let counters: Counters
     private let board: CounterBoard
     private let name: String
     private let slot: EndpointSlot
