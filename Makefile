@@ -21,7 +21,7 @@ RELEASE = -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=uncheck
 THREAD_SANITIZER = --sanitize thread --scratch-path .build/thread-sanitizer
 
 .PHONY: help build run test check lint format bench fuzz docs clean
-.PHONY: test-slow test-unit test-end-to-end check-end-to-end
+.PHONY: test-slow test-unit test-end-to-end check-end-to-end latency soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,13 +79,24 @@ bench: build ## CPU time for a request, beside nginx and HAProxy (BENCH_FLAGS="-
 	@Tools/require bench
 	python3 Tests/Benchmark/bench.py $(BENCH_FLAGS)
 
+latency: build ## latency at half of the capacity, beside nginx
+	@Tools/require bench
+	python3 Tests/Benchmark/latency.py $(BENCH_FLAGS)
+
+soak: build ## ten minutes of mixed load: memory and descriptors stay flat (SOAK_SECONDS)
+	@Tools/require test
+	@Tools/python-packages $(VENV) Tests/EndToEnd/requirements.txt
+	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest -m slow Tests/EndToEnd/test_soak.py
+
 fuzz: ## run each fuzz target for FUZZ_SECONDS (20)
 	@Tools/require build run
 	@Tools/fuzz $(FUZZ_SECONDS)
 
-docs: build ## write docs/reference.md from the schema of the configuration language
+docs: build ## write docs/reference.md and docs/metrics.md from the tables of the program
 	$(BINARY) reference > .build/reference.md
 	mv .build/reference.md docs/reference.md
+	$(BINARY) reference --metrics > .build/metrics.md
+	mv .build/metrics.md docs/metrics.md
 
 clean: ## remove all that was built
 	rm -rf .build Tests/Fuzz/.build

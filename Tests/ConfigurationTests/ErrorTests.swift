@@ -98,14 +98,14 @@ struct ErrorTests {
         ErrorCase("tls a.pem a.key", 1, "this version does not have `tls` yet"),
         ErrorCase("session pty=on -- python3 -i", 1, "this version does not have `session` yet"),
         ErrorCase("/x/* php ./public unix:/run/php.sock", 6, "this version does not have `php` yet"),
-        ErrorCase("limit requests 100/s per=client", 1, "this version does not have `limit requests` yet"),
+        ErrorCase("limit sessions 16 per=client", 1, "this version does not have `limit sessions` yet"),
         ErrorCase("auth forward 127.0.0.1:1", 1, "this version does not have `auth forward` yet"),
         ErrorCase("listen 80", 1, "`listen` stands in the machine's file, not in a site"),
         ErrorCase(
             "balance round-robin", 1, "`balance` stands in the block of `proxy` or a `pool`, not in a site"),
         ErrorCase("hsts 1y", 1, "this version does not have `hsts` yet"),
         ErrorCase(
-            "limit", 1, "`limit` needs a second word: body, head"),
+            "limit", 1, "`limit` needs a second word: body, connections, head, requests"),
         ErrorCase("auth basick x", 6, #"unknown auth "basick"; did you mean "basic"?"#),
         ErrorCase("auth digest x", 6, #"unknown auth "digest"; known: basic, off"#),
         ErrorCase("canonical a.example { }", 1, "`canonical` has no block"),
@@ -406,7 +406,6 @@ struct ErrorTests {
         ErrorCase(
             "trust everyone", 7, #""everyone" is not an address or a block of addresses such as 10.0.0.0/8"#),
         ErrorCase("store 10GB", 1, "this version does not have `store` yet"),
-        ErrorCase("metrics 127.0.0.1:9100", 1, "this version does not have `metrics` yet"),
         ErrorCase("tenants { permit files under=/srv }", 1, "this version does not have `tenants` yet"),
         ErrorCase("tenant shop { hosts a }", 1, "this version does not have `tenant` yet"),
         ErrorCase("files ./x", 1, "`files` stands in a site, not in the machine's file"),

@@ -76,3 +76,15 @@ char **chimera_environment(void);
 
 /// Gives up every capability of the calling thread.
 int chimera_drop_capabilities(void);
+
+/// Adds to a number that this thread alone writes and that others may read: a relaxed load and a relaxed store, which
+/// is what an ordinary addition costs.
+static inline void chimera_count(uint64_t *cell, int64_t amount) {
+    uint64_t value = __atomic_load_n(cell, __ATOMIC_RELAXED);
+    __atomic_store_n(cell, value + (uint64_t)amount, __ATOMIC_RELAXED);
+}
+
+/// Such a number as it was a moment ago.
+static inline uint64_t chimera_counted(const uint64_t *cell) {
+    return __atomic_load_n(cell, __ATOMIC_RELAXED);
+}

@@ -75,6 +75,7 @@ extension Schema {
             arguments: [Argument("PATTERN", .word("the files' paths, with `*`"), .oneOrMore)],
             isRepeatable: true,
             meaning: "The tenants' files, one tenant each. A tenant's id is its file's stem."),
+        metricsDirective,
     ]
 
     /// Sites and shared names.

@@ -80,7 +80,8 @@ extension HTTP1Connection {
                 return ended { closeGracefully(.refused) }
             case .complete:
                 headDeadline = nil
-                let verdict = host.begin(exchange.transaction, peer: peer, listener: listener)
+                let verdict = host.begin(
+                    exchange.transaction, peer: peer, listener: listener, isExcess: isExcess)
                 exchange.begin()
                 return verdict
             case .incomplete:

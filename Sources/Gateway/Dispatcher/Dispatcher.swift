@@ -20,6 +20,8 @@ final class Dispatcher {
     /// The machine's settings, for requests that reach no site.
     @exclusivity(unchecked) private(set) var machineSettings: CompiledSettings
     private let parts: CompiledParts
+    /// What limits count in, shared by all workers.
+    let limits: LimitTables
     private let ids = RequestIDs()
     @exclusivity(unchecked) private var normaliser = PathNormaliser()
     let pages = BuiltInPages()
@@ -30,8 +32,14 @@ final class Dispatcher {
     /// Nanoseconds of a clock that never goes back.
     let clock: () -> UInt64
 
-    /// - Parameter clock: nanoseconds of a clock that never goes back: how old a verified password is.
-    init(_ snapshot: Snapshot, targets: any TargetFactory, clock: @escaping () -> UInt64) {
+    /// - Parameters:
+    ///   - limits: what limits count in.
+    ///   - clock: nanoseconds of a clock that never goes back: how old a verified password is, how full a bucket.
+    init(
+        _ snapshot: Snapshot, targets: any TargetFactory, limits: LimitTables = LimitTables(),
+        clock: @escaping () -> UInt64
+    ) {
+        self.limits = limits
         self.clock = clock
         var random = SystemRandomNumberGenerator()
         verified = VerifiedCredentials(random: &random)
