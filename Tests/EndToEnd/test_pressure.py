@@ -165,7 +165,7 @@ def test_a_small_disk_that_is_emptied(start_gateway, tmp_path):
         (disk / "access.log").rename(disk / "old.log")
         (disk / "old.log").write_bytes(b"")
         gateway.signal(signal.SIGUSR1)
-        gateway.await_stderr("access log.*reopened")
+        gateway.await_stderr("access log: opened again")
         gateway.get("/after")
         wait_until(lambda: "/after" in (disk / "access.log").read_text(), what="a line on the emptied disk")
         gateway.stop()
