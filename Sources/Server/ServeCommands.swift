@@ -1,26 +1,6 @@
 internal import ArgumentParser
 internal import ChimeraConfiguration
 
-/// `chimera run`: serves what the configuration says, until it is told to stop.
-struct RunCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "run",
-        abstract: "Serve what the configuration says.",
-        discussion: """
-            SIGTERM and SIGINT drain: idle connections close, the rest have 30 seconds; \
-            a second one ends at once. SIGHUP loads the configuration again, and keeps \
-            the old one where the new one has errors. SIGUSR1 opens the access log's file again.
-            """)
-
-    @OptionGroup var file: ConfigurationOption
-    @OptionGroup var log: LogOption
-
-    func run() throws {
-        let path = try file.path()
-        try Service(log.logger()) { ConfigurationLoader().load(machineFile: path) }.run()
-    }
-}
-
 /// `chimera files DIR`: serves a directory without any configuration.
 struct FilesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

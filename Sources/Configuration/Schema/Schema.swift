@@ -2,7 +2,8 @@
 package enum Schema {
     /// Every directive of the language, also those of later versions.
     package static let directives: [Directive] =
-        machineDirectives + structureDirectives + verbDirectives + upstreamDirectives + settingDirectives
+        machineDirectives + processDirectives + structureDirectives + verbDirectives + upstreamDirectives
+        + settingDirectives
         + laterDirectives
 
     /// Rows by name; several where the same name means different things in different places.
