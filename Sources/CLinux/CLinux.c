@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <resolv.h>
@@ -38,6 +39,14 @@ int chimera_open_place(int directory, const char *path) {
 long chimera_read_resident(int file, void *room, size_t count, int64_t offset) {
     struct iovec part = {.iov_base = room, .iov_len = count};
     return preadv2(file, &part, 1, (off_t)offset, RWF_NOWAIT);
+}
+
+uint64_t chimera_acknowledged(int socket) {
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    memset(&info, 0, sizeof info);
+    if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return 0;
+    return info.tcpi_bytes_acked;
 }
 
 int chimera_errno(void) { return errno; }

@@ -152,6 +152,9 @@ package final class Socket: EventTarget {
         return result == 0 ? number : chimera_errno()
     }
 
+    /// How many bytes the peer has taken off the wire so far; 0 where the kernel cannot tell, as for Unix sockets.
+    package var acknowledgedBytes: UInt64 { chimera_acknowledged(descriptor) }
+
     /// Sends small writes at once; meaningless for Unix sockets, where it is ignored.
     package func disableDelay() {
         setOption(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
@@ -186,6 +189,13 @@ package final class Socket: EventTarget {
         }
         worker.unwatch(watch)
         Glibc.close(descriptor)
+    }
+
+    /// Whether something came that nobody has read, whether epoll has told so yet or not.
+    package var hasUnread: Bool {
+        if isReadable { return true }
+        var byte: UInt8 = 0
+        return recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) >= 0
     }
 
     /// Whether the socket was not closed yet.

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Chimera
 
 /// `chimera`: the command line. What it does is in the commands; here is how it ends.
 @main
@@ -52,7 +53,7 @@ enum CommandStatus: Int32, Error {
 
 /// The version of this program.
 enum Version {
-    static let text = "0.1.0"
+    static let text = Product.version
 }
 
 /// Prints the version.

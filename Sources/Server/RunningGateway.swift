@@ -20,6 +20,8 @@ protocol RunningGateway: Sendable {
     func stopNow()
     /// Returns when the gateway has stopped, for whatever reason.
     func waitUntilStopped()
+    /// The configuration was loaded, or could not be.
+    func note(_ status: ReloadStatus)
     /// Opens the log's file again.
     func reopenLogs()
     /// How it is.

@@ -39,8 +39,8 @@ struct Service: Sendable {
         let signals = ServiceSignals()
         signals.block()
         DescriptorLimit.raise(logger)
-        let configuration = try firstConfiguration().configuration
-        let gateway = try started(configuration, ListenerGroups())
+        let loaded = try firstConfiguration()
+        let gateway = try started(loaded, ListenerGroups())
         let ended = Self.watch(gateway)
         var plan = SignalPlan()
         while !ended.isSet {
@@ -57,16 +57,37 @@ struct Service: Sendable {
     /// Tenants whose files have errors are left out; the others do not wait for them.
     ///
     /// - Throws: the exit code, where the machine's own file cannot be used.
-    func firstConfiguration() throws(ExitCode) -> (
-        configuration: MachineConfiguration, outdated: [OutdatedTenant]
-    ) {
+    func firstConfiguration() throws(ExitCode) -> LoadedConfiguration {
         let result = load()
         Stream.error.write(result.diagnostics.rendered)
         guard let configuration = result.configuration else { throw CommandStatus.configuration.exitCode }
         for tenant in result.refusedTenants {
             logger.error("a tenant is not served: its file has errors", metadata: ["tenant": "\(tenant)"])
         }
-        return (configuration, OutdatedTenant.left(out: result))
+        return LoadedConfiguration(
+            configuration: configuration, outdated: OutdatedTenant.left(out: result),
+            status: Self.status(of: result, .applied, .start))
+    }
+
+    /// What a load came to, for the metrics.
+    private static func status(
+        of result: LoadResult, _ outcome: ReloadStatus.Outcome, _ cause: ReloadStatus.Cause
+    ) -> ReloadStatus {
+        var status = ReloadStatus()
+        (status.outcome, status.cause) = (outcome, cause)
+        status.finishedAt = ProcessFigures.wallSeconds * 1_000
+        status.succeededAt = outcome == .failed ? 0 : status.finishedAt
+        let names = Set(result.configuration?.sites.map(\.tenant) ?? []).subtracting([""])
+        let refused = outcome == .failed ? TenantStatus.Service.lastGood : .none
+        for (tenants, service) in [(names.sorted(), .current), (result.refusedTenants, refused)] {
+            status.tenants += tenants.map {
+                TenantStatus(
+                    id: $0, file: "", service: service,
+                    servedSince: service == .current ? status.finishedAt : 0,
+                    readAt: status.finishedAt)
+            }
+        }
+        return status
     }
 
     /// A gateway that serves.
@@ -74,10 +95,11 @@ struct Service: Sendable {
     /// - Parameter listeners: where its sockets come from.
     /// - Throws: the exit code, where it cannot.
     func started(
-        _ configuration: MachineConfiguration, _ listeners: any ListenerSource
+        _ loaded: LoadedConfiguration, _ listeners: any ListenerSource
     ) throws(ExitCode) -> any RunningGateway {
         do {
-            let gateway = try make(configuration, logger, listeners)
+            let gateway = try make(loaded.configuration, logger, listeners)
+            gateway.note(loaded.status)
             try gateway.start()
             return gateway
         } catch {
@@ -125,20 +147,34 @@ struct Service: Sendable {
             if diagnostic.severity == .error { logger.error(text) } else { logger.warning(text) }
         }
         guard let configuration = result.configuration, !result.hasErrors else {
-            let failure = "the configuration has errors; the old one stays in service"
-            logger.error("\(failure)")
-            return ReloadOutcome(failure: failure, diagnostics: result.diagnostics)
+            return refused("the configuration has errors; the old one stays in service", result, gateway)
         }
         do {
             try gateway.reload(configuration)
         } catch {
-            let failure = "\(error); the old configuration stays in service"
-            logger.error("\(failure)")
-            return ReloadOutcome(failure: failure, diagnostics: result.diagnostics)
+            return refused("\(error); the old configuration stays in service", result, gateway)
         }
+        gateway.note(Self.status(of: result, .applied, .signal))
         logger.info("configuration loaded again", metadata: ["sites": "\(configuration.sites.count)"])
         return ReloadOutcome(configuration: configuration, diagnostics: result.diagnostics)
     }
+
+    private func refused(
+        _ reason: String, _ result: LoadResult, _ gateway: any RunningGateway
+    ) -> ReloadOutcome {
+        logger.error("\(reason)")
+        gateway.note(Self.status(of: result, .failed, .signal))
+        return ReloadOutcome(failure: reason, diagnostics: result.diagnostics)
+    }
+}
+
+/// A configuration to begin with.
+struct LoadedConfiguration {
+    let configuration: MachineConfiguration
+    /// The tenants that do not serve what their files say.
+    let outdated: [OutdatedTenant]
+    /// What the metrics say of it.
+    let status: ReloadStatus
 }
 
 /// Set once, by another thread.

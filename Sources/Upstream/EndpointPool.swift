@@ -25,6 +25,7 @@ package final class EndpointPool: TimerTarget {
     let worker: Worker
     private let limits: UpstreamLimits
     private let resolver: Resolver
+    let meter: (any EndpointMeter)?
     @exclusivity(unchecked) private var idle: [UpstreamConnection] = []
     @exclusivity(unchecked) private var timer: Timer?
     @exclusivity(unchecked) private var addresses: [SocketAddress] = []
@@ -46,7 +47,12 @@ package final class EndpointPool: TimerTarget {
     /// Until when the endpoint is passed over.
     @exclusivity(unchecked) var avoidedUntil = Int64.min
 
-    package init(_ name: EndpointName, on worker: Worker, limits: UpstreamLimits, resolver: Resolver) {
+    /// - Parameter meter: counts what comes of the endpoint.
+    package init(
+        _ name: EndpointName, on worker: Worker, limits: UpstreamLimits, resolver: Resolver,
+        meter: (any EndpointMeter)? = nil
+    ) {
+        self.meter = meter
         self.name = name
         self.worker = worker
         self.limits = limits
@@ -88,7 +94,9 @@ package final class EndpointPool: TimerTarget {
 
     /// Closes the idle connections and stops the timer, before the pool goes.
     package func close() {
+        guard !isClosed else { return }
         isClosed = true
+        meter?.close()
         for connection in idle { connection.close() }
         idle = []
         if let timer { worker.cancel(timer) }
@@ -208,6 +216,20 @@ package final class EndpointPool: TimerTarget {
         connection.generation = generation
         return true
     }
+}
+
+/// Counts what comes of one endpoint, on its worker.
+package protocol EndpointMeter: AnyObject {
+    /// A connection was made.
+    func connected()
+    /// A request was passed on and is over.
+    ///
+    /// - Parameter nanoseconds: from its first byte to the head of the answer; nil where none came.
+    func asked(nanoseconds: Int64?)
+    /// It cannot be connected to, or gave no answer.
+    func failed(_ error: UpstreamError)
+    /// The worker asks it no more.
+    func close()
 }
 
 /// What an upstream is called.

@@ -38,7 +38,13 @@ struct Relay: ~Copyable {
     private var isEventStream = false
     private var sawAnswerBytes = false
     private var tunnelUpstreamEnded = false
+    private var interimAnswers = 0
+    /// What the upstream had acknowledged when it was last asked about.
+    private var acknowledged: UInt64 = 0
     private var startedAt: Int64
+    /// When the request began to go out and its answer's head was there, in nanoseconds; 0 before.
+    private let askedAt: Int64
+    private var answeredAt: Int64 = 0
     private var progressAt: Int64
     /// When waiting ends; nil for never.
     private var limit: Int64?
@@ -55,6 +61,7 @@ struct Relay: ~Copyable {
         self.scratch = scratch
         self.client = client
         worker = exchange.worker
+        askedAt = exchange.worker.nanoseconds
         response = exchange.response
         parser = ResponseParser(limits: limits)
         decoder = BodyDecoder(.none, limits: limits)
@@ -107,6 +114,13 @@ struct Relay: ~Copyable {
         }
     }
 
+    /// Counts for the endpoint that it is over.
+    func count(_ outcome: ProxyOutcome) {
+        guard let meter = connection.pool.meter else { return }
+        meter.asked(nanoseconds: answeredAt == 0 ? nil : answeredAt - askedAt)
+        if case .failed(let error) = outcome { meter.failed(error) }
+    }
+
     /// Notes for the log that it is over.
     func note(_ outcome: ProxyOutcome) {
         client.upstreamFigures.endedAt = worker.nanoseconds
@@ -123,8 +137,10 @@ struct Relay: ~Copyable {
     /// Does what can be done in both directions.
     private mutating func turn() -> ProxyOutcome? {
         passedRequest = false
+        let unsent = connection.output.count
         if !connection.flush() { return upstreamLost() }
-        if exchange.isBlocked { exchange.flush() }
+        if connection.output.count < unsent { progressAt = worker.now }
+        if exchange.isBlocked && exchange.flush() { progressAt = worker.now }
         if phase != .over && !exchange.isBlocked && connection.socket.isReadable {
             if let end = passAnswer() { return end }
         }
@@ -159,7 +175,9 @@ struct Relay: ~Copyable {
     mutating func woken(_ wake: Wake) -> ProxyOutcome? {
         if let lost = exchange.lost { return clientLost(lost) }
         if isEventStream && exchange.clientHasEnded { return clientLost(.clientClosed) }
-        guard wake.contains(.deadline), let limit, worker.now >= limit else { return nil }
+        guard wake.contains(.deadline), let limit, worker.now >= limit, !takerHasProgressed() else {
+            return nil
+        }
         return timedOut()
     }
 
@@ -176,6 +194,22 @@ struct Relay: ~Copyable {
         if !connection.output.isEmpty { return timeouts.read }
         if !requestEnded && phase == .head { return timeouts.body }
         return phase == .head ? timeouts.answer : timeouts.read
+    }
+
+    /// A side that takes its time is no reason to end while it takes something.
+    private mutating func takerHasProgressed() -> Bool {
+        if let response = timeouts.response, worker.now >= startedAt + response { return false }
+        let hasProgressed =
+            if exchange.isBlocked { exchange.clientHasProgressed() } else { upstreamHasProgressed() }
+        if hasProgressed { progressAt = worker.now }
+        return hasProgressed
+    }
+
+    private mutating func upstreamHasProgressed() -> Bool {
+        guard !connection.output.isEmpty else { return false }
+        let before = acknowledged
+        acknowledged = connection.socket.acknowledgedBytes
+        return acknowledged > before
     }
 
     private mutating func timedOut() -> ProxyOutcome {
@@ -261,7 +295,8 @@ struct Relay: ~Copyable {
         switch connection.socket.read(into: input.writable) {
         case .bytes(let count):
             input.commit(count)
-            progressAt = worker.now
+            // The time for a head is for all of it: each byte does not extend it.
+            if phase != .head { progressAt = worker.now }
             sawAnswerBytes = true
         case .wouldBlock:
             connection.input.append(input.readable)
@@ -312,15 +347,25 @@ struct Relay: ~Copyable {
             if response.status != 100 { exchange.sendInformational(status: response.status, response) }
             response.reset()
             parser.reset()
-            return nil
+            progressAt = worker.now
+            interimAnswers += 1
+            return interimAnswers > limits.interimAnswersMax ? .failed(.answerMalformed) : nil
         }
-        client.upstreamFigures.answeredAt = worker.nanoseconds
+        answeredAt = worker.nanoseconds
+        client.upstreamFigures.answeredAt = answeredAt
+        progressAt = worker.now
         isReusable = parser.persistence.keepAlive && !parser.framing.endsConnection
         isEventStream = response[.contentType]?.startsIgnoringCase(with: "text/event-stream") ?? false
         decoder = BodyDecoder(parser.framing, limits: limits)
+        let wanted = response.status == 426 ? response.index(of: .upgrade).map { response.line(at: $0) } : nil
         HopByHop.remove(from: response, namesFields: parser.namesFields)
         response.remove(.contentLength)
         response.remove(.trailer)
+        if let wanted {
+            // RFC 9110 §15.5.22: a 426 names the protocols; §7.8: with the option for them.
+            response.add(FieldLine(name: .upgrade, nameBytes: .empty, value: wanted.value))
+            response.add(.connection, "Upgrade")
+        }
         client.upstreamAnswered()
         exchange.sendHead()
         phase = .body
@@ -401,7 +446,8 @@ struct Relay: ~Copyable {
         guard offers(response[token]) else { return .failed(.upgradeUnexpected) }
         HopByHop.remove(from: response)
         response.remove(.contentLength)
-        client.upstreamFigures.answeredAt = worker.nanoseconds
+        answeredAt = worker.nanoseconds
+        client.upstreamFigures.answeredAt = answeredAt
         client.upstreamAnswered()
         exchange.acceptUpgrade(response[token])
         connection.socket.enableKeepAlive(afterSeconds: 60)

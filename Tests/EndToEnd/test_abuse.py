@@ -174,6 +174,26 @@ def test_a_slow_reader_is_not_cut(start_gateway):
             left -= len(data)
 
 
+@pytest.mark.parametrize("where", ["/files/large", "/up/bytes/300000000"])
+def test_a_reader_slower_than_the_kernel_tells_is_not_cut(start_gateway, origins, where):
+    """config.md, Defaults (no progress in sending): what a slow client takes counts, though the kernel has room again only
+    after longer than the limit."""
+    origin = origins.echo()
+    gateway = start_gateway(f"site test {{ /files/* files ./root ; /* proxy {origin.target} }}", only(send="1s"), start=False)
+    root = gateway.directory / "conf.d/root"
+    root.mkdir(parents=True)
+    with open(root / "large", "wb") as file:
+        file.truncate(300_000_000)
+    gateway.start()
+    with gateway.connect(receive_buffer=4096) as connection:
+        connection.send(request_bytes(target=where))
+        connection.reader.response_head()
+        began = time.monotonic()
+        while time.monotonic() - began < 5:
+            assert connection.socket.recv(4096)
+            time.sleep(0.02)
+
+
 # A thousand bad clients (issue, What it must show)
 
 def dribble(connection, source):

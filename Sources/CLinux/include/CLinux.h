@@ -25,6 +25,9 @@ int chimera_open_place(int directory, const char *path);
 /// EOPNOTSUPP where the file system cannot tell.
 long chimera_read_resident(int file, void *room, size_t count, int64_t offset);
 
+/// How many bytes the peer of a TCP connection has acknowledged so far; 0 where the kernel does not say.
+uint64_t chimera_acknowledged(int socket);
+
 /// errno of this thread.
 int chimera_errno(void);
 
@@ -73,3 +76,15 @@ char **chimera_environment(void);
 
 /// Gives up every capability of the calling thread.
 int chimera_drop_capabilities(void);
+
+/// Adds to a number that this thread alone writes and that others may read: a relaxed load and a relaxed store, which
+/// is what an ordinary addition costs.
+static inline void chimera_count(uint64_t *cell, int64_t amount) {
+    uint64_t value = __atomic_load_n(cell, __ATOMIC_RELAXED);
+    __atomic_store_n(cell, value + (uint64_t)amount, __ATOMIC_RELAXED);
+}
+
+/// Such a number as it was a moment ago.
+static inline uint64_t chimera_counted(const uint64_t *cell) {
+    return __atomic_load_n(cell, __ATOMIC_RELAXED);
+}

@@ -41,6 +41,9 @@ struct Load {
                 "no `listen` says where to accept connections", [])
         }
         machineSites = sites.map { arguments in Self.site(arguments, machine, over: settings) }
+        if let metrics = configuration.listeners.first(where: { $0.name == Site.telemetryListener }) {
+            machineSites.append(.telemetry(position: metrics.position))
+        }
         self.configuration = configuration
         self.imports = imports
     }

@@ -58,7 +58,7 @@ package struct SystemFileSystem: ConfigurationFileSystem {
                 found.gl_pathv[index].map { String(cString: $0) }
             }
         case GLOB_NOMATCH: return []
-        case GLOB_ABORTED: throw .denied
+        case GLOB_ABORTED: throw kind(of: FilePath.directory(of: pattern)) == nil ? .missing : .denied
         default: throw .system(ENOMEM)
         }
     }

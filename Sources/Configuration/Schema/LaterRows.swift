@@ -2,7 +2,6 @@ extension Schema {
     /// Directives of later versions: known by name, so that an error can say so.
     static let laterDirectives: [Directive] = [
         later("store", .machine, .machine, "The cache's size for the whole machine."),
-        later("metrics", .machine, .machine, "Where `/metrics`, `/ready` and `/status` answer."),
         later("tenants", .machine, .machine, "Guard rails: what any tenant's file may do."),
         later("tenant", .machine, .machine, "What one tenant may do beyond that."),
         later("permit", .machine, .tenants, "A verb that tenants may use."),
@@ -26,8 +25,6 @@ extension Schema {
         later("hsts", .setting, .tls, "Strict-Transport-Security."),
         later("profile", .setting, .tls, "Which TLS versions and ciphers are offered."),
         later("auth forward", .setting, .settings, "Asks another service whether to admit a request."),
-        later("limit requests", .setting, .settings, "Requests in a time."),
-        later("limit connections", .setting, .settings, "Connections at once."),
         later("limit sessions", .setting, .settings, "Sessions at once."),
         later("limit processes", .setting, [.machine, .site, .route, .tenants], "Programs at once."),
         later("cache", .setting, [.machine, .site, .route, .proxy], "Keeps answers."),

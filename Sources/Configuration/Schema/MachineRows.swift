@@ -64,7 +64,7 @@ extension Schema {
             name: "trust", family: .machine, places: .machine,
             arguments: [Argument("CIDR", .cidr, .oneOrMore)],
             isRepeatable: true, defaultText: "nobody",
-            meaning: "The peers whose `X-Forwarded-For` is believed.",
+            meaning: "The peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
             effect: .machine { arguments, _, configuration in
                 for item in arguments.all("CIDR") {
                     if case .cidr(let block) = item.value { configuration.trust.append(block) }
@@ -75,6 +75,7 @@ extension Schema {
             arguments: [Argument("PATTERN", .word("the files' paths, with `*`"), .oneOrMore)],
             isRepeatable: true,
             meaning: "The tenants' files, one tenant each. A tenant's id is its file's stem."),
+        metricsDirective,
     ]
 
     /// Sites and shared names.

@@ -37,6 +37,12 @@ enum ValueType: Sendable {
     /// `all`, `@matcher` or a block of addresses.
     case subject
     case headerField
+    /// `100/s`
+    case rate
+    /// A number from 1.
+    case count
+    /// `client`, `site` or `header:NAME`
+    case limitKey
     /// An option without a value.
     case flag
 
@@ -73,6 +79,9 @@ enum ValueType: Sendable {
         case .names: "NAME,NAME"
         case .subject: "CIDR|@m|all"
         case .headerField: "FIELD"
+        case .rate: "RATE"
+        case .count: "N"
+        case .limitKey: "client|site|header:NAME"
         case .flag: ""
         }
     }
@@ -105,6 +114,9 @@ enum ValueType: Sendable {
         case .names: "names with commas between them"
         case .subject: "all, @matcher or a block of addresses such as 10.0.0.0/8"
         case .headerField: "a field's name, with +, - or ? before it"
+        case .rate: "a rate such as 100/s or 5/m"
+        case .count: "a number from 1 to 1000000000"
+        case .limitKey: "client, site or header:NAME"
         case .flag: "without a value"
         }
     }
@@ -132,4 +144,6 @@ enum Value: Sendable {
     case names([String])
     case subject(AccessRule.Subject)
     case header(HeaderOperation.Kind, name: String)
+    case rate(Rate)
+    case limitKey(LimitKey)
 }

@@ -38,6 +38,8 @@ public final class Gateway: Sendable {
     private let welcome: WelcomeSource
     private let loads: WorkerLoads
     private let handover = Handover()
+    private let limits = LimitTables()
+    private let metrics: MetricsSource
     private let workerCount: Int
     private let source: any ListenerSource
     private let files: any ConfigurationFileSystem
@@ -72,6 +74,9 @@ public final class Gateway: Sendable {
         welcome = WelcomeSource(counters: counters)
         loads = WorkerLoads(workers: workerCount)
         log = try Gateway.makeLog(configuration.accessLog, logger)
+        metrics = MetricsSource(
+            state: ServiceState(), counters: counters, loads: loads, limits: limits,
+            pools: [("files", pool), ("names", namePool), ("passwords", passwordPool)], log: log)
         state = Mutex(State(configuration: configuration))
     }
 
@@ -125,12 +130,14 @@ public final class Gateway: Sendable {
         }
         log?.start()
         handover.set(workers)
+        metrics.set(workers.map(\.worker.turns))
         state.withLock { state in
             state.workers = workers
             state.bound = bound
             state.undrained = Set(0..<workerCount)
             state.startedAt = Clock.monotonicMilliseconds()
         }
+        metrics.state.configured(configuration)
         for listener in bound { open(listener, on: workers) }
     }
 
@@ -162,7 +169,7 @@ public final class Gateway: Sendable {
             pool: pool, passwordPool: passwordPool, resolver: Resolver(pool: namePool), counters: counters,
             log: log, welcome: welcome,
             loads: loads,
-            handover: handover,
+            handover: handover, limits: limits, metrics: metrics,
             drained: { [weak self] index in self?.workerDrained(index) })
     }
 
@@ -195,6 +202,7 @@ public final class Gateway: Sendable {
         welcome.update(configuration, from: files)
         let snapshot = makeSnapshot(configuration)
         for worker in workers { worker.update(to: snapshot, change.kept) }
+        metrics.state.configured(configuration)
         for listener in change.fresh { open(listener, on: workers) }
         state.withLock { state in
             state.configuration = configuration
@@ -259,6 +267,9 @@ public final class Gateway: Sendable {
             uptimeMilliseconds: startedAt == 0 ? 0 : Clock.monotonicMilliseconds() - startedAt)
     }
 
+    /// The configuration was loaded, or could not be: for the metrics.
+    package func note(_ status: ReloadStatus) { metrics.state.noted(status) }
+
     /// Opens the access log's file again by its name.
     public func reopenLogs() { log?.reopen() }
 
@@ -272,19 +283,25 @@ public final class Gateway: Sendable {
     /// The same, but a connection without a request is open for a moment more: where another data plane takes over,
     /// a request that is on its way now is answered, and its answer says that the connection closes.
     ///
+    /// Where nobody takes over, `/ready` and the other pages of `metrics ADDRESS` answer until the end.
+    ///
     /// - Parameter idleMilliseconds: how long that is. A second call with 0 closes them at once.
     package func drain(deadlineMilliseconds: Int64, idleMilliseconds: Int64) {
         let (workers, isFirst) = state.withLock { state in
             defer { state.isStopping = true }
             return (state.workers, !state.isStopping)
         }
+        let keepsMetrics = idleMilliseconds == 0
         guard isFirst else {
-            for worker in workers { worker.drain(idleMilliseconds: idleMilliseconds) }
+            for worker in workers { worker.drain(idleMilliseconds: idleMilliseconds, keepsMetrics: false) }
             return
         }
+        metrics.state.drainBegins()
         Thread.start(name: "chimera-drain") { [self] in
-            stopAccepting(workers)
-            for worker in workers { worker.drain(idleMilliseconds: idleMilliseconds) }
+            stopAccepting(workers, keepsMetrics: keepsMetrics)
+            for worker in workers {
+                worker.drain(idleMilliseconds: idleMilliseconds, keepsMetrics: keepsMetrics)
+            }
             if !drained.wait(milliseconds: deadlineMilliseconds) {
                 logger.warning("connections were open at the deadline and are closed")
                 cutOff(workers)
@@ -294,11 +311,11 @@ public final class Gateway: Sendable {
     }
 
     /// Returns when no worker accepts any more: what one of them passed to another before is in that one's mail.
-    private func stopAccepting(_ workers: [WorkerThread]) {
+    private func stopAccepting(_ workers: [WorkerThread], keepsMetrics: Bool) {
         guard !workers.isEmpty else { return }
         let latch = Latch()
         let all = Countdown(workers.count) { latch.open() }
-        for worker in workers { worker.stopAccepting(done: all.countDown) }
+        for worker in workers { worker.stopAccepting(keepsMetrics: keepsMetrics, done: all.countDown) }
         latch.wait(milliseconds: Gateway.cutOffMilliseconds)
         source.closeAll()
     }
@@ -309,6 +326,7 @@ public final class Gateway: Sendable {
             state.isStopping = true
             return state.workers
         }
+        metrics.state.drainBegins()
         Thread.start(name: "chimera-stop") { [self] in
             cutOff(workers)
             // A drain that is under way waits no longer.

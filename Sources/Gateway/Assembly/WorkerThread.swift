@@ -68,6 +68,9 @@ final class WorkerThread: @unchecked Sendable {
         }
     }
 
+    /// Closes connections that were idle for long, since another worker needs room.
+    func closeIdle() { worker.submit { [self] _ in host?.closeIdle() } }
+
     /// Serves another configuration from now on, in which `listeners` are those whose sockets stay.
     func update(to snapshot: Snapshot, _ listeners: [BoundListener]) {
         worker.submit { [self] _ in
@@ -81,15 +84,17 @@ final class WorkerThread: @unchecked Sendable {
     }
 
     /// Accepts no more; `done` is told on the worker's thread.
-    func stopAccepting(done: @escaping @Sendable () -> Void) {
+    func stopAccepting(keepsMetrics: Bool, done: @escaping @Sendable () -> Void) {
         worker.submit { [self] _ in
-            host?.stopAccepting()
+            host?.stopAccepting(keepsMetrics: keepsMetrics)
             done()
         }
     }
 
-    func drain(idleMilliseconds: Int64) {
-        worker.submit { [self] _ in host?.drain(idleMilliseconds: idleMilliseconds) }
+    func drain(idleMilliseconds: Int64, keepsMetrics: Bool) {
+        worker.submit { [self] _ in
+            host?.drain(idleMilliseconds: idleMilliseconds, keepsMetrics: keepsMetrics)
+        }
     }
 
     /// Asks what the worker serves with, on its thread; nil where that has ended.

@@ -2,6 +2,7 @@ internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTP1
 internal import ChimeraHTTPCore
+internal import ChimeraTelemetry
 internal import ChimeraUpstream
 
 /// One client's connection that speaks HTTP/1.
@@ -17,14 +18,23 @@ internal import ChimeraUpstream
 /// while answers need no wait. Lingering means that the last answer is out and what the client still sends is
 /// dropped for a while, so that the kernel does not reset the connection under the answer.
 final class HTTP1Connection: SocketObserver, TimerTarget {
-    enum Mode: UInt8 { case parked, relay, task, lingering, closed }
+    enum Mode: UInt8 {
+        case parked, relay, task, lingering, closed
+
+        /// Something is under way.
+        var isBusy: Bool { self == .relay || self == .task }
+    }
 
     /// The connection leaves its worker's table when it closes, which breaks the cycle.
     let host: GatewayWorker
     let socket: Socket
     let peer: PeerAddress
     let listener: ListenerFacts
-    @exclusivity(unchecked) var mode = Mode.parked
+    @exclusivity(unchecked) var mode = Mode.parked {
+        didSet {
+            if mode.isBusy != oldValue.isBusy { host.counters.add(.connectionsBusy, mode.isBusy ? 1 : -1) }
+        }
+    }
     @exclusivity(unchecked) var parser: RequestParser
     /// Where the connection stands in its worker's table.
     @exclusivity(unchecked) var tableIndex = -1
@@ -39,10 +49,18 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     @exclusivity(unchecked) var warm: HTTP1Exchange?
     /// What is kept goes at the next turn, since too many connections keep theirs.
     @exclusivity(unchecked) private var isCrowded = false
+    /// It is one too many of its client: its first request gets 503.
+    let isExcess: Bool
+    /// Where it counts as a connection of its client; see `PlaceTable`.
+    let places: ContiguousArray<Int32>
+    /// Bytes have come on it.
+    @exclusivity(unchecked) var hasServed = false
     /// The connection closes when what was answered is out.
     @exclusivity(unchecked) var endsAfterOutput = false
     private let timer = Timer()
     @exclusivity(unchecked) private var lingered = 0
+    /// What the peer had acknowledged when it was last asked about.
+    @exclusivity(unchecked) private var acknowledged: UInt64 = 0
 
     /// Bytes that a lingering connection may still send.
     private static let lingerBytesMax = 1 << 20
@@ -65,7 +83,12 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         }
     }
 
-    init(_ socket: Socket, peer: PeerAddress, listener: ListenerFacts, host: GatewayWorker) {
+    init(
+        _ socket: Socket, peer: PeerAddress, listener: ListenerFacts, host: GatewayWorker,
+        places: ContiguousArray<Int32> = [], isExcess: Bool = false
+    ) {
+        self.places = places
+        self.isExcess = isExcess
         self.socket = socket
         self.peer = peer
         self.listener = listener
@@ -80,6 +103,13 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     /// Sets the connection's one deadline; nil for none.
     func setDeadline(after milliseconds: Int64?) {
         host.worker.set(timer, to: milliseconds.map { host.worker.now + $0 } ?? .max)
+    }
+
+    /// Whether the peer took bytes since it was last asked about.
+    func peerHasProgressed() -> Bool {
+        let before = acknowledged
+        acknowledged = socket.acknowledgedBytes
+        return acknowledged > before
     }
 
     // MARK: Events
@@ -120,6 +150,15 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         active.isCutOff = true
         active.handlerTask?.cancel()
         active.scope.wake(.abort)
+    }
+
+    /// Since when nothing is under way, in milliseconds of the worker's clock; nil where something is.
+    ///
+    /// It is read off the one deadline, so that keeping it costs a request nothing.
+    var idleSince: Int64? {
+        guard mode == .parked, timer.deadline != .max else { return nil }
+        if warm != nil { return timer.deadline - min(HTTP1Connection.silence, host.timeouts.idle) }
+        return timer.deadline - (hasServed ? host.timeouts.idle : host.timeouts.head)
     }
 
     // MARK: Ending

@@ -168,7 +168,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
                 return false
             }
             // What the client takes gives it its time anew, and not what it sends.
-            if unsentBytes < unsent {
+            if unsentBytes < unsent || (worker.now >= limit && clientHasProgressed()) {
                 unsent = unsentBytes
                 limit = worker.now + host.timeouts.send
             } else if worker.now >= limit {
@@ -407,6 +407,8 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     }
 
     var isBlocked: Bool { !output.isEmpty }
+
+    func clientHasProgressed() -> Bool { connection.peerHasProgressed() }
 
     var unsentBytes: Int { output.count }
 

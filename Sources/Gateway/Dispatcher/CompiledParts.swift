@@ -1,6 +1,7 @@
 internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraHTTPCore
+internal import ChimeraTelemetry
 
 /// What compiled sites of one worker share: destinations, password files and pages, one of each distinct
 /// kind.
@@ -72,6 +73,8 @@ final class CompiledParts {
         let key = ProxyKey(members: members, pools: target.pools, prefix: target.prefix)
         return shared(\.proxies, key) { factory.proxy(target) }
     }
+
+    func routeSlots(of site: Site) -> [RouteSlot] { factory.routeSlots(of: site) }
 
     func passwords(_ file: ReferencedFile) -> PasswordGate {
         shared(\.passwords, file) { PasswordGate(file) }

@@ -28,6 +28,9 @@ extension Dispatcher {
         if let canonical = settings.canonical, !context.canonicalHost.equals(canonical.span) {
             return .answer(redirect(toHost: canonical, context, request, response))
         }
+        if settings.hasLimits, let verdict = checkLimits(settings, context, request, response) {
+            return verdict
+        }
         if settings.access.isOpen { return nil }
         switch settings.access.admission(context, request) {
         case .open: return nil
@@ -45,10 +48,13 @@ extension Dispatcher {
             context.refusal = .bodyTooLarge
             return .answer(refuse(413, context, request, response))
         }
+        if case .proxy = route.target, request.maxForwards == 0 {
+            return .answer(answerAsLast(context, request, response))
+        }
         switch route.target {
         case .redirect(let target): return .answer(redirect(target, context, request, response))
         case .respond(let target): return .answer(respond(target, context, request, response))
-        case .files, .proxy, .welcome, .handler:
+        case .files, .proxy, .welcome, .telemetry, .handler:
             if settings.strip != nil || settings.rewrite != nil || route.prefix != nil,
                 !makeDestination(route, settings, context, request)
             {

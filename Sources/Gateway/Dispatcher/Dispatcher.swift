@@ -20,6 +20,8 @@ final class Dispatcher {
     /// The machine's settings, for requests that reach no site.
     @exclusivity(unchecked) private(set) var machineSettings: CompiledSettings
     private let parts: CompiledParts
+    /// What limits count in, shared by all workers.
+    let limits: LimitTables
     private let ids = RequestIDs()
     @exclusivity(unchecked) private var normaliser = PathNormaliser()
     let pages = BuiltInPages()
@@ -30,8 +32,14 @@ final class Dispatcher {
     /// Nanoseconds of a clock that never goes back.
     let clock: () -> UInt64
 
-    /// - Parameter clock: nanoseconds of a clock that never goes back: how old a verified password is.
-    init(_ snapshot: Snapshot, targets: any TargetFactory, clock: @escaping () -> UInt64) {
+    /// - Parameters:
+    ///   - limits: what limits count in.
+    ///   - clock: nanoseconds of a clock that never goes back: how old a verified password is, how full a bucket.
+    init(
+        _ snapshot: Snapshot, targets: any TargetFactory, limits: LimitTables = LimitTables(),
+        clock: @escaping () -> UInt64
+    ) {
+        self.limits = limits
         self.clock = clock
         var random = SystemRandomNumberGenerator()
         verified = VerifiedCredentials(random: &random)
@@ -119,6 +127,10 @@ final class Dispatcher {
 
     private func findSite(_ context: RequestContext, _ request: RequestHead) throws(Rejection) -> CompiledSite
     {
+        // RFC 9110 §7.4: what is asked of an https origin has to come over TLS, or from a gateway that we trust.
+        if request.targetsHTTPS && !context.isSecure && !(context.peer.map(isTrusted) ?? false) {
+            throw Rejection(status: 421)
+        }
         try findHost(context, request)
         guard let number = table.site(for: context.canonicalHost, on: context.listener) else {
             throw Rejection(status: 421)
@@ -191,9 +203,11 @@ final class Dispatcher {
 
     private func findClient(_ context: RequestContext, _ request: RequestHead) {
         context.client = context.peer
-        guard !trust.isEmpty, let peer = context.peer, isTrusted(peer),
-            let first = request.index(of: .xForwardedFor)
-        else { return }
+        guard !trust.isEmpty, let peer = context.peer, isTrusted(peer) else { return }
+        if let scheme = request[.xForwardedProto], scheme.equalsIgnoringCase("https") {
+            context.cameOverTLS()
+        }
+        guard let first = request.index(of: .xForwardedFor) else { return }
         var walk = ForwardedFor()
         for index in first..<request.lineCount {
             let line = request.line(at: index)

@@ -1,5 +1,6 @@
 internal import ChimeraBytes
 internal import ChimeraHTTPCore
+internal import ChimeraTelemetry
 
 /// What routing knows of one request: who asks, on which listener, which site and route serve it, and what
 /// the variables of templates stand for. Reused from request to request, so that one in steady state
@@ -21,7 +22,7 @@ final class RequestContext {
     @exclusivity(unchecked) private(set) var listener = ListenerID.unnamed
     /// The port to name in redirects; 0 where there is none to name.
     @exclusivity(unchecked) private(set) var port: UInt16 = 0
-    /// The request came over TLS.
+    /// The request came over TLS, to us or to a trusted peer that says so in `X-Forwarded-Proto`.
     @exclusivity(unchecked) private(set) var isSecure = false
 
     // MARK: Where it goes
@@ -34,6 +35,12 @@ final class RequestContext {
     @exclusivity(unchecked) var settings: CompiledSettings?
     /// Why the request was refused before any route, for the log.
     @exclusivity(unchecked) var refusal: Refusal?
+    /// The limit that refused the request.
+    @exclusivity(unchecked) var limitHit: LimitHit?
+    /// It was counted in the limits that cover it.
+    @exclusivity(unchecked) var hasPassedLimits = false
+    /// Where it counts as under way; see `Dispatcher.leavePlaces`.
+    @exclusivity(unchecked) var places: ContiguousArray<Int32> = []
 
     // MARK: Host, paths, query
 
@@ -100,7 +107,16 @@ final class RequestContext {
         client = peer
         authentication = .unasked
         storedID = nil
+        limitHit = nil
+        hasPassedLimits = false
         forgetRouting()
+    }
+
+    /// A trusted peer took the request over TLS, at a port that we do not know.
+    func cameOverTLS() {
+        if isSecure { return }
+        isSecure = true
+        port = 0
     }
 
     /// The peer's address in its canonical text; `unix` for a Unix socket.

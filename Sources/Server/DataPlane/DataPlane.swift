@@ -52,12 +52,12 @@ final class DataPlane: Sendable {
         DescriptorLimit.raise(logger)
         try giveUpPrivileges()
         line.start()
-        let (configuration, outdated) = try service.firstConfiguration()
-        let gateway = try service.started(configuration, line)
+        let first = try service.firstConfiguration()
+        let gateway = try service.started(first, line)
         let administration = DataPlaneAdministration(gateway, generation: generation) { [self] in
             state.withLock { $0.outdated }
         }
-        loaded(configuration, outdated)
+        loaded(first.configuration, first.outdated)
         Thread.start(name: "chimera-end") { [self] in
             gateway.waitUntilStopped()
             orders.put(.ended)
