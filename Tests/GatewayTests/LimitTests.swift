@@ -91,6 +91,22 @@ private func at(_ seconds: Double) -> Int64 { 1_000_000_000_000 + Int64(seconds 
         }
         #expect(admitted == 1_000)
     }
+
+    @Test func `a key that workers meet first at the same moment has one bucket`() async {
+        let table = RateTable()
+        let rate = rate(1, burst: 3)
+        let admitted = await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<4 {
+                group.addTask {
+                    // Each key is new to all of them at about the same time.
+                    (1...20_000).count { key in table.take(UInt64(key) << 8, rate, now: at(0)) == .admitted }
+                }
+            }
+            return await group.reduce(0, +)
+        }
+        #expect(table.forgottenBuckets == 0)
+        #expect(admitted == 60_000)
+    }
 }
 
 @Suite struct PlaceTableTests {

@@ -1,13 +1,14 @@
 internal import Synchronization
 
-/// Buckets of tokens for any number of keys in bounded memory, shared by all workers without a lock.
+/// Buckets of tokens for any number of keys in bounded memory, shared by all workers. Tokens are taken without a lock;
+/// a key's first one takes its place under one, so that two workers never give one key two buckets.
 ///
 /// ```
 ///  key ─▶ row of 8 places  [ key │ full at ] [ key │ full at ] …
 /// ```
 /// A key has a place in its row, taken when a token of it is first taken. Where the row is taken, it is that of the
-/// bucket which is nearest to full: mostly one that is full, so that nothing is lost by forgetting it. Two workers
-/// that meet at one place may give one token too many or too few, and nothing else.
+/// bucket which is nearest to full: mostly one that is full, so that nothing is lost by forgetting it. A worker that
+/// takes a token of a bucket while another one forgets that may give one token too few of the new key, and nothing else.
 final class RateTable: Sendable {
     enum Outcome: Equatable {
         case admitted
@@ -23,6 +24,7 @@ final class RateTable: Sendable {
     private let memory: ZeroedMemory
     private let rowMask: Int
     private let forgotten = Atomic<UInt64>(0)
+    private let claiming = Mutex(())
 
     /// - Parameter rows: a power of two; each has 8 places of 16 bytes.
     init(rows: Int = 32 * 1024) {
@@ -70,19 +72,24 @@ final class RateTable: Sendable {
     private func find(_ key: UInt64) -> Int? {
         let row = row(of: key)
         for place in stride(from: row, to: row + Self.ways * 2, by: 2)
-        where (cells + place).pointee.load(ordering: .relaxed) == key { return place }
+        where (cells + place).pointee.load(ordering: .acquiring) == key { return place }
         return nil
     }
 
+    /// A place for a key that has none, or that which another worker gave it meanwhile.
     private func claim(_ key: UInt64, now: Int64) -> Int {
-        let row = row(of: key)
-        var best = row
-        for place in stride(from: row, to: row + Self.ways * 2, by: 2) where full(place) < full(best) {
-            best = place
+        claiming.withLock { _ in
+            if let place = find(key) { return place }
+            let row = row(of: key)
+            var best = row
+            for place in stride(from: row, to: row + Self.ways * 2, by: 2) where full(place) < full(best) {
+                best = place
+            }
+            if full(best) > now { forgotten.wrappingAdd(1, ordering: .relaxed) }
+            // In this order: whoever finds the key finds its bucket full.
+            (cells + best + 1).pointee.store(0, ordering: .relaxed)
+            (cells + best).pointee.store(key, ordering: .releasing)
+            return best
         }
-        if full(best) > now { forgotten.wrappingAdd(1, ordering: .relaxed) }
-        (cells + best).pointee.store(key, ordering: .relaxed)
-        (cells + best + 1).pointee.store(0, ordering: .relaxed)
-        return best
     }
 }
