@@ -174,7 +174,10 @@ public final class Gateway: Sendable {
     }
 
     private func open(_ listener: BoundListener, on workers: [WorkerThread]) {
-        let opened = Latch()
+        let (expected, opened) = (Latch(), Latch())
+        let all = Countdown(workers.count) { expected.open() }
+        for worker in workers { worker.expect(listener, done: all.countDown) }
+        expected.wait(milliseconds: 5_000)
         for share in listener.shares {
             workers[share.worker].listen(share.descriptor, listener) { [logger] error in
                 if let error { logger.error("a worker cannot accept on \(listener.text): \(error)") }

@@ -32,6 +32,14 @@ final class WorkerThread: @unchecked Sendable {
         if !hasStarted { throw SystemError("pthread_create", EAGAIN) }
     }
 
+    /// Connections of that listener may be handed over from now on; `done` is told on the worker's thread.
+    func expect(_ listener: BoundListener, done: @escaping @Sendable () -> Void) {
+        worker.submit { [self] _ in
+            host?.expect(ListenerFacts(listener))
+            done()
+        }
+    }
+
     /// Accepts on a socket from now on; `done` is told on the worker's thread, of what went wrong too: then the socket
     /// is closed.
     func listen(

@@ -83,7 +83,8 @@ final class GatewayWorker {
     /// Listeners that are given up, until what had begun to connect is accepted.
     @exclusivity(unchecked) private var leaving: [LeavingListener] = []
     @exclusivity(unchecked) private var retired: [RetiredListener] = []
-    /// The last listener of each address that was closed: another worker may still pass on what it accepted there.
+    /// For each address the listener that was closed last, or that is about to open: another worker may pass on what it
+    /// accepted there.
     @exclusivity(unchecked) private var closedFacts: [String: ListenerFacts] = [:]
     /// While it drains: how long connections without a request stay open, in the worker's milliseconds.
     @exclusivity(unchecked) private(set) var idleUntil: Int64 = 0
@@ -169,6 +170,13 @@ final class GatewayWorker {
         let possible = GatewayWorker.connectionsMax(descriptors: ProcessFigures.descriptorLimit)
         connectionsMax = min(connectionLimits.connectionsMax ?? possible, possible)
         shared.metrics.set(connectionsMax: connectionsMax)
+    }
+
+    /// Another worker may accept on a listener, and hand connections over, a moment before this one does.
+    func expect(_ facts: ListenerFacts) {
+        guard !listeners.contains(where: { $0.facts.text == facts.text }) else { return }
+        facts.id = dispatcher.listener(named: facts.name)
+        retire(facts)
     }
 
     /// Starts to accept on a listening socket.
