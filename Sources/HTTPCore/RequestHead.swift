@@ -25,6 +25,8 @@ package final class RequestHead: FieldBlock {
     @exclusivity(unchecked) package var form = TargetForm.origin
     /// The whole request target as it was written.
     @exclusivity(unchecked) package var target = Slice.empty
+    /// The scheme that is said beside the target (RFC 9113 §8.3.1); empty where the target's own form has it.
+    @exclusivity(unchecked) package var scheme = Slice.empty
     /// Path and query of the target, which begin with a slash; empty for the authority and asterisk forms.
     @exclusivity(unchecked) package var pathAndQuery = Slice.empty
     /// Whom the request is for: of the target where it has one, else of Host; empty where neither is there.
@@ -46,8 +48,11 @@ package final class RequestHead: FieldBlock {
         return Int(decimal: value)
     }
 
-    /// Whether the target is an https URI (RFC 9112 §3.2.2).
-    package var targetsHTTPS: Bool { form == .absolute && self[target].startsIgnoringCase(with: "https:") }
+    /// Whether the target is an https URI (RFC 9112 §3.2.2, RFC 9113 §8.3.1).
+    package var targetsHTTPS: Bool {
+        form == .absolute && self[target].startsIgnoringCase(with: "https:")
+            || self[scheme].equalsIgnoringCase("https")
+    }
 
     /// Becomes the same as `other`.
     package func copy(_ other: RequestHead) {
@@ -56,6 +61,7 @@ package final class RequestHead: FieldBlock {
         methodBytes = other.methodBytes
         form = other.form
         target = other.target
+        scheme = other.scheme
         pathAndQuery = other.pathAndQuery
         authority = other.authority
         body = other.body
@@ -72,6 +78,7 @@ package final class RequestHead: FieldBlock {
         methodBytes = .empty
         form = .origin
         target = .empty
+        scheme = .empty
         pathAndQuery = .empty
         authority = .empty
         body = .none
