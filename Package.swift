@@ -61,7 +61,8 @@ let package = Package(
             name: "Chimera",
             dependencies: [
                 "CLinux", "CCrypt", "COpenSSL", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
-                "ChimeraHTTP1", "ChimeraFiles", "ChimeraUpstream", "ChimeraConfiguration", "ChimeraTelemetry",
+                "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraFiles", "ChimeraUpstream", "ChimeraConfiguration",
+                "ChimeraTelemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -92,7 +93,8 @@ let package = Package(
         tests(of: "Server", ["ChimeraServer", "ChimeraConfiguration"]),
         // What the fuzz targets of Tests/Fuzz check, on the inputs that are kept there.
         tests(
-            of: "Fuzz", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration"]),
+            of: "Fuzz",
+            ["ChimeraHTTP1", "ChimeraHTTP2", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration"]),
         tests(
             of: "Gateway",
             [

@@ -25,6 +25,8 @@ let package = Package(
         .executable(name: "http1-chunked", targets: ["FuzzChunked"]),
         .executable(name: "path", targets: ["FuzzPath"]),
         .executable(name: "configuration", targets: ["FuzzConfiguration"]),
+        .executable(name: "http2-connection", targets: ["FuzzHTTP2Connection"]),
+        .executable(name: "hpack", targets: ["FuzzHPACK"]),
     ],
     dependencies: [.package(name: "chimera", path: "../..")],
     targets: [
@@ -37,5 +39,7 @@ let package = Package(
         target("Chunked"),
         target("Path"),
         target("Configuration"),
+        target("HTTP2Connection"),
+        target("HPACK"),
     ]
 )

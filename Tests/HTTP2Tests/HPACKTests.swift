@@ -34,7 +34,8 @@ private func problem(_ bytes: [UInt8]) -> CompressionProblem? {
 private func table(_ decoder: borrowing FieldDecoder) -> [String] {
     (0..<decoder.tableFacts.count).map { age in
         guard let entry = decoder.tableEntry(age) else { return "" }
-        return String(decoding: entry.name, as: UTF8.self) + ": " + String(decoding: entry.value, as: UTF8.self)
+        return String(decoding: entry.name, as: UTF8.self) + ": "
+            + String(decoding: entry.value, as: UTF8.self)
     }
 }
 
@@ -45,8 +46,10 @@ private func table(_ decoder: borrowing FieldDecoder) -> [String] {
             AppendixBlock(
                 hex: "400a637573746f6d2d6b65790d637573746f6d2d686561646572",
                 lines: ["custom-key: custom-header"], table: ["custom-key: custom-header"], size: 55),
-            AppendixBlock(hex: "040c2f73616d706c652f70617468", lines: [":path: /sample/path"], table: [], size: 0),
-            AppendixBlock(hex: "100870617373776f726406736563726574", lines: ["password: secret"], table: [], size: 0),
+            AppendixBlock(
+                hex: "040c2f73616d706c652f70617468", lines: [":path: /sample/path"], table: [], size: 0),
+            AppendixBlock(
+                hex: "100870617373776f726406736563726574", lines: ["password: secret"], table: [], size: 0),
             AppendixBlock(hex: "82", lines: [":method: GET"], table: [], size: 0),
         ])
     func `a field of each kind is decoded`(_ example: AppendixBlock) throws {
@@ -55,7 +58,10 @@ private func table(_ decoder: borrowing FieldDecoder) -> [String] {
 
     private static let requests = [
         [":method: GET", ":scheme: http", ":path: /", ":authority: www.example.com"],
-        [":method: GET", ":scheme: http", ":path: /", ":authority: www.example.com", "cache-control: no-cache"],
+        [
+            ":method: GET", ":scheme: http", ":path: /", ":authority: www.example.com",
+            "cache-control: no-cache",
+        ],
         [
             ":method: GET", ":scheme: https", ":path: /index.html", ":authority: www.example.com",
             "custom-key: custom-value",
@@ -82,7 +88,8 @@ private func table(_ decoder: borrowing FieldDecoder) -> [String] {
         try check(
             blocks.indices.map {
                 AppendixBlock(
-                    hex: blocks[$0], lines: Self.requests[$0], table: Self.requestTables[$0], size: [57, 110, 164][$0])
+                    hex: blocks[$0], lines: Self.requests[$0], table: Self.requestTables[$0],
+                    size: [57, 110, 164][$0])
             }, tableBytesMax: 4096)
     }
 
@@ -92,7 +99,8 @@ private func table(_ decoder: borrowing FieldDecoder) -> [String] {
         [":status: 302", "cache-control: private", "date: \(dates[0])", "location: https://www.example.com"],
         [":status: 307", "cache-control: private", "date: \(dates[0])", "location: https://www.example.com"],
         [
-            ":status: 200", "cache-control: private", "date: \(dates[1])", "location: https://www.example.com",
+            ":status: 200", "cache-control: private", "date: \(dates[1])",
+            "location: https://www.example.com",
             "content-encoding: gzip", cookie,
         ],
     ]
@@ -156,18 +164,24 @@ private func table(_ decoder: borrowing FieldDecoder) -> [String] {
     }
 
     /// RFC 7541 §5.1: integers beyond what an implementation takes are an error.
-    @Test(arguments: ["ffffffffff7f", "ffffffffffff01", "7fffffffffffff", "3fffffffffff0f", "ff8080808080808000"])
+    @Test(arguments: [
+        "ffffffffff7f", "ffffffffffff01", "7fffffffffffff", "3fffffffffff0f", "ff8080808080808000",
+    ])
     func `an integer that is too large is refused`(_ block: String) {
         #expect(problem(hex(block)) == .integerTooLarge)
     }
 
-    @Test(arguments: ["ff", "ff80", "40", "4001", "400161", "40016105", "0085f2b2", "400161857878", "3f", "7f"])
+    @Test(arguments: [
+        "ff", "ff80", "40", "4001", "400161", "40016105", "0085f2b2", "400161857878", "3f", "7f",
+    ])
     func `a block that ends within a field is refused`(_ block: String) {
         #expect(problem(hex(block)) == .cut)
     }
 
     /// RFC 7541 §5.2: EOS in a string, padding of a whole octet, padding that is not all ones.
-    @Test(arguments: ["0084ffffffff00", "008219ff00", "00821fff00", "00811800", "0085ffffffffff00", "00811900"])
+    @Test(arguments: [
+        "0084ffffffff00", "008219ff00", "00821fff00", "00811800", "0085ffffffffff00", "00811900",
+    ])
     func `a broken Huffman code is refused`(_ block: String) {
         #expect(problem(hex(block)) == .codeBroken)
     }
@@ -217,7 +231,8 @@ private func table(_ decoder: borrowing FieldDecoder) -> [String] {
     @Test(arguments: [(33, true), (34, false), (35, false), (68, false)])
     func `a list beyond its bound is decoded and given to nobody`(_ bound: Int, _ isTooLarge: Bool) {
         var decoder = FieldDecoder()
-        guard case .success((let lines, let facts)) = decode(hex("4001610162"), &decoder, listBytesMax: bound) else {
+        guard case .success((let lines, let facts)) = decode(hex("4001610162"), &decoder, listBytesMax: bound)
+        else {
             Issue.record("refused")
             return
         }
@@ -245,10 +260,12 @@ private func table(_ decoder: borrowing FieldDecoder) -> [String] {
         arguments: [
             ("A: b", false), ("a b: c", false), ("a\u{1}: c", false), ("aé: c", false), ("a: \u{0}", false),
             ("a: b\nc", false), ("a: b\rc", false), ("a:  b", false), ("a: b ", false), ("a: \tb", false),
-            ("a: b\t", false), ("a: b\u{7F}", false), ("a: 1234567\u{1}9", false), ("a: é", true), ("a: b c", true),
+            ("a: b\t", false), ("a: b\u{7F}", false), ("a: 1234567\u{1}9", false), ("a: é", true),
+            ("a: b c", true),
             ("a: b\tc", true), ("a: ", true), ("accept: x", true), ("Accept: x", false), ("x_y: z", true),
         ])
-    func `what may not stand in a message is told, and stays so in the table`(_ line: String, _ isValid: Bool) {
+    func `what may not stand in a message is told, and stays so in the table`(_ line: String, _ isValid: Bool)
+    {
         var decoder = FieldDecoder()
         var literal = block([line])
         literal[0] = 0x40
@@ -317,6 +334,8 @@ private func table(_ decoder: borrowing FieldDecoder) -> [String] {
     private func decoded(_ bytes: [UInt8]) -> [UInt8]? {
         let room = UnsafeMutablePointer<UInt8>.allocate(capacity: HuffmanCode.decodedMax(bytes.count))
         defer { room.deallocate() }
-        return HuffmanCode.shared.decode(bytes.span, to: room).map { Array(UnsafeBufferPointer(start: room, count: $0)) }
+        return HuffmanCode.shared.decode(bytes.span, to: room).map {
+            Array(UnsafeBufferPointer(start: room, count: $0))
+        }
     }
 }

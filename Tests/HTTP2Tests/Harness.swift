@@ -96,6 +96,7 @@ final class Client {
         case .end(let stream): happenings.append(.end(stream.id))
         case .trailers(let stream):
             happenings.append(.trailers(stream.id, fieldLines(connection.trailers)))
+            happenings.append(.end(stream.id))
         case .reset(let stream, let code): happenings.append(.reset(stream.id, code))
         case .streamFailed(let stream, let violation): happenings.append(.streamFailed(stream.id, violation))
         case .requestFailed(let id, let violation): happenings.append(.requestFailed(id, violation))
@@ -123,8 +124,9 @@ final class Client {
 
     /// The frames in the output, which is empty afterwards.
     func sent() -> [SentFrame] {
-        let bytes = [UInt8](copying: connection.output.readable)
-        connection.output.clear()
+        let output = connection.output
+        let bytes = [UInt8](copying: output.readable)
+        output.clear()
         return frames(in: bytes)
     }
 
@@ -187,7 +189,8 @@ func fieldLines(_ block: FieldBlock) -> [String] {
 
 /// What a request's head says, beside its fields.
 func picture(_ head: RequestHead) -> [String] {
-    ["\(text(head[head.methodBytes])) \(text(head[head.target])) \(head.form) \(head.body)"] + fieldLines(head)
+    ["\(text(head[head.methodBytes])) \(text(head[head.target])) \(head.form) \(head.body)"]
+        + fieldLines(head)
 }
 
 // MARK: Frames by hand
@@ -203,6 +206,12 @@ func frame(_ type: FrameType, _ flags: FrameFlags = [], stream: UInt32 = 0, _ pa
 {
     frame(type.rawValue, flags, stream: stream, payload)
 }
+
+func frame(_ type: FrameType, stream: UInt32 = 0, _ payload: [UInt8]) -> [UInt8] {
+    frame(type.rawValue, [], stream: stream, payload)
+}
+
+func frame(_ type: UInt8, _ payload: [UInt8]) -> [UInt8] { frame(type, [], payload) }
 
 /// 32 bits, the highest first.
 func number(_ value: UInt32) -> [UInt8] {

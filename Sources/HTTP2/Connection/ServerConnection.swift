@@ -31,6 +31,11 @@ package struct Received: Equatable, Sendable {
     package var consumed: Int
     /// Nil where more input is needed.
     package var event: Event?
+
+    package init(consumed: Int, event: Event?) {
+        self.consumed = consumed
+        self.event = event
+    }
 }
 
 /// The server's side of one HTTP/2 connection (RFC 9113), sans I/O: octets in, events out; calls in, octets out.

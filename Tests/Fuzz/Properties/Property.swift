@@ -10,6 +10,8 @@ public enum Property: String, CaseIterable, Sendable {
     case chunked = "http1-chunked"
     case path
     case configuration
+    case http2Connection = "http2-connection"
+    case hpack
 
     /// - Returns: what does not hold of these bytes, or nil.
     public func failure(of bytes: [UInt8]) -> String? {
@@ -19,6 +21,8 @@ public enum Property: String, CaseIterable, Sendable {
         case .chunked: chunkedFailure(bytes)
         case .path: pathFailure(bytes)
         case .configuration: configurationFailure(bytes)
+        case .http2Connection: http2ConnectionFailure(bytes)
+        case .hpack: hpackFailure(bytes)
         }
     }
 

@@ -1,0 +1,66 @@
+import ChimeraBytes
+import ChimeraHTTP2
+import ChimeraHTTPCore
+import Testing
+
+@Suite struct `What other implementations write` {
+    /// Octets of fields as lines: values are no UTF-8.
+    private func lines(_ sink: RawSink) -> [UInt8] { Array(sink.lines.joined(separator: [10])) }
+
+    @Test(arguments: ReferenceVectors.sequences)
+    func `blocks of Python's hpack are decoded`(_ sequence: String) throws {
+        var decoder = FieldDecoder()
+        let blocks = sequence.split(separator: ";")
+        #expect(blocks.count == 10)
+        for block in blocks {
+            let parts = block.split(separator: "=", omittingEmptySubsequences: false).map { hex(String($0)) }
+            var sink = RawSink()
+            _ = try decoder.decode(parts[0].span, into: &sink, listBytesMax: 1 << 20, fieldsMax: 100)
+            #expect(lines(sink) == parts[1])
+        }
+    }
+
+    /// Frames with padding, priority, trailers, CONTINUATION and resets.
+    @Test(arguments: [1, 7, 100, 100_000])
+    func `a client of Python's h2 is understood`(_ step: Int) throws {
+        let client = Client(greets: false)
+        let bytes = hex(ReferenceVectors.conversation)
+        let ends = stride(from: step, to: bytes.count, by: step).map { $0 } + [bytes.count]
+        client.feed(bytes, ends)
+        let post = "POST /upload?x=1 origin"
+        #expect(
+            client.happenings == [
+                .head(
+                    1,
+                    [
+                        post + " known(10)", "content-length: 10", "user-agent: h2", "host: a.example",
+                        "cookie: a=b; c=d",
+                    ]), .data(1, "01234"),
+                .head(3, ["GET / origin none", "priority: u=1, i", "host: a.example"]), .end(3),
+                .data(1, "56789"),
+                .trailers(1, ["checksum: " + String(repeating: "1", count: 40)]), .end(1),
+                .head(
+                    5,
+                    [post + " unknown", "x-big: " + String(repeating: "y", count: 400), "host: a.example"]),
+                .reset(5, .cancel),
+            ])
+        #expect(client.connection.failure == nil)
+        #expect(client.connection.priority(of: try #require(client.handles[3])).urgency == 1)
+    }
+}
+
+/// Takes fields as lines of octets.
+private struct RawSink: FieldSink {
+    let block = FieldBlock()
+    var lines: [[UInt8]] = []
+
+    mutating func add(_ field: DecodedField) {
+        var name = [UInt8](copying: block[field.nameBytes])
+        if name.isEmpty {
+            name =
+                field.name == .path
+                ? Array(":path".utf8) : Array("\(field.name.field.text)".lowercased().utf8)
+        }
+        lines.append(name + Array(": ".utf8) + [UInt8](copying: block[field.value]))
+    }
+}
