@@ -51,9 +51,14 @@ let package = Package(
         module("EventLoop", ["CLinux", "ChimeraBytes"]),
         module("HTTPCore", ["ChimeraBytes", "ChimeraEventLoop"]),
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
+        module("WebSocket", ["ChimeraBytes"]),
         module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         module(
-            "Upstream", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1"]),
+            "Upstream",
+            [
+                "CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1",
+                "ChimeraWebSocket",
+            ]),
         module("Configuration", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("Telemetry", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         .target(
@@ -78,6 +83,7 @@ let package = Package(
         tests(of: "EventLoop", ["ChimeraEventLoop", "ChimeraBytes", "CLinux"]),
         tests(of: "HTTPCore", ["ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "HTTP1", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "WebSocket", ["ChimeraWebSocket", "ChimeraBytes"]),
         tests(of: "Files", ["ChimeraFiles", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(
             of: "Upstream",
@@ -90,7 +96,11 @@ let package = Package(
         tests(of: "Server", ["ChimeraServer", "ChimeraConfiguration"]),
         // What the fuzz targets of Tests/Fuzz check, on the inputs that are kept there.
         tests(
-            of: "Fuzz", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration"]),
+            of: "Fuzz",
+            [
+                "ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraWebSocket", "ChimeraBytes",
+                "ChimeraConfiguration",
+            ]),
         tests(
             of: "Gateway",
             [

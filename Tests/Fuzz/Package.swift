@@ -23,6 +23,7 @@ let package = Package(
         .executable(name: "http1-request", targets: ["FuzzRequest"]),
         .executable(name: "http1-response", targets: ["FuzzResponse"]),
         .executable(name: "http1-chunked", targets: ["FuzzChunked"]),
+        .executable(name: "websocket-frames", targets: ["FuzzWebSocket"]),
         .executable(name: "path", targets: ["FuzzPath"]),
         .executable(name: "configuration", targets: ["FuzzConfiguration"]),
     ],
@@ -35,6 +36,7 @@ let package = Package(
         target("Request"),
         target("Response"),
         target("Chunked"),
+        target("WebSocket"),
         target("Path"),
         target("Configuration"),
     ]

@@ -49,8 +49,8 @@ public final class Gateway: Sendable {
 
     /// How long the access log may take to write what is left.
     private static let logMilliseconds: Int64 = 2_000
-    /// How long tasks may take to notice that their connection was cut off.
-    private static let cutOffMilliseconds: Int64 = 500
+    /// How long tasks may take to notice that their connection was cut off, and WebSockets to end after a Close frame.
+    private static let cutOffMilliseconds: Int64 = 1_000
     /// How long workers have to answer a question of the operator.
     private static let answerMilliseconds: Int64 = 2_000
 

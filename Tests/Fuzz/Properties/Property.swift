@@ -8,6 +8,7 @@ public enum Property: String, CaseIterable, Sendable {
     case request = "http1-request"
     case response = "http1-response"
     case chunked = "http1-chunked"
+    case frames = "websocket-frames"
     case path
     case configuration
 
@@ -17,6 +18,7 @@ public enum Property: String, CaseIterable, Sendable {
         case .request: requestFailure(bytes)
         case .response: responseFailure(bytes)
         case .chunked: chunkedFailure(bytes)
+        case .frames: framesFailure(bytes)
         case .path: pathFailure(bytes)
         case .configuration: configurationFailure(bytes)
         }
