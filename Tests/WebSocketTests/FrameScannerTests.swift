@@ -1,3 +1,4 @@
+import ChimeraTestSupport
 import ChimeraWebSocket
 import Testing
 
