@@ -1,3 +1,4 @@
+internal import ChimeraAdministration
 internal import ChimeraConfiguration
 
 /// What came of loading a configuration.

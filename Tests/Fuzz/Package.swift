@@ -26,11 +26,16 @@ let package = Package(
         .executable(name: "websocket-frames", targets: ["FuzzWebSocket"]),
         .executable(name: "path", targets: ["FuzzPath"]),
         .executable(name: "configuration", targets: ["FuzzConfiguration"]),
+        .executable(name: "administration", targets: ["FuzzAdministration"]),
     ],
     dependencies: [.package(name: "chimera", path: "../..")],
     targets: [
         .target(
-            name: "FuzzProperties", dependencies: [.product(name: "Chimera", package: "chimera")],
+            name: "FuzzProperties",
+            dependencies: [
+                .product(name: "Chimera", package: "chimera"),
+                .product(name: "ChimeraAdministration", package: "chimera"),
+            ],
             path: "Properties",
             swiftSettings: settings),
         target("Request"),
@@ -39,5 +44,6 @@ let package = Package(
         target("WebSocket"),
         target("Path"),
         target("Configuration"),
+        target("Administration"),
     ]
 )

@@ -11,6 +11,7 @@ public enum Property: String, CaseIterable, Sendable {
     case frames = "websocket-frames"
     case path
     case configuration
+    case administration
 
     /// - Returns: what does not hold of these bytes, or nil.
     public func failure(of bytes: [UInt8]) -> String? {
@@ -21,6 +22,7 @@ public enum Property: String, CaseIterable, Sendable {
         case .frames: framesFailure(bytes)
         case .path: pathFailure(bytes)
         case .configuration: configurationFailure(bytes)
+        case .administration: administrationFailure(bytes)
         }
     }
 
