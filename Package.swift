@@ -92,7 +92,7 @@ let package = Package(
             of: "Gateway",
             [
                 "Chimera", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration", "ChimeraEventLoop",
-                "ChimeraFiles",
+                "ChimeraFiles", "ChimeraTelemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ]),
     ]

@@ -41,4 +41,11 @@ package enum Thread {
         pthread_detach(thread)
         return true
     }
+
+    /// Lets the others go first where there are too few cores: for work that is heavy and not urgent. Of the calling
+    /// thread.
+    package static func yieldToOthers() {
+        // Linux: the niceness is the thread's, and 0 names the calling one.
+        _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 5)
+    }
 }

@@ -13,6 +13,7 @@ struct ChimeraCommand: ParsableCommand {
         version: "chimera \(Version.text)",
         subcommands: [
             RunCommand.self, CheckCommand.self, FormatCommand.self, FilesCommand.self, ProxyCommand.self,
+            ExplainCommand.self, DiffCommand.self,
             ReferenceCommand.self, VersionCommand.self,
         ])
 

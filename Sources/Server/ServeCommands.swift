@@ -1,5 +1,7 @@
 internal import ArgumentParser
+internal import Chimera
 internal import ChimeraConfiguration
+internal import Logging
 
 /// `chimera run`: serves what the configuration says, until it is told to stop.
 struct RunCommand: ParsableCommand {
@@ -8,8 +10,9 @@ struct RunCommand: ParsableCommand {
         abstract: "Serve what the configuration says.",
         discussion: """
             SIGTERM and SIGINT drain: idle connections close, the rest have 30 seconds; \
-            a second one ends at once. SIGHUP loads the configuration again, and keeps \
-            the old one where the new one has errors. SIGUSR1 opens the access log's file again.
+            a second one ends at once. SIGHUP loads the configuration again, as a change \
+            in the directory of the tenants' files does; a tenant whose file has errors \
+            keeps its last good version. SIGUSR1 opens the access log's file again.
             """)
 
     @OptionGroup var file: ConfigurationOption
@@ -17,7 +20,18 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         let path = try file.path()
-        try Service(log.logger()) { ConfigurationLoader().load(machineFile: path) }.run()
+        let logger = log.logger()
+        do {
+            let live = LiveConfiguration(
+                machineFile: path, storeDirectory: DataDirectory.path(machineFile: path))
+            let reloader = try Reloader(live, logger: logger)
+            try Service(logger, reloader: reloader).run()
+        } catch let code as ExitCode {
+            throw code
+        } catch {
+            logger.critical("cannot serve: \(error)")
+            throw CommandStatus.cannotServe.exitCode
+        }
     }
 }
 

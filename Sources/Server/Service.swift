@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Chimera
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import Glibc
@@ -11,8 +12,15 @@ internal import Synchronization
 /// waits for the gateway's end and then wakes the main thread.
 struct Service {
     private let logger: Logger
-    private let load: () -> LoadResult
+    private let source: Source
     private let make: GatewayMaker
+
+    /// Where the configuration comes from.
+    private enum Source {
+        /// From the command line: always the same.
+        case fixed(() -> LoadResult)
+        case files(Reloader)
+    }
 
     /// How long a drain gives to what is under way.
     static let drainMilliseconds: Int64 = 30_000
@@ -20,10 +28,17 @@ struct Service {
     /// - Parameters:
     ///   - logger: For diagnostics.
     ///   - make: Makes the gateway.
-    ///   - load: Reads the configuration; called at the start and at each reload.
+    ///   - load: Makes the configuration, which no file holds.
     init(_ logger: Logger, make: @escaping GatewayMaker = Gateways.make, load: @escaping () -> LoadResult) {
         self.logger = logger
-        self.load = load
+        source = .fixed(load)
+        self.make = make
+    }
+
+    /// - Parameter reloader: Reads the files at the start and at each reload.
+    init(_ logger: Logger, make: @escaping GatewayMaker = Gateways.make, reloader: Reloader) {
+        self.logger = logger
+        source = .files(reloader)
         self.make = make
     }
 
@@ -37,6 +52,7 @@ struct Service {
         DescriptorLimit.raise(logger)
         let configuration = try firstConfiguration()
         let gateway = try started(configuration)
+        if case .files(let reloader) = source { reloader.serve { gateway.reload($0) } }
         let ended = Self.watch(gateway)
         var plan = SignalPlan()
         while !ended.isSet {
@@ -52,13 +68,28 @@ struct Service {
 
     /// Tenants whose files have errors are left out; the others do not wait for them.
     private func firstConfiguration() throws(ExitCode) -> MachineConfiguration {
-        let result = load()
-        Stream.error.write(result.diagnostics.rendered)
-        guard let configuration = result.configuration else { throw CommandStatus.configuration.exitCode }
-        for tenant in result.refusedTenants {
-            logger.error("a tenant is not served: its file has errors", metadata: ["tenant": "\(tenant)"])
+        let (diagnostics, configuration): ([Diagnostic], MachineConfiguration?)
+        switch source {
+        case .fixed(let load):
+            let result = load()
+            (diagnostics, configuration) = (result.diagnostics, result.configuration)
+        case .files(let reloader):
+            let revision = reloader.start()
+            (diagnostics, configuration) = (revision.diagnostics, revision.configuration)
+            report(revision.status)
         }
+        Stream.error.write(diagnostics.rendered)
+        guard let configuration else { throw CommandStatus.configuration.exitCode }
         return configuration
+    }
+
+    private func report(_ status: ReloadStatus) {
+        for tenant in status.tenants where tenant.service != .current {
+            logger.error(
+                tenant.service == .lastGood
+                    ? "a tenant's file has errors; its last good version serves"
+                    : "a tenant is not served: its file has errors", metadata: ["tenant": "\(tenant.id)"])
+        }
     }
 
     private func started(_ configuration: MachineConfiguration) throws(ExitCode) -> any RunningGateway {
@@ -96,26 +127,11 @@ struct Service {
             logger.info("stopping at once")
             gateway.stopNow()
         case .exit: return false
-        case .reload: reload(gateway)
+        case .reload: if case .files(let reloader) = source { reloader.reload(.signal) }
         case .reopenLogs: gateway.reopenLogs()
         case .nothing: break
         }
         return true
-    }
-
-    /// A configuration with errors changes nothing.
-    private func reload(_ gateway: any RunningGateway) {
-        let result = load()
-        for diagnostic in result.diagnostics {
-            let text: Logger.Message = "\(diagnostic.position): \(diagnostic.text)"
-            if diagnostic.severity == .error { logger.error(text) } else { logger.warning(text) }
-        }
-        guard let configuration = result.configuration, !result.hasErrors else {
-            logger.error("the configuration has errors; the old one stays in service")
-            return
-        }
-        gateway.reload(configuration)
-        logger.info("configuration loaded again", metadata: ["sites": "\(configuration.sites.count)"])
     }
 }
 

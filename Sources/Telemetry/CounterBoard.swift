@@ -37,6 +37,21 @@ package final class CounterBoard: Sendable {
         }
     }
 
+    /// Gives the places of sites that leave to those that come, where only some of all sites change. A site that does
+    /// both keeps its place and its numbers.
+    ///
+    /// - Returns: the places, in the order of `coming`.
+    package func exchange(_ leaving: [SiteKey], for coming: [SiteKey]) -> [SiteSlot] {
+        slots.withLock { slots in
+            let wanted = Set(coming)
+            for site in leaving where !wanted.contains(site) {
+                guard let slot = slots.bySite.removeValue(forKey: site) else { continue }
+                slots.free.append(slot.index)
+            }
+            return coming.map { place($0, &slots) }
+        }
+    }
+
     /// The sum over all workers.
     package func totals() -> CounterTotals {
         var totals = CounterTotals()

@@ -1,4 +1,4 @@
-internal import ChimeraBytes
+package import ChimeraBytes
 package import ChimeraEventLoop
 internal import ChimeraHTTPCore
 
@@ -25,6 +25,10 @@ package final class EndpointPool: TimerTarget {
     let worker: Worker
     private let limits: UpstreamLimits
     private let resolver: Resolver
+    /// Where connections may lead; nil: anywhere.
+    private let reach: [CIDR]?
+    /// Whether the name had addresses of late, and none that connections may lead to.
+    @exclusivity(unchecked) private(set) var isOutOfReach = false
     @exclusivity(unchecked) private var idle: [UpstreamConnection] = []
     @exclusivity(unchecked) private var timer: Timer?
     @exclusivity(unchecked) private var addresses: [SocketAddress] = []
@@ -35,12 +39,17 @@ package final class EndpointPool: TimerTarget {
     /// Until when the endpoint is passed over.
     @exclusivity(unchecked) var avoidedUntil = Int64.min
 
-    package init(_ name: EndpointName, on worker: Worker, limits: UpstreamLimits, resolver: Resolver) {
+    /// - Parameter reach: where connections may lead, checked on each address; nil: anywhere.
+    package init(
+        _ name: EndpointName, on worker: Worker, limits: UpstreamLimits, resolver: Resolver,
+        reach: [CIDR]? = nil
+    ) {
+        self.reach = reach
         self.name = name
         self.worker = worker
         self.limits = limits
         self.resolver = resolver
-        if case .address(let address) = name { addresses = [address] }
+        if case .address(let address) = name { addresses = permitted([address]) }
     }
 
     /// The number of idle connections.
@@ -137,7 +146,17 @@ package final class EndpointPool: TimerTarget {
         // A name server that fails does not take the addresses away that were good.
         guard !found.isEmpty else { return }
         resolvedAt = worker.now
-        addresses = found
+        addresses = permitted(found)
+    }
+
+    private func permitted(_ found: [SocketAddress]) -> [SocketAddress] {
+        guard let reach else { return found }
+        let permitted = found.filter { address in
+            guard case .ip(let ip, port: _) = address else { return true }
+            return reach.contains { $0.contains(ip) }
+        }
+        isOutOfReach = permitted.isEmpty
+        return permitted
     }
 }
 

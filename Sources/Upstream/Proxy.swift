@@ -187,7 +187,7 @@ package final class Proxy {
             attempts += 1
             guard let address = await address(of: endpoint) else {
                 endpoint.failed()
-                lastError = .nameNotResolved
+                lastError = endpoint.isOutOfReach ? .addressNotPermitted : .nameNotResolved
                 endpoint = chooseEndpoint()
                 continue
             }

@@ -12,6 +12,7 @@ import Testing
         (["check", "--json"], "CheckCommand"), (["fmt", "--check", "a", "b"], "FormatCommand"),
         (["fmt"], "FormatCommand"),
         (["files", "."], "FilesCommand"), (["proxy", "127.0.0.1:3000", "--listen", "81"], "ProxyCommand"),
+        (["explain", "http://a.example/x", "--method", "POST"], "ExplainCommand"), (["diff"], "DiffCommand"),
         (["reference"], "ReferenceCommand"), (["version"], "VersionCommand"),
     ])
     func `each form of the command line finds its command`(words: [String], command: String) throws {

@@ -37,6 +37,8 @@ enum ValueType: Sendable {
     /// `all`, `@matcher` or a block of addresses.
     case subject
     case headerField
+    /// `10.0.0.0/8` or `unix:/path`: where connections may lead.
+    case outgoing
     /// An option without a value.
     case flag
 
@@ -73,6 +75,7 @@ enum ValueType: Sendable {
         case .names: "NAME,NAME"
         case .subject: "CIDR|@m|all"
         case .headerField: "FIELD"
+        case .outgoing: "CIDR"
         case .flag: ""
         }
     }
@@ -105,6 +108,7 @@ enum ValueType: Sendable {
         case .names: "names with commas between them"
         case .subject: "all, @matcher or a block of addresses such as 10.0.0.0/8"
         case .headerField: "a field's name, with +, - or ? before it"
+        case .outgoing: "a block of addresses such as 10.0.0.0/8, or unix:/path"
         case .flag: "without a value"
         }
     }
@@ -132,4 +136,12 @@ enum Value: Sendable {
     case names([String])
     case subject(AccessRule.Subject)
     case header(HeaderOperation.Kind, name: String)
+    case outgoing(OutgoingTarget)
+}
+
+/// One `to=` of a `permit`.
+enum OutgoingTarget: Sendable {
+    case addresses(CIDR)
+    /// An absolute path.
+    case socket(path: String)
 }

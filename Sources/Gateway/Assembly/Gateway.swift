@@ -1,7 +1,7 @@
 package import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
-internal import ChimeraTelemetry
+package import ChimeraTelemetry
 internal import ChimeraUpstream
 package import Logging
 internal import Synchronization
@@ -17,6 +17,7 @@ internal import Synchronization
 public final class Gateway: Sendable {
     private struct State {
         var configuration: MachineConfiguration
+        var sequence: SnapshotSequence
         var workers: [WorkerThread] = []
         var bound: [BoundListener] = []
         var undrained: Set<Int> = []
@@ -34,10 +35,16 @@ public final class Gateway: Sendable {
     private let handover = Handover()
     private let workerCount: Int
     private let files: any ConfigurationFileSystem
-    private let handler: (any Handler)?
+    /// One change of configuration at a time.
+    private let reloading = Mutex(())
     private let drained = Latch()
     private let stopped = Latch()
 
+    /// The turns of workers that reloads caused, and how long they took.
+    package let reloadTurns = TurnHistogram()
+
+    /// How long workers may take to let go of what a reload replaced, before it counts as done without them.
+    private static let changeMilliseconds: Int64 = 10_000
     /// How long the access log may take to write what is left.
     private static let logMilliseconds: Int64 = 2_000
     /// How long tasks may take to notice that their connection was cut off.
@@ -51,7 +58,6 @@ public final class Gateway: Sendable {
         configuration: MachineConfiguration, logger: Logger,
         files: any ConfigurationFileSystem = SystemFileSystem(), handler: (any Handler)? = nil
     ) throws {
-        self.handler = handler
         self.logger = logger
         self.files = files
         workerCount = configuration.workers.resolved
@@ -59,7 +65,10 @@ public final class Gateway: Sendable {
         welcome = WelcomeSource(counters: counters)
         loads = WorkerLoads(workers: workerCount)
         log = try Gateway.makeLog(configuration.accessLog, logger)
-        state = Mutex(State(configuration: configuration))
+        state = Mutex(
+            State(
+                configuration: configuration,
+                sequence: SnapshotSequence(handler: handler, counters: counters)))
     }
 
     private static func makeLog(_ wanted: AccessLog?, _ logger: Logger) throws -> AccessLogWriter? {
@@ -116,15 +125,13 @@ public final class Gateway: Sendable {
     }
 
     private func makeSnapshot(_ configuration: MachineConfiguration) -> Snapshot {
-        let keys = configuration.sites.map { ChimeraTelemetry.SiteKey(tenant: $0.tenant, name: $0.name) }
-        return Snapshot(configuration, slots: counters.assign(keys), handler: handler)
+        state.withLock { $0.sequence.next(configuration) }
     }
 
     private func makeShared() -> SharedParts {
         SharedParts(
             pool: pool, resolver: Resolver(pool: pool), counters: counters, log: log, welcome: welcome,
-            loads: loads,
-            handover: handover,
+            loads: loads, handover: handover, reloadTurns: reloadTurns,
             drained: { [weak self] index in self?.workerDrained(index) })
     }
 
@@ -143,8 +150,13 @@ public final class Gateway: Sendable {
     public var listeningAddresses: [String] { state.withLock { $0.bound.map(\.text) } }
 
     /// Serves another configuration from now on. Connections stay, exchanges under way finish with the old one,
-    /// listeners that are new are opened and those that are gone are closed.
+    /// listeners that are new are opened and those that are gone are closed. Blocks until the workers have let go of
+    /// what was replaced; it must not be called on one of them.
     package func reload(_ configuration: MachineConfiguration) {
+        reloading.withLock { _ in change(to: configuration) }
+    }
+
+    private func change(to configuration: MachineConfiguration) {
         let (workers, bound) = state.withLock { ($0.workers, $0.bound) }
         let kept = bound.filter { old in configuration.listeners.contains { $0.isSame(as: old.listener) } }
         var fresh: [BoundListener] = []
@@ -157,8 +169,10 @@ public final class Gateway: Sendable {
             }
         }
         welcome.update(configuration, from: files)
+        let before = state.withLock { $0.sequence.latest }
         let snapshot = makeSnapshot(configuration)
-        for worker in workers { worker.update(to: snapshot) }
+        let done = Countdown(workers.count)
+        for worker in workers { worker.update(to: snapshot) { done.count() } }
         for listener in fresh { open(listener, on: workers) }
         for listener in bound where !kept.contains(where: { $0.listener.isSame(as: listener.listener) }) {
             for (worker, descriptor) in zip(workers, listener.descriptors) { worker.unlisten(descriptor) }
@@ -167,6 +181,16 @@ public final class Gateway: Sendable {
         state.withLock { state in
             state.configuration = configuration
             state.bound = kept + fresh
+        }
+        // What was before is freed here, and not on the worker that lets go of it last.
+        withExtendedLifetime(before) {
+            if done.wait(milliseconds: Gateway.changeMilliseconds) {
+                state.withLock { $0.sequence.workersAreDone() }
+            }
+            let turns = reloadTurns.totals()
+            logger.debug(
+                "turns of workers that reloads caused",
+                metadata: ["count": "\(turns.count)", "longest_us": "\(turns.longestNanoseconds / 1_000)"])
         }
     }
 

@@ -55,8 +55,13 @@ final class WorkerThread: @unchecked Sendable {
         }
     }
 
-    func update(to snapshot: Snapshot) {
-        worker.submit { [self] _ in host?.update(to: snapshot) }
+    /// Another configuration counts from now on; `done` is told on the worker's thread when the worker has let go of
+    /// what was before.
+    func update(to snapshot: Snapshot, done: @escaping @Sendable () -> Void) {
+        worker.submit { [self] _ in
+            guard let host else { return done() }
+            host.update(to: snapshot, done: done)
+        }
     }
 
     func drain() { worker.submit { [self] _ in host?.drain() } }

@@ -37,6 +37,8 @@ struct SharedParts: Sendable {
     /// How many connections each worker has.
     let loads: WorkerLoads
     let handover: Handover
+    /// The turns of workers that reloads caused.
+    let reloadTurns: TurnHistogram
     /// Told once when a worker's last connection has ended while it drains.
     let drained: @Sendable (Int) -> Void
 }
@@ -63,6 +65,7 @@ final class GatewayWorker {
     @exclusivity(unchecked) private var dateSeconds: Int64 = -1
     @exclusivity(unchecked) private var dateText = HTTPDate.format(0)
     @exclusivity(unchecked) private var resumeTimer: ResumeTimer?
+    @exclusivity(unchecked) private var change: SiteChange?
 
     /// What the log calls endpoints.
     @exclusivity(unchecked) var addressTexts: [SocketAddress: AccessText] = [:]
@@ -93,15 +96,19 @@ final class GatewayWorker {
     }
 
     /// Connections to one endpoint.
-    func makePool(_ name: EndpointName) -> EndpointPool {
-        EndpointPool(name, on: worker, limits: UpstreamLimits(), resolver: shared.resolver)
+    func makePool(_ target: ReachableEndpoint) -> EndpointPool {
+        EndpointPool(
+            target.name, on: worker, limits: UpstreamLimits(), resolver: shared.resolver, reach: target.reach)
     }
 
     // MARK: Configuration
 
-    /// Another configuration counts from now on; exchanges under way keep their site.
-    func update(to snapshot: Snapshot) {
-        dispatcher.update(to: snapshot)
+    /// Another configuration counts from now on; exchanges under way keep their site. What was made of sites that are
+    /// others now goes in turns, between which the sockets have theirs; `done` is told after the last.
+    func update(to snapshot: Snapshot, done: @escaping @Sendable () -> Void) {
+        let change = change ?? SiteChange(dispatcher, on: worker, turns: shared.reloadTurns)
+        self.change = change
+        change.begin(snapshot, done: done)
         for listener in listeners { listener.facts.id = dispatcher.listener(named: listener.facts.name) }
         applySettings()
     }
@@ -210,6 +217,7 @@ final class GatewayWorker {
         drain()
         for connection in connections { connection?.close(.draining, reset: true) }
         transactions = []
+        change?.close()
         dispatcher.close()
     }
 

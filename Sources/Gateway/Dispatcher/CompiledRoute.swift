@@ -26,7 +26,7 @@ final class CompiledRoute {
 
     init(
         _ route: Route, index: Int, matchers: [CompiledMatcherUse], settings: CompiledSettings?,
-        sourceExtensions: [String], labels: AccessLabels, _ parts: CompiledParts
+        sourceExtensions: [String], labels: AccessLabels, _ parts: SiteParts
     ) {
         self.labels = labels
         self.index = index

@@ -27,7 +27,7 @@ final class CompiledSettings {
     /// A header operation makes the answer markup, in which the values of `respond` are escaped.
     let makesMarkup: Bool
 
-    init(_ settings: Settings, _ parts: CompiledParts) {
+    init(_ settings: Settings, _ parts: SiteParts) {
         headerOperations = ContiguousArray(settings.headerOperations.compactMap(CompiledHeaderOperation.init))
         requestHeaderOperations = ContiguousArray(
             settings.requestHeaderOperations.compactMap(CompiledHeaderOperation.init))
@@ -71,7 +71,7 @@ struct CompiledAuth {
     /// The value of `WWW-Authenticate` (RFC 7617 §2).
     let challenge: [UInt8]
 
-    init?(_ setting: AuthSetting?, _ parts: CompiledParts) {
+    init?(_ setting: AuthSetting?, _ parts: SiteParts) {
         guard case .basic(let file, let realm) = setting?.kind else { return nil }
         gate = parts.passwords(file)
         challenge = Array(BasicCredentials.challenge(realm: realm).utf8)
@@ -89,7 +89,7 @@ struct CompiledErrorPage {
     let statuses: [Int]
     let page: CompiledPage
 
-    init(_ page: ErrorPage, _ parts: CompiledParts) {
+    init(_ page: ErrorPage, _ parts: SiteParts) {
         statuses = page.statuses.map { $0 }
         self.page = parts.page(page.file)
     }
@@ -100,7 +100,7 @@ struct CompiledClosure {
     let status: Int
     let page: CompiledPage?
 
-    init(_ rule: ClosedRule, _ parts: CompiledParts) {
+    init(_ rule: ClosedRule, _ parts: SiteParts) {
         status = rule.status
         page = rule.page.map(parts.page)
     }

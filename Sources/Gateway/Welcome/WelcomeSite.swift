@@ -67,7 +67,7 @@ package struct WelcomeSite: Sendable, Equatable {
     ) -> [WelcomeSite] {
         var texts: [String: String] = [:]
         let directory = files.currentDirectory
-        let sites = configuration.sites.prefix(WelcomePage.sitesMax).map { site in
+        let sites = configuration.sites.prefix(WelcomePage.sitesMax).map(\.site).map { site in
             let path = site.file.hasPrefix("/") ? site.file : directory + "/" + site.file
             if texts[site.file] == nil, let bytes = try? files.read(path, atMost: WelcomePage.fileBytesMax) {
                 texts[site.file] = String(decoding: bytes, as: UTF8.self)

@@ -53,6 +53,7 @@ class Gateway:
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.sites, self.machine, self.listen = sites, machine, listen
+        self.import_line = "import conf.d/*.conf"
         self.log_line = "log access json access.log" if log is None else log
         self.env, self.arguments, self.wrapper = env or {}, arguments, wrapper or []
         self.port = 0
@@ -71,7 +72,7 @@ class Gateway:
         listen = f"listen 127.0.0.1:{self.port}\n" if self.listen else ""
         (self.directory / "chimera.conf").write_text(
             f"workers 2\n{listen}{self.log_line}\n{self.machine.replace('PORT', str(self.port))}\n"
-            "import conf.d/*.conf\n")
+            f"{self.import_line}\n" + ("" if "data " in self.machine else "data data\n"))
         folder = self.directory / "conf.d"
         folder.mkdir(exist_ok=True)
         files = self.sites if isinstance(self.sites, dict) else {"test.conf": self.sites}

@@ -1,0 +1,226 @@
+package import ChimeraConfiguration
+internal import ChimeraEventLoop
+package import Logging
+internal import Synchronization
+
+/// Reads the configuration again whenever somebody asks, or its directory changes, and gives what came of it to the
+/// gateway: one reload after the other, on a thread of its own.
+///
+/// ```
+/// reload(_:) ─┐
+///             ├─▶ thread ─ LiveConfiguration.load ─▶ apply (the workers are told) ─▶ status, log ─▶ persist
+/// inotify ────┘     200 ms after the last change
+/// ```
+package final class Reloader: Sendable {
+    /// Serves a configuration from now on; blocks until the workers have been told.
+    package typealias Apply = @Sendable (MachineConfiguration) -> Void
+
+    private struct Request {
+        var cause: ReloadStatus.Cause
+        var done: (@Sendable (ReloadStatus) -> Void)?
+    }
+
+    private struct State {
+        var requests: [Request] = []
+        var isStopped = false
+        var status = ReloadStatus()
+    }
+
+    /// What only the thread that reloads touches.
+    private struct Work {
+        let live: LiveConfiguration
+        var reported: Set<Diagnostic> = []
+        var patterns: [String] = []
+        var hasComplained = false
+    }
+
+    private let state = Mutex(State())
+    private let work: Mutex<Work>
+    private let logger: Logger
+    private let watch: DirectoryWatch
+
+    /// How long a directory has to be quiet.
+    private static let settledMilliseconds: Int64 = 200
+    /// How long a directory that is never quiet can put a reload off.
+    private static let unsettledMilliseconds: Int64 = 2_000
+
+    /// - Throws: where the kernel gives no descriptor.
+    package init(_ live: sending LiveConfiguration, logger: Logger) throws {
+        watch = try DirectoryWatch()
+        work = Mutex(Work(live: live))
+        self.logger = logger
+    }
+
+    // MARK: - From any thread
+
+    /// What is in service.
+    package var status: ReloadStatus { state.withLock { $0.status } }
+
+    /// The text of each tenant's version that serves: what `diff` compares with the disk.
+    package func runningSources() -> [TenantSource] { work.withLock { $0.live.runningSources() } }
+
+    /// Reads the configuration again, soon; `done` is told on the thread of reloads. Several who ask before it begins
+    /// get the same reload.
+    package func reload(_ cause: ReloadStatus.Cause, done: (@Sendable (ReloadStatus) -> Void)? = nil) {
+        let isStopped = state.withLock { state in
+            if !state.isStopped { state.requests.append(Request(cause: cause, done: done)) }
+            return state.isStopped
+        }
+        if isStopped { done?(status) }
+        watch.interrupt()
+    }
+
+    /// Reads the configuration again and waits for the outcome; not on a worker.
+    package func reloadAndWait(_ cause: ReloadStatus.Cause) -> ReloadStatus {
+        let latch = Latch()
+        reload(cause) { _ in latch.open() }
+        latch.wait()
+        return status
+    }
+
+    /// Reloads no more.
+    package func stop() {
+        state.withLock { $0.isStopped = true }
+        watch.interrupt()
+    }
+
+    // MARK: - Start
+
+    /// The first reading, on the calling thread.
+    package func start() -> LiveConfiguration.Revision {
+        work.withLock { work in
+            let revision = work.live.load(.start)
+            work.reported = Set(revision.diagnostics)
+            state.withLock { $0.status = revision.status }
+            return revision
+        }
+    }
+
+    /// Starts the thread, once the first configuration is served.
+    package func serve(_ apply: @escaping Apply) {
+        Thread.start(name: "chimera-reload") { [self] in
+            Thread.yieldToOthers()
+            work.withLock { work in
+                work.patterns = work.live.watchedPatterns
+                watchDirectories(&work)
+                persist(&work)
+            }
+            run(apply)
+        }
+    }
+
+    // MARK: - The thread
+
+    private func run(_ apply: Apply) {
+        var firstChange: Int64?
+        var lastChange: Int64 = 0
+        while !state.withLock({ $0.isStopped }) {
+            let requests = state.withLock { state in
+                defer { state.requests = [] }
+                return state.requests
+            }
+            if let cause = requests.first?.cause {
+                firstChange = nil
+                reload(cause, apply)
+                for request in requests { request.done?(status) }
+                continue
+            }
+            var wait: Int64?
+            if let first = firstChange {
+                let due = min(lastChange + Self.settledMilliseconds, first + Self.unsettledMilliseconds)
+                wait = due - Clock.monotonicMilliseconds()
+                if due <= Clock.monotonicMilliseconds() {
+                    firstChange = nil
+                    reload(.watch, apply)
+                    continue
+                }
+            }
+            if awaitChange(wait) {
+                lastChange = Clock.monotonicMilliseconds()
+                firstChange = firstChange ?? lastChange
+            }
+        }
+        let left = state.withLock { state in
+            defer { state.requests = [] }
+            return state.requests
+        }
+        for request in left { request.done?(status) }
+    }
+
+    /// - Returns: whether something that counts has changed.
+    private func awaitChange(_ milliseconds: Int64?) -> Bool {
+        let changes = watch.wait(milliseconds: milliseconds)
+        guard !changes.isEmpty else { return false }
+        let names = work.withLock { work in Self.names(work) }
+        return changes.contains(where: names.covers)
+    }
+
+    private static func names(_ work: borrowing Work) -> WatchedNames {
+        guard !work.patterns.isEmpty else { return WatchedNames(patterns: [], files: []) }
+        return WatchedNames(
+            patterns: work.patterns, files: work.live.watchedFiles(atMost: WatchedNames.directoriesMax))
+    }
+
+    private func watchDirectories(_ work: inout Work) {
+        let refused = watch.watch(Self.names(work).directories)
+        guard let first = refused.first, !work.hasComplained else { return }
+        work.hasComplained = true
+        logger.warning("a directory cannot be watched for changes", metadata: ["directory": "\(first)"])
+    }
+
+    private func reload(_ cause: ReloadStatus.Cause, _ apply: Apply) {
+        work.withLock { work in
+            let began = Clock.monotonicMilliseconds()
+            let revision = work.live.load(cause)
+            var status = revision.status
+            if let configuration = revision.configuration {
+                if status.outcome == .applied { apply(configuration) }
+                work.patterns = configuration.watchedPatterns
+            }
+            status.durationMilliseconds = Clock.monotonicMilliseconds() - began
+            state.withLock { $0.status = status }
+            report(revision, status, &work)
+            watchDirectories(&work)
+            if revision.configuration != nil { persist(&work) }
+        }
+    }
+
+    /// Errors that were reported already and still are there are repeated only to who asks.
+    private func report(_ revision: LiveConfiguration.Revision, _ status: ReloadStatus, _ work: inout Work) {
+        for diagnostic in revision.diagnostics
+        where status.cause != .watch || !work.reported.contains(diagnostic) {
+            let text: Logger.Message = "\(diagnostic.position): \(diagnostic.text)"
+            if diagnostic.severity == .error { logger.error(text) } else { logger.warning(text) }
+        }
+        let isNews = Set(revision.diagnostics) != work.reported || status.cause != .watch
+        work.reported = Set(revision.diagnostics)
+        guard status.outcome != .failed else {
+            return logger.error("the machine's file has errors; the old configuration stays in service")
+        }
+        if isNews {
+            for tenant in status.tenants where tenant.service != .current {
+                let text: Logger.Message =
+                    tenant.service == .lastGood
+                    ? "a tenant's file has errors; its last good version serves"
+                    : "a tenant is not served: its file has errors"
+                logger.error(text, metadata: ["tenant": "\(tenant.id)"])
+            }
+        }
+        logger.info(
+            "configuration loaded again",
+            metadata: [
+                "cause": "\(status.cause.rawValue)", "sites": "\(status.sites)",
+                "changed": "\(status.changedSites)", "ms": "\(status.durationMilliseconds)",
+            ])
+    }
+
+    private func persist(_ work: inout Work) {
+        do throws(LastGoodStore.Failure) {
+            try work.live.persist()
+        } catch {
+            guard !work.hasComplained else { return }
+            work.hasComplained = true
+            logger.warning("last good versions of tenants' files cannot be kept across a restart: \(error)")
+        }
+    }
+}
