@@ -61,14 +61,8 @@ extension UInt8 {
     /// RFC 9110 §5.6.2: may stand in a token.
     @inlinable package var isTokenCharacter: Bool { ByteSet.token.contains(self) }
 
-    /// RFC 9110 §5.5: a visible character or obs-text.
-    @inlinable package var isFieldVisible: Bool { ByteSet.fieldVisible.contains(self) }
-
     /// RFC 9110 §5.5: may stand in a field value, its middle that is: visible, obs-text, SP or HTAB.
     @inlinable package var isFieldValueCharacter: Bool { ByteSet.fieldValue.contains(self) }
-
-    /// RFC 9110 §5.5: obs-text.
-    @inlinable package var isObsText: Bool { self >= 0x80 }
 
     /// RFC 9110 §5.6.3: optional white space, SP or HTAB.
     @inlinable package var isOptionalWhitespace: Bool { self == 0x20 || self == 0x09 }
@@ -81,9 +75,6 @@ extension UInt8 {
 
     /// `A` … `Z` and `a` … `z`.
     @inlinable package var isLetter: Bool { (self | 0x20) &- 0x61 < 26 }
-
-    /// `0` … `9`, `A` … `F`, `a` … `f`.
-    @inlinable package var isHexDigit: Bool { hexValue != nil }
 
     /// The value of a hexadecimal digit of either case, or nil.
     @inlinable package var hexValue: UInt8? {

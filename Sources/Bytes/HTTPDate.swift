@@ -32,16 +32,6 @@ package enum HTTPDate {
         return text
     }
 
-    /// Writes the IMF-fixdate of `seconds` at the start of `buffer`.
-    ///
-    /// - Returns: 29, or 0 where it does not fit, and then nothing is changed.
-    package static func write(_ seconds: Int64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
-        guard buffer.count >= length else { return 0 }
-        let text = format(seconds)
-        for index in 0..<length { buffer[index] = text[index] }
-        return length
-    }
-
     private static let weekdays: StaticString = "SunMonTueWedThuFriSat"
     private static let months: StaticString = "JanFebMarAprMayJunJulAugSepOctNovDec"
     private static let zone: StaticString = "GMT"

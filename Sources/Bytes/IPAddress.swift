@@ -49,41 +49,14 @@ package struct IPAddress: Hashable, Sendable {
         if let v4 { return v4 >> 24 == 127 }
         return high == 0 && low == 1
     }
-
-    /// 0.0.0.0 or ::.
-    package var isUnspecified: Bool {
-        if let v4 { return v4 == 0 }
-        return high == 0 && low == 0
-    }
 }
 
 extension IPAddress: CustomStringConvertible {
     /// The canonical text: dotted for IPv4, RFC 5952 for IPv6, never with brackets.
     package var description: String {
-        if let v4 {
-            return "\(v4 >> 24).\(v4 >> 16 & 0xff).\(v4 >> 8 & 0xff).\(v4 & 0xff)"
-        }
-        let groups = (0..<8).map { index in
-            UInt16(truncatingIfNeeded: (index < 4 ? high : low) >> UInt64(48 - index % 4 * 16))
-        }
-        func text(_ range: Range<Int>) -> String {
-            groups[range].map { String($0, radix: 16) }.joined(separator: ":")
-        }
-        guard let gap = Self.longestZeroRun(groups) else { return text(0..<8) }
-        return text(0..<gap.lowerBound) + "::" + text(gap.upperBound..<8)
-    }
-
-    /// RFC 5952 §4.2: the first of the longest runs of at least two zero groups.
-    private static func longestZeroRun(_ groups: [UInt16]) -> Range<Int>? {
-        var best: Range<Int>?
-        var index = 0
-        while index < 8 {
-            var end = index
-            while end < 8, groups[end] == 0 { end += 1 }
-            if end - index >= 2, end - index > best?.count ?? 0 { best = index..<end }
-            index = max(end, index + 1)
-        }
-        return best
+        let text = ByteBuffer(capacity: 48)
+        text.append(self)
+        return String(decoding: text.pending, as: UTF8.self)
     }
 }
 

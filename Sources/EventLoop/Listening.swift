@@ -31,6 +31,8 @@ package final class ListeningSocket: EventTarget {
 
     /// Connections accepted in one turn.
     private static let acceptsPerTurn = 64
+    /// Connections that the kernel keeps until they are accepted.
+    package static let backlog = 4096
 
     package init(
         _ descriptor: Int32, on worker: Worker, exhausted: @escaping () -> Void,
@@ -55,14 +57,22 @@ package final class ListeningSocket: EventTarget {
         worker.release(descriptor, watch)
     }
 
-    /// Stops to accept and closes the socket.
+    /// Stops to accept and closes the socket; who waits in the kernel's queue is sent away.
     package func close() {
         pause()
         Glibc.close(descriptor)
     }
 
-    package func ready(_ events: Readiness) {
-        for _ in 0..<ListeningSocket.acceptsPerTurn {
+    /// Accepts who waits in the kernel's queue, then closes the socket.
+    package func finish() {
+        if watch != nil { accept(atMost: ListeningSocket.backlog) }
+        close()
+    }
+
+    package func ready(_ events: Readiness) { accept(atMost: ListeningSocket.acceptsPerTurn) }
+
+    private func accept(atMost count: Int) {
+        for _ in 0..<count {
             var storage = sockaddr_storage()
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
             let connection = chimera_accept(descriptor, &storage, &length)
@@ -126,7 +136,8 @@ package enum Sockets {
     ///
     /// - Parameter dualStack: an IPv6 socket takes IPv4 connections as well.
     package static func listen(
-        _ address: SocketAddress, dualStack: Bool = false, sharesPort: Bool = true, backlog: Int32 = 4096
+        _ address: SocketAddress, dualStack: Bool = false, sharesPort: Bool = true,
+        backlog: Int32 = Int32(ListeningSocket.backlog)
     ) throws(SystemError) -> Int32 {
         let descriptor = try open(address)
         do throws(SystemError) {

@@ -86,7 +86,12 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
     package init(index: Int) throws(SystemError) {
         self.index = index
         epoll = try SystemError.check(epoll_create1(Int32(EPOLL_CLOEXEC)), "epoll_create1")
-        wakeFD = try SystemError.check(eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)), "eventfd")
+        do throws(SystemError) {
+            wakeFD = try SystemError.check(eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)), "eventfd")
+        } catch {
+            close(epoll)
+            throw error
+        }
         now = Clock.monotonicMilliseconds()
         var event = epoll_event()
         event.events = EPOLLIN.rawValue

@@ -169,15 +169,3 @@ package struct FileSender {
         return reason
     }
 }
-
-/// Sends part of a file as the body of an exchange, or a part of its body.
-///
-/// - Returns: why that was not all, or nil; the exchange is aborted, or lost already, where there is a
-///   reason.
-package func sendFileBody(
-    _ exchange: any Exchange, _ file: FileHandle, offset: Int64, count: Int, pool: BlockingPool,
-    sendTimeout: Int64 = FileSender.timeout
-) async -> CloseReason? {
-    await FileSender(exchange: exchange, pool: pool, timeout: sendTimeout).send(
-        file, offset: offset, count: count)
-}

@@ -29,7 +29,7 @@ struct FileTime: Sendable, Equatable, Comparable {
     /// Whether the two are less than so many milliseconds apart, at most a thousand hours.
     func isWithin(_ milliseconds: Int64, of other: FileTime) -> Bool {
         let (apart, overflow) = seconds.subtractingReportingOverflow(other.seconds)
-        guard !overflow, abs(apart) < 3_600_000 else { return false }
+        guard !overflow, apart.magnitude < 3_600_000 else { return false }
         return abs(apart * 1_000_000_000 + nanoseconds - other.nanoseconds) < milliseconds * 1_000_000
     }
 }

@@ -28,13 +28,6 @@ package final class FilesDestination {
         fallback = options.fallback.map { Array($0.utf8) }.flatMap { names.namesSource($0.span) ? nil : $0 }
     }
 
-    /// A destination with a cache of its own.
-    package convenience init(
-        options: FilesOptions, worker: Worker, pool: BlockingPool, limits: FilesLimits = FilesLimits()
-    ) {
-        self.init(options: options, cache: FilesCache(worker: worker, pool: pool, limits: limits))
-    }
-
     deinit { cache.forget(owner: place.owner) }
 
     // MARK: Answering
@@ -79,14 +72,6 @@ package final class FilesDestination {
             return redirect(file.path.span, file.prefix.span, file.query?.span, response)
         }
         return respond(content, request, response)
-    }
-
-    /// Answers the exchange from its beginning to its end.
-    ///
-    /// - Returns: why it ended before that, or nil.
-    package func serve(_ file: RequestedFile, _ exchange: any Exchange) async -> CloseReason? {
-        let answer = await prepare(file, request: exchange.request, response: exchange.response)
-        return await FileSender.send(answer, on: exchange, pool: cache.pool)
     }
 
     // MARK: Finding

@@ -2,12 +2,26 @@ internal import ChimeraBytes
 package import ChimeraHTTPCore
 
 /// How the end of a message's body is found on the wire (RFC 9112 §6.3).
-package enum WireFraming: Equatable, Sendable {
+@usableFromInline package enum WireFraming: Equatable, Sendable {
     case none
     case length(Int)
     case chunked
     /// Responses only: the body ends with the connection.
     case untilClose
+
+    /// There is a body, if perhaps an empty one.
+    @inlinable package var hasBody: Bool {
+        if case .none = self { false } else { true }
+    }
+
+    @inlinable package var isChunked: Bool {
+        if case .chunked = self { true } else { false }
+    }
+
+    /// The body's end is the connection's.
+    @inlinable package var endsConnection: Bool {
+        if case .untilClose = self { true } else { false }
+    }
 }
 
 /// Finds the content of a body in the bytes of a connection (RFC 9112 §6 and §7), sans I/O.
@@ -49,12 +63,8 @@ package struct BodyDecoder {
     }
 
     /// Whether the body has ended.
-    package var isDone: Bool { state == .done }
-
-    /// The bytes still to come where the length is known.
-    package var remaining: Int? {
-        if case .length(let count) = state { return count }
-        return nil
+    package var isDone: Bool {
+        if case .done = state { true } else { false }
     }
 
     /// The connection has ended.

@@ -38,9 +38,6 @@ package struct RequestParser {
         self.limits = limits
     }
 
-    /// Whether some of a head was seen already.
-    package var hasStarted: Bool { seenRequestLine }
-
     /// Makes the parser ready for the next request.
     package mutating func reset() {
         scanner = LineScanner()

@@ -18,9 +18,6 @@ package struct ResponseParser {
         self.limits = limits
     }
 
-    /// Whether some of a head was seen already.
-    package var hasStarted: Bool { seenStatusLine }
-
     /// Makes the parser ready for the next response, which may be the final one after an interim one.
     package mutating func reset() {
         scanner = LineScanner()

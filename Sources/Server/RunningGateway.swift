@@ -6,7 +6,9 @@ protocol RunningGateway: Sendable {
     /// Binds the listeners and starts the workers.
     func start() throws
     /// Serves another configuration from now on; connections stay.
-    func reload(_ configuration: MachineConfiguration)
+    ///
+    /// - Throws: why it cannot be served; nothing changes then.
+    func reload(_ configuration: MachineConfiguration) throws
     /// Closes idle connections, gives the rest so long to finish, and stops. Returns at once.
     func drain(deadlineMilliseconds: Int64)
     /// Closes every connection and stops. Returns at once.

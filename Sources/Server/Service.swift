@@ -52,7 +52,7 @@ struct Service {
         DescriptorLimit.raise(logger)
         let configuration = try firstConfiguration()
         let gateway = try started(configuration)
-        if case .files(let reloader) = source { reloader.serve { gateway.reload($0) } }
+        if case .files(let reloader) = source { reloader.serve { try gateway.reload($0) } }
         let ended = Self.watch(gateway)
         var plan = SignalPlan()
         while !ended.isSet {
@@ -119,6 +119,7 @@ struct Service {
 
     /// - Returns: false for the end, without further waiting.
     private func perform(_ action: ServiceAction, on gateway: any RunningGateway) -> Bool {
+        if case .files(let reloader) = source, action == .drain || action == .stopNow { reloader.stop() }
         switch action {
         case .drain:
             logger.info("draining", metadata: ["seconds": "\(Self.drainMilliseconds / 1000)"])

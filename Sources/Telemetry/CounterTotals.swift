@@ -12,9 +12,6 @@ package struct CounterTotals: Sendable, Equatable {
 
     package subscript(_ counter: Counter) -> UInt64 { counters[counter.rawValue] }
 
-    /// Connections that were accepted and have not ended.
-    package var openConnections: UInt64 { self[.connectionsAccepted] &- self[.connectionsClosed] }
-
     package subscript(_ refusal: Refusal) -> UInt64 { refusals[Int(refusal.rawValue)] }
 
     package subscript(_ reason: CloseReason) -> UInt64 { closes[Int(reason.rawValue)] }
@@ -27,8 +24,8 @@ package struct CounterTotals: Sendable, Equatable {
         classes.indices.contains(statusClass) ? classes[statusClass] : 0
     }
 
-    /// Connections that are open now. What one worker accepted may be closed by another, so only the sum
-    /// means something, and it never is negative.
+    /// Connections that were accepted and have not ended. The two are read one after the other while workers go on
+    /// counting, so that more may seem to have ended than were accepted: that is none.
     package var connectionsOpen: UInt64 {
         let closed = self[.connectionsClosed]
         let accepted = self[.connectionsAccepted]

@@ -19,7 +19,7 @@ package final class DirectRelay: ScopeObserver, TurnTarget {
     @exclusivity(unchecked) private var isActive = false
     @exclusivity(unchecked) private unowned(unsafe) var owner: (any RelayOwner)?
     private let worker: Worker
-    private let scope: Scope
+    let scope: Scope
 
     package init(worker: Worker, scope: Scope) {
         self.worker = worker

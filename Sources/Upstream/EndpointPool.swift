@@ -1,6 +1,6 @@
 package import ChimeraBytes
 package import ChimeraEventLoop
-internal import ChimeraHTTPCore
+package import ChimeraHTTPCore
 
 /// Bounds of the connections to one endpoint from one worker.
 package struct UpstreamLimits: Equatable, Sendable {
@@ -34,6 +34,11 @@ package final class EndpointPool: TimerTarget {
     @exclusivity(unchecked) private var addresses: [SocketAddress] = []
     @exclusivity(unchecked) private var nextAddress = 0
     @exclusivity(unchecked) private var resolvedAt = Int64.min
+    @exclusivity(unchecked) private var isResolving = false
+    /// How many look-ups have ended.
+    @exclusivity(unchecked) private var lookUps = 0
+    /// Those who wait for the end of the one under way.
+    @exclusivity(unchecked) private var waiting: [Scope] = []
     /// Nobody leads here any more: what comes back is closed.
     @exclusivity(unchecked) private var isClosed = false
     /// Until when the endpoint is passed over.
@@ -70,7 +75,6 @@ package final class EndpointPool: TimerTarget {
     func giveBack(_ connection: UpstreamConnection) {
         connection.endLease()
         guard connection.isClean, !isClosed, idle.count < limits.keptMax else { return connection.close() }
-        connection.exchanges += 1
         connection.idleSince = worker.now
         idle.append(connection)
         if idle.count == 1 { sweepLater() }
@@ -119,7 +123,8 @@ package final class EndpointPool: TimerTarget {
     /// The next address to connect to, in turn; nil when the name is not resolved yet.
     func nextKnownAddress() -> SocketAddress? {
         guard !addresses.isEmpty else { return nil }
-        if case .host = name, worker.now - resolvedAt > resolver.lifetimeMilliseconds { refresh() }
+        // The old addresses serve meanwhile.
+        if case .host = name, worker.now - resolvedAt > resolver.lifetimeMilliseconds { lookUp() }
         nextAddress = (nextAddress + 1) % addresses.count
         return addresses[nextAddress]
     }
@@ -127,19 +132,46 @@ package final class EndpointPool: TimerTarget {
     /// How many addresses are known.
     var addressCount: Int { addresses.count }
 
-    /// Resolves the name and waits for it.
-    func resolve() async -> SocketAddress? {
-        guard case .host(let host, let port) = name else { return nil }
-        let found = await resolver.resolve(host, port: port)
-        take(found)
-        return nextKnownAddress()
+    /// What came of waiting for a name's address.
+    enum Resolution {
+        case address(SocketAddress)
+        /// The name has none.
+        case none
+        /// The time was over.
+        case timeout
+        /// The client went away meanwhile.
+        case lost(CloseReason)
     }
 
-    /// Resolves the name again while the old addresses serve.
-    private func refresh() {
-        guard case .host(let host, let port) = name else { return }
+    /// Resolves the name and waits for that in the exchange's scope; all who need it share one look-up.
+    ///
+    /// - Parameter deadline: in milliseconds of the worker's clock; nil for none.
+    func resolve(for exchange: any Exchange, deadline: Int64?) async -> Resolution {
+        let before = lookUps
+        lookUp()
+        let scope = exchange.scope
+        waiting.append(scope)
+        defer { waiting.removeAll { $0 === scope } }
+        while isResolving && lookUps == before {
+            exchange.setDeadline(after: deadline.map { max(0, $0 - worker.now) })
+            _ = await scope.wait()
+            if lookUps != before { break }
+            if let lost = exchange.lost { return .lost(lost) }
+            if let deadline, worker.now >= deadline { return .timeout }
+        }
+        return nextKnownAddress().map(Resolution.address) ?? .none
+    }
+
+    private func lookUp() {
+        guard !isResolving, case .host(let host, let port) = name else { return }
+        isResolving = true
         resolvedAt = worker.now
-        worker.start { [self] in take(await resolver.resolve(host, port: port)) }
+        worker.start { [self] in
+            take(await resolver.resolve(host, port: port))
+            isResolving = false
+            lookUps += 1
+            for scope in waiting { scope.wake(.done) }
+        }
     }
 
     private func take(_ found: [SocketAddress]) {

@@ -5,7 +5,7 @@ package import ChimeraHTTPCore
 
 /// Bounds on the time that an upstream may take, in milliseconds; nil for none.
 package struct UpstreamTimeouts: Equatable, Sendable {
-    /// For a connection to be made.
+    /// For a connection to be made, from looking its name up on.
     package var connect: Int64? = 3_000
     /// From the end of the request to the head of the answer.
     package var answer: Int64? = 60_000
@@ -138,7 +138,7 @@ package final class Proxy {
         client.upstreamFigures.startedAt = worker.nanoseconds
         client.upstreamFigures.address = connection.address
         client.upstreamFigures.connectedAt = worker.nanoseconds
-        connection.lease(to: exchange.scope)
+        connection.lease(to: driver.scope)
         let relay = Relay(exchange, connection, timeouts, limits, scratch, client)
         driver.start(relay, head, target: target, owner: owner)
         return true
@@ -185,7 +185,12 @@ package final class Proxy {
         while attempts < endpoints.reduce(0, { $0 + max(1, $1.addressCount) }) {
             if attempts > 0, mayReuse, let kept = endpoint.takeIdle() { return .kept(kept) }
             attempts += 1
-            guard let address = await address(of: endpoint) else {
+            let address: SocketAddress
+            switch await resolve(endpoint, exchange, deadline) {
+            case .address(let found): address = found
+            case .timeout: return .failure(.nameTimeout)
+            case .lost(let reason): return .lost(reason)
+            case .none:
                 endpoint.failed()
                 lastError = endpoint.isOutOfReach ? .addressNotPermitted : .nameNotResolved
                 endpoint = chooseEndpoint()
@@ -206,9 +211,11 @@ package final class Proxy {
         return .failure(lastError)
     }
 
-    private func address(of endpoint: EndpointPool) async -> SocketAddress? {
-        if let known = endpoint.nextKnownAddress() { return known }
-        return await endpoint.resolve()
+    private func resolve(
+        _ endpoint: EndpointPool, _ exchange: any Exchange, _ deadline: Int64?
+    ) async -> EndpointPool.Resolution {
+        if let known = endpoint.nextKnownAddress() { return .address(known) }
+        return await endpoint.resolve(for: exchange, deadline: deadline)
     }
 
     private func connect(

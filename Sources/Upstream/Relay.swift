@@ -17,14 +17,13 @@ struct Relay: ~Copyable {
     private enum Phase { case head, body, tunnel, over }
 
     private let exchange: any Exchange
+    private let client: any ProxyClient
+    private let scratch: ByteBuffer
+    private let worker: Worker
+    private let response: ResponseHead
     private let connection: UpstreamConnection
     private let timeouts: UpstreamTimeouts
     private let limits: Limits
-    private let scratch: ByteBuffer
-    private let client: any ProxyClient
-    private let worker: Worker
-    private let response: ResponseHead
-    private let scope: Scope
     private var parser: ResponseParser
     private var decoder: BodyDecoder
     private var phase = Phase.head
@@ -57,7 +56,6 @@ struct Relay: ~Copyable {
         self.client = client
         worker = exchange.worker
         response = exchange.response
-        scope = exchange.scope
         parser = ResponseParser(limits: limits)
         decoder = BodyDecoder(.none, limits: limits)
         startedAt = worker.now
@@ -75,7 +73,7 @@ struct Relay: ~Copyable {
                 await worker.yield()
             } else {
                 armDeadline()
-                if let end = woken(await scope.wait()) { return end }
+                if let end = woken(await exchange.scope.wait()) { return end }
             }
         }
     }
@@ -84,7 +82,7 @@ struct Relay: ~Copyable {
     mutating func start(_ head: RequestHead, target: Slice) -> ProxyOutcome? {
         requestFraming = HeadWriter.writeRequest(
             head, target: target, upgrade: head.upgrade, into: connection.output)
-        requestEnded = requestFraming == .none
+        requestEnded = !requestFraming.hasBody
         response.reset()
         // A body that has come already goes with the head in one write.
         if !requestEnded, let end = passRequest() { return end }
@@ -238,7 +236,7 @@ struct Relay: ~Copyable {
             if connection.flush() && connection.output.isEmpty { connection.socket.shutdownWrite() }
             return
         }
-        guard requestFraming == .chunked else { return }
+        guard requestFraming.isChunked else { return }
         connection.output.append("0\r\n")
         if let trailers = exchange.requestTrailers {
             TrailerRules.removeForbidden(from: trailers)
@@ -317,7 +315,7 @@ struct Relay: ~Copyable {
             return nil
         }
         client.upstreamFigures.answeredAt = worker.nanoseconds
-        isReusable = parser.persistence.keepAlive && parser.framing != .untilClose
+        isReusable = parser.persistence.keepAlive && !parser.framing.endsConnection
         isEventStream = response[.contentType]?.startsIgnoringCase(with: "text/event-stream") ?? false
         decoder = BodyDecoder(parser.framing, limits: limits)
         HopByHop.remove(from: response, namesFields: parser.namesFields)

@@ -1,4 +1,3 @@
-internal import CLinux
 internal import ChimeraBytes
 package import ChimeraEventLoop
 internal import Glibc

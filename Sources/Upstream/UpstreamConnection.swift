@@ -16,8 +16,6 @@ final class UpstreamConnection: SocketObserver {
     let input = ByteBuffer(capacity: 1024)
     /// Bytes of a request that the kernel did not take yet.
     let output = ByteBuffer(capacity: 2048)
-    /// How many exchanges it has carried to their end.
-    @exclusivity(unchecked) var exchanges = 0
     /// When it went idle, in milliseconds of the worker's clock.
     @exclusivity(unchecked) var idleSince: Int64 = 0
     @exclusivity(unchecked) private var scope: Scope?
@@ -73,12 +71,12 @@ final class UpstreamConnection: SocketObserver {
     /// Sends bytes; what the kernel does not take is queued.
     func send(_ bytes: Span<UInt8>, framing: WireFraming) {
         guard bytes.count > 0 else { return }
-        if framing == .chunked {
+        if framing.isChunked {
             output.append(hexadecimal: bytes.count)
             output.append("\r\n")
         }
         sendRaw(bytes)
-        if framing == .chunked { output.append("\r\n") }
+        if framing.isChunked { output.append("\r\n") }
     }
 
     private func sendRaw(_ bytes: Span<UInt8>) {

@@ -1,6 +1,6 @@
 /// Why an upstream gave no answer that could be passed on, as RFC 9209 names it in `Proxy-Status`.
 package enum UpstreamError: UInt8, Error, CaseIterable, Sendable {
-    case nameNotResolved, connectionRefused, connectionTimeout, connectionFailed
+    case nameNotResolved, nameTimeout, connectionRefused, connectionTimeout, connectionFailed
     case connectionTerminated, answerTimeout, readTimeout, writeTimeout, answerMalformed, answerIncomplete
     case upgradeUnexpected, overloaded
     /// The address is none that the tenant's connections may lead to.
@@ -9,7 +9,7 @@ package enum UpstreamError: UInt8, Error, CaseIterable, Sendable {
     /// What the client is told.
     package var status: Int {
         switch self {
-        case .connectionTimeout, .answerTimeout, .readTimeout, .writeTimeout: 504
+        case .nameTimeout, .connectionTimeout, .answerTimeout, .readTimeout, .writeTimeout: 504
         case .overloaded: 503
         default: 502
         }
@@ -19,6 +19,7 @@ package enum UpstreamError: UInt8, Error, CaseIterable, Sendable {
     package var proxyStatus: StaticString {
         switch self {
         case .nameNotResolved: "dns_error"
+        case .nameTimeout: "dns_timeout"
         case .connectionRefused: "connection_refused"
         case .connectionTimeout: "connection_timeout"
         case .connectionFailed: "destination_unavailable"

@@ -408,8 +408,6 @@ struct ErrorTests {
         ErrorCase("store 10GB", 1, "this version does not have `store` yet"),
         ErrorCase("metrics 127.0.0.1:9100", 1, "this version does not have `metrics` yet"),
         ErrorCase("admin unix:/run/a.sock", 1, "this version does not have `admin` yet"),
-        ErrorCase("tenants { permit files under=/srv }", 1, "this version does not have `tenants` yet"),
-        ErrorCase("tenant shop { hosts a }", 1, "this version does not have `tenant` yet"),
         ErrorCase("files ./x", 1, "`files` stands in a site, not in the machine's file"),
         ErrorCase("/x/* { strip /x }", 1, "a route stands in a site, not in the machine's file"),
     ]

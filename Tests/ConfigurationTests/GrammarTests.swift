@@ -114,7 +114,7 @@ struct GrammarTests {
         }
         let durations = [
             ("1ms", 1), ("2s", 2000), ("3m", 180_000), ("1h", 3_600_000), ("1d", 86_400_000),
-            ("1y", 31_536_000_000),
+            ("1y", 31_536_000_000), ("100y", 3_153_600_000_000),
         ]
         for (text, milliseconds) in durations {
             #expect(
@@ -122,6 +122,13 @@ struct GrammarTests {
                     == .milliseconds(Int64(milliseconds)))
         }
         #expect(try site("timeout quiet=none\nrespond 200").settings.timeouts.quiet == .unlimited)
+    }
+
+    /// Deadlines are times plus durations, and that sum must not overflow.
+    @Test(arguments: ["101y", "36501d", "292277024y", "9223372036854775807ms", "9223372036854775808ms"])
+    func `a duration past a hundred years is none`(_ text: String) {
+        let result = load(tenant: "site a.test { timeout quiet=\(text) ; respond 200 }")
+        #expect(result.diagnostics.count { $0.severity == .error } == 1)
     }
 }
 

@@ -1,5 +1,6 @@
 """Start, drain, end; the access log; one-line forms of the command."""
 
+import datetime
 import json
 import os
 import re
@@ -205,6 +206,28 @@ def test_sigterm_under_load(start_gateway):
 
 
 # Access log
+
+def test_the_time_of_a_line_is_that_of_the_request(start_gateway, origins):
+    """docs/operations.md: `time` is when the request's head was complete, however long the answer took."""
+    release = threading.Event()
+
+    def script(connection):
+        connection.read_request()
+        assert release.wait(10)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    origin = origins(script)
+    gateway = start_gateway(f"site * {{ proxy {origin.target} }}")
+    with gateway.connect() as connection:
+        connection.send(request_bytes())
+        origin.request(0)
+        came = time.time()
+        while time.time() < came + 0.01:
+            time.sleep(0.001)
+        release.set()
+        assert connection.response().status == 200
+    stamp = gateway.records(1)[0]["time"].replace("Z", "+00:00")
+    assert datetime.datetime.fromisoformat(stamp).timestamp() <= came
+
 
 def test_the_fields_of_the_access_log(start_gateway, origins):
     """Issue: site, tenant, route, method, path, status, bytes both ways, times, upstream, close reason, request id."""

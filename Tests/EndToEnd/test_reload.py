@@ -2,6 +2,7 @@
 
 import hashlib
 import signal
+import socket
 import threading
 import time
 
@@ -200,3 +201,17 @@ def test_a_listener_comes_and_goes_with_a_reload(start_gateway, change):
     said = lambda: any("listen" in line_ for line_ in gateway.stderr.splitlines()[seen:])  # noqa: E731
     wait_until(lambda: reachable() == (change == "added") or said(), what="the change of the listener")
     assert gateway.get().text == "ok"
+
+
+def test_a_listener_that_cannot_be_bound_changes_nothing(start_gateway):
+    """config.md, Rules 3: a reload is a transaction, its listeners included; what fails is named."""
+    gateway = start_gateway(site("respond 200 old"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        gateway.reload(site("respond 200 new"), machine=f"listen 127.0.0.1:{port}")
+        gateway.await_stderr(rf"cannot listen on 127\.0\.0\.1:{port}.*the old configuration stays in service")
+        assert gateway.get().text == "old"
+    gateway.reload(site("respond 200 new"), machine=f"listen 127.0.0.1:{port}")
+    wait_until(lambda: gateway.get().text == "new", what="the new configuration")

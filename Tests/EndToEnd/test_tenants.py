@@ -95,9 +95,9 @@ def test_two_files_with_one_stem(start_gateway):
     """Rules 4: an error, and the tenant that serves goes on."""
     gateway = start_gateway(answering("one"), start=False)
     gateway.import_line = "import conf.d/*.conf more.d/*.conf"
-    gateway.start()
     more = gateway.directory / "more.d"
-    more.mkdir()
+    more.mkdir(parents=True)
+    gateway.start()
     (more / "test.conf").write_text(answering("two"))
     gateway.signal(signal.SIGHUP)
     gateway.await_stderr(r"more\.d/test\.conf:1:1: .*\"test\" is another file's already \(see .*conf\.d/test\.conf:1:1\)")

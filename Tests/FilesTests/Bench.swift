@@ -108,7 +108,9 @@ final class Client {
         let exchange = TestExchange(bench.worker, Client.request(method, fields))
         askedAt = bench.worker.now
         prepare(exchange)
-        let reason = await destination.serve(RequestedFile(path: Array(path.utf8)), exchange)
+        let answer = await destination.prepare(
+            RequestedFile(path: Array(path.utf8)), request: exchange.request, response: exchange.response)
+        let reason = await FileSender.send(answer, on: exchange, pool: bench.pool)
         return Fetched(
             status: exchange.response.status, body: exchange.body, reason: reason,
             isFinished: exchange.isFinished, abortReason: exchange.abortReason,

@@ -24,6 +24,7 @@ import Testing
             (100, 0, 101, 999_999_999, true),
             (100, 0, 102, 0, false), (100, 40_000_000, 100, 1, true), (200, 1, 100, 0, false),
             (Int64.max, 1, 100, 0, false), (Int64.min, 1, 100, 0, false),
+            (Int64.min + 100, 1, 100, 0, false), (Int64.min, 1, 0, 0, false), (0, 1, Int64.max, 0, false),
         ] as [(Int64, Int64, Int64, Int64, Bool)])
     func `is young in the tick of its clock`(
         _ seconds: Int64, _ nanoseconds: Int64, _ nowSeconds: Int64, _ nowNanoseconds: Int64, _ isYoung: Bool

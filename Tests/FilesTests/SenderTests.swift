@@ -126,8 +126,8 @@ import Testing
                 return [UInt8]()
             }
             let handle = FileHandle(descriptor: file.take())
-            let reason = await sendFileBody(
-                exchange, handle, offset: 10, count: FileWindow.bytes, pool: bench.pool)
+            let sender = FileSender(exchange: exchange, pool: bench.pool)
+            let reason = await sender.send(handle, offset: 10, count: FileWindow.bytes)
             #expect(reason == nil && !exchange.isFinished)
             return exchange.body
         }

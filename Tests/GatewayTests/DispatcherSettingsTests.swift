@@ -95,22 +95,11 @@ struct DispatcherSettingsTests {
         let first = dispatching.ask("/")
         let second = dispatching.ask("/")
         #expect(first["X-A"]?.utf8.count == 32)
-        #expect(first["X-A"]?.utf8.allSatisfy { $0.isHexDigit } == true)
+        #expect(first["X-A"]?.utf8.allSatisfy { $0.hexValue != nil } == true)
         #expect(first["X-A"] == first["X-B"])
         #expect(first["X-A"] != second["X-A"])
         let again = dispatching.again(first.context, first.request)
         #expect(again["X-A"] == first["X-A"])
-    }
-
-    @Test(arguments: [
-        "::", "::1", "2001:db8::1", "1:0:0:2:0:0:0:3", "0:0:1::", "192.0.2.1", "255.255.255.255",
-        "1:2:3:4:5:6:7:8", "1:0:3:4:5:6:7:8",
-    ])
-    func `an address has its canonical text`(text: String) throws {
-        let address = try #require(IPAddress(text))
-        let buffer = ByteBuffer(capacity: 8)
-        buffer.append(address)
-        #expect(String(copying: buffer.readable) == address.description)
     }
 
     @Test(arguments: [

@@ -27,15 +27,6 @@ import Testing
         #expect(decode("hello", .length(length)) == BodyPicture(content: content, end: .ended, left: left))
     }
 
-    @Test func `the rest of a known length is known`() throws {
-        var decoder = BodyDecoder(.length(5), limits: Limits())
-        #expect(decoder.remaining == 5)
-        let bytes: [UInt8] = [1, 2]
-        #expect(try decoder.next(bytes.span) == .content(0..<2))
-        #expect(decoder.remaining == 3)
-        #expect(BodyDecoder(.chunked, limits: Limits()).remaining == nil)
-    }
-
     /// RFC 9112 §8: "a message body that […] is considered incomplete".
     @Test func `a body that ends early is not whole`() {
         #expect(decode("hell", .length(5), closes: true) == BodyPicture(content: "hell"))

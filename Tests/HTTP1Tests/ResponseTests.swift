@@ -66,7 +66,6 @@ private func parse(
         #expect(head.status == 103)
         head.reset()
         parser.reset()
-        #expect(!parser.hasStarted)
         let rest = Array(bytes.dropFirst(interim.count))
         #expect(try parser.parse(rest.span, into: head, answering: .get) == .complete(final.count))
         #expect(head.status == 200)

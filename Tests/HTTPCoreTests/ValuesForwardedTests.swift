@@ -8,7 +8,7 @@ import Testing
     private static func isTrusted(_ address: Span<UInt8>) -> Bool? {
         for index in 0..<address.count {
             let byte = address[index]
-            guard byte.isHexDigit || byte == UInt8(ascii: ".") || byte == UInt8(ascii: ":") else {
+            guard byte.hexValue != nil || byte == UInt8(ascii: ".") || byte == UInt8(ascii: ":") else {
                 return nil
             }
         }
@@ -34,32 +34,7 @@ import Testing
         var walk = ForwardedFor()
         for (index, line) in lines.enumerated() {
             let bytes = Array(line.utf8)
-            walk.addForwardedFor(bytes.span, line: index, isTrusted: Self.isTrusted)
-        }
-        #expect(address(walk, lines) == client)
-    }
-
-    @Test(
-        arguments: [
-            (["for=192.0.2.43"], "192.0.2.43"),
-            ([#"For="[2001:db8:cafe::17]:4711""#], "2001:db8:cafe::17"),
-            (["for=192.0.2.60;proto=http;by=203.0.113.43"], "192.0.2.60"),
-            (["for=192.0.2.43, for=198.51.100.17"], "198.51.100.17"),
-            (["proto=https;for=192.0.2.43, for=10.0.0.1"], "192.0.2.43"),
-            ([#"for="192.0.2.1:80", For="10.1.1.1""#], "192.0.2.1"),
-            (["for=192.0.2.43, proto=https, for=10.0.0.1"], "10.0.0.1"),
-            (["for=192.0.2.43, for=_hidden, for=10.0.0.1"], "10.0.0.1"),
-            (["for=unknown"], nil),
-            (["for=192.0.2.1;for=192.0.2.2"], nil),
-            ([#"for="192.0.2.1\""#], nil),
-            ([#"for="192.0.2.1, for=10.0.0.1"#], nil),
-            (["for=", "for=10.0.0.1"], "10.0.0.1"),
-        ] as [([String], String?)])
-    func `Forwarded is walked alike`(_ lines: [String], _ client: String?) {
-        var walk = ForwardedFor()
-        for (index, line) in lines.enumerated() {
-            let bytes = Array(line.utf8)
-            walk.addForwarded(bytes.span, line: index, isTrusted: Self.isTrusted)
+            walk.add(bytes.span, line: index, isTrusted: Self.isTrusted)
         }
         #expect(address(walk, lines) == client)
     }
@@ -85,7 +60,7 @@ import Testing
             let line = hops.joined(separator: ", ")
             let bytes = Array(line.utf8)
             var walk = ForwardedFor()
-            walk.addForwardedFor(bytes.span, line: 0, isTrusted: Self.isTrusted)
+            walk.add(bytes.span, line: 0, isTrusted: Self.isTrusted)
             #expect(address(walk, [line]) == expected, "seed \(seed), \(line)")
         }
     }
@@ -94,10 +69,9 @@ import Testing
         let seed = UInt64.random(in: 0...UInt64.max)
         var generator = SeededGenerator(seed: seed)
         for _ in 0..<10_000 {
-            let bytes = generator.bytes(upTo: 30, from: #"for=for="[]::1,;\10. "#)
+            let bytes = generator.bytes(upTo: 30, from: #"unknown"[]::1,;\10. "#)
             var walk = ForwardedFor()
-            walk.addForwarded(bytes.span, line: 0, isTrusted: Self.isTrusted)
-            walk.addForwardedFor(bytes.span, line: 1, isTrusted: Self.isTrusted)
+            walk.add(bytes.span, line: 1, isTrusted: Self.isTrusted)
             let isInside = walk.client.map { $0.range.upperBound <= bytes.count && !$0.range.isEmpty } ?? true
             #expect(isInside, "seed \(seed), \(bytes)")
         }

@@ -69,23 +69,6 @@ import Testing
         #expect(found == options)
     }
 
-    @Test func `a field that Connection names is found`() {
-        let line = Array("close, X-Foo".utf8), name = Array("x-fOO".utf8), other = Array("x-fo".utf8)
-        #expect(ConnectionOptions.names(name.span, in: line.span) == true)
-        #expect(ConnectionOptions.names(other.span, in: line.span) == false)
-    }
-
-    @Test(arguments: [
-        ("Connection", true), ("KEEP-ALIVE", true), ("te", true), ("upgrade", true),
-        ("proxy-connection", true),
-        ("Transfer-Encoding", true), ("trailer", false), ("host", false), ("content-length", false),
-        ("", false),
-    ])
-    func `fields of one hop are known`(_ name: String, _ isHopByHop: Bool) {
-        let bytes = Array(name.utf8)
-        #expect(HopByHop.contains(bytes.span) == isHopByHop)
-    }
-
     @Test(arguments: [
         ("Host", false), ("X-Forwarded-For", false), ("Cookie", false), ("X-Foo", true), ("close", true),
     ])

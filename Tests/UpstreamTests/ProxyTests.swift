@@ -179,6 +179,91 @@ private func named(_ name: String, answers count: Int) throws -> ScriptedUpstrea
         #expect(served == ["\(ProxyOutcome.failed(.nameNotResolved))"])
     }
 
+    /// A pool of one thread, which is busy until the latch is open.
+    private static func busyPool(until latch: Latch, queueMax: Int = 10) -> BlockingPool {
+        let pool = BlockingPool(threadsMax: 1, queueMax: queueMax)
+        let isBusy = Latch()
+        _ = pool.submit {
+            isBusy.open()
+            latch.wait()
+        }
+        isBusy.wait()
+        return pool
+    }
+
+    @Test func `a name that is not resolved in time fails`() async throws {
+        let over = Latch()
+        let pool = Self.busyPool(until: over)
+        var timeouts = Play.patient
+        timeouts.connect = 20
+        let served = try await onWorker { [timeouts] worker in
+            // The look-up is awaited by none of the requests, but has to end before its worker does.
+            defer { over.open() }
+            return try await Self.serve(
+                2, [.host("127.0.0.1", port: 1)], on: worker, timeouts: timeouts, blocking: pool)
+        }
+        #expect(served == Array(repeating: "\(ProxyOutcome.failed(.nameTimeout))", count: 2))
+    }
+
+    @Test func `a client that leaves while a name is resolved is lost`() async throws {
+        let over = Latch()
+        let resolver = Resolver(pool: Self.busyPool(until: over))
+        let (outcome, isBlamed) = try await onWorker { worker in
+            defer { over.open() }
+            let pool = EndpointPool(
+                .host("127.0.0.1", port: 1), on: worker, limits: UpstreamLimits(), resolver: resolver)
+            defer { pool.close() }
+            let proxy = Proxy([pool], on: worker, scratch: ByteBuffer(capacity: 64 * 1024), limits: Limits())
+            let exchange = try ScriptedExchange(worker, request: ["GET / HTTP/1.1", "Host: a"], body: [])
+            defer { exchange.close() }
+            worker.start { exchange.feed(.lose(.clientFailed)) }
+            let outcome = await proxy.serve(
+                exchange, head: exchange.request, target: exchange.request.pathAndQuery,
+                timeouts: Play.patient, client: exchange)
+            return (outcome, pool.avoidedUntil > worker.now)
+        }
+        #expect(outcome == .clientLost(.clientFailed))
+        #expect(!isBlamed)
+    }
+
+    /// There is room for one look-up, and requests beyond the first would be refused another.
+    @Test func `requests for one name share one look-up`() async throws {
+        let over = Latch()
+        let resolver = Resolver(pool: Self.busyPool(until: over, queueMax: 1))
+        let upstream = try ScriptedUpstream(
+            (0..<3).map { _ in
+                [.expect(get), .send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx")]
+            })
+        let port = upstream.port
+        let outcomes = try await onWorker { worker in
+            let pool = EndpointPool(
+                .host("127.0.0.1", port: port), on: worker, limits: UpstreamLimits(), resolver: resolver)
+            defer { pool.close() }
+            let proxy = Proxy([pool], on: worker, scratch: ByteBuffer(capacity: 64 * 1024), limits: Limits())
+            var outcomes: [ProxyOutcome] = []
+            let ended = Scope()
+            for _ in 0..<3 {
+                let exchange = try ScriptedExchange(
+                    worker, request: ["GET / HTTP/1.1", "Host: a"], body: [])
+                worker.start {
+                    let outcome = await proxy.serve(
+                        exchange, head: exchange.request, target: exchange.request.pathAndQuery,
+                        timeouts: Play.patient, client: exchange)
+                    exchange.close()
+                    outcomes.append(outcome)
+                    ended.wake(.done)
+                }
+            }
+            // All three have asked by now.
+            await worker.yield()
+            over.open()
+            while outcomes.count < 3 { _ = await ended.wait() }
+            return outcomes
+        }
+        #expect(upstream.finish() == [])
+        #expect(outcomes == [.answered, .answered, .answered])
+    }
+
     @Test func `a name with a number as address is resolved without a server`() async {
         let resolver = Resolver(pool: BlockingPool(threadsMax: 1))
         #expect(await resolver.resolve("127.0.0.1", port: 81) == [.ip(loopback, port: 81)])
@@ -194,7 +279,9 @@ private func named(_ name: String, answers count: Int) throws -> ScriptedUpstrea
             #expect([502, 503, 504].contains(error.status))
             #expect(error.proxyStatus.description.allSatisfy { $0.isLowercase || $0 == "_" })
         }
-        let timeouts: [UpstreamError] = [.connectionTimeout, .answerTimeout, .readTimeout, .writeTimeout]
+        let timeouts: [UpstreamError] = [
+            .nameTimeout, .connectionTimeout, .answerTimeout, .readTimeout, .writeTimeout,
+        ]
         #expect(UpstreamError.allCases.filter { $0.status == 504 } == timeouts)
         #expect(UpstreamError.allCases.filter { $0.status == 503 } == [.overloaded])
         #expect(

@@ -22,8 +22,13 @@ enum Quantity {
         "year": ["y"], "years": ["y"], "s": ["s"], "h": ["h"], "d": ["d"], "y": ["y"], "ms": ["ms"],
     ]
 
+    /// The longest duration, a hundred years: added to any time of a clock it makes another one.
+    private static let durationMax: Int64 = 100 * 31_536_000_000
+
     /// `30s` in milliseconds.
-    static func duration(_ text: String) -> Int64? { value(text, in: milliseconds) }
+    static func duration(_ text: String) -> Int64? {
+        value(text, in: milliseconds).flatMap { $0 <= durationMax ? $0 : nil }
+    }
 
     /// `50MB` in bytes.
     static func size(_ text: String) -> Int64? { value(text, in: bytes) }

@@ -17,6 +17,8 @@ package final class LiveConfiguration {
         /// What is wrong with the files that were read this time, and with those that were bad before.
         package var diagnostics: [Diagnostic]
         package var status: ReloadStatus
+        /// A file was being written, so that it was left as it was: another look is due soon.
+        package var isUnsettled = false
     }
 
     struct Tenant {
@@ -53,6 +55,8 @@ package final class LiveConfiguration {
     private var store: LastGoodStore?
     private let storeDirectory: String?
     private var status = ReloadStatus()
+    /// The last configuration was not taken up, so that the next one is news even where it is the same.
+    private var isUnapplied = false
 
     /// - Parameters:
     ///   - machineFile: as messages show it.
@@ -115,6 +119,7 @@ package final class LiveConfiguration {
         var extra: [Diagnostic] = []
         /// What each tenant is to serve, before and after the look at the hosts.
         var wanted: [String: TenantVersion] = [:]
+        var isUnsettled = false
     }
 
     private func readMachine(
@@ -152,7 +157,11 @@ package final class LiveConfiguration {
             tenant.conflicts = []
             tenant.lastGoodErrors = []
             let others = dotted.below(file.id)
-            if !isUnchanged(tenant, others, round) { decode(&tenant, others, round) }
+            if tenant.served != nil, isBeingWritten(file.path) {
+                round.isUnsettled = true
+            } else if !isUnchanged(tenant, others, round) {
+                decode(&tenant, others, round)
+            }
             round.order.append(file.id)
             round.wanted[file.id] = tenant.candidate ?? fallback(&tenant, round)
             round.tenants[file.id] = tenant
@@ -180,6 +189,12 @@ package final class LiveConfiguration {
                     other: SourcePosition(file: kept.name, line: 1, column: 1)))
         }
         return chosen
+    }
+
+    /// A file that is empty, and was not a moment ago, is one that somebody is about to fill.
+    private func isBeingWritten(_ path: String) -> Bool {
+        guard let stamp = fileSystem.stamp(of: path) else { return false }
+        return stamp.size == 0 && !stamp.isSettled
     }
 
     private func isUnchanged(_ tenant: Tenant, _ others: [String], _ round: Round) -> Bool {
@@ -344,7 +359,8 @@ package final class LiveConfiguration {
         next.warnings = diagnostics.filter { $0.severity == .warning }
         note(next, began: began)
         configuration = next
-        return Revision(configuration: next, diagnostics: diagnostics, status: status)
+        return Revision(
+            configuration: next, diagnostics: diagnostics, status: status, isUnsettled: round.isUnsettled)
     }
 
     private func forgetFiles(_ round: Round) {
@@ -369,7 +385,9 @@ package final class LiveConfiguration {
         var (old, new) = (configuration ?? MachineConfiguration(), next)
         for path in [\MachineConfiguration.files] { (old[keyPath: path], new[keyPath: path]) = ([], []) }
         (old.sites, new.sites, old.warnings, new.warnings) = ([], [], [], [])
-        status.outcome = changed > 0 || old != new || configuration == nil ? .applied : .unchanged
+        let isNews = changed > 0 || old != new || configuration == nil || isUnapplied
+        isUnapplied = false
+        status.outcome = isNews ? .applied : .unchanged
         status.changedSites = changed
         status.sites = next.sites.count
         status.machineErrors = []
@@ -403,6 +421,16 @@ package final class LiveConfiguration {
                 && !freshNames.contains(Name(tenant: $0.site.tenant, name: $0.site.name))
         }
         return fresh.count + gone.count
+    }
+
+    /// The gateway could not take up what the last reading gave, and goes on as before.
+    package func refused(_ reason: String) -> ReloadStatus {
+        isUnapplied = true
+        status.outcome = .failed
+        status.changedSites = 0
+        let position = SourcePosition(file: machineFile, line: 1, column: 1)
+        status.machineErrors = [Diagnostic(.error, at: position, reason)]
+        return status
     }
 
     private func failed(unreadable session: LoadSession, began: Int64) -> Revision {

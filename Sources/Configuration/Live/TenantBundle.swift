@@ -61,7 +61,8 @@ struct TenantBundle: Sendable, Equatable {
                 return
             }
             guard words.count == 3, let pathCount = Int(words[1]), let count = Int(words[2]),
-                let path = reader.take(pathCount), let content = reader.take(count), reader.take(1) != nil
+                let path = reader.take(pathCount), let content = reader.take(count),
+                reader.take(1) == [UInt8(ascii: "\n")]
             else { return nil }
             let text = String(decoding: path, as: UTF8.self)
             switch words[0] {

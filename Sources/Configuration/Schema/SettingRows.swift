@@ -153,7 +153,7 @@ extension Schema {
         Option("idle", .timeLimit, default: "60s", "for an idle connection; the machine's file only"),
         Option("send", .timeLimit, default: "30s", "without progress in sending"),
         Option("response", .timeLimit, default: "none", "for a whole response"),
-        Option("connect", .timeLimit, default: "3s", "to connect to an upstream; 502"),
+        Option("connect", .timeLimit, default: "3s", "to connect to an upstream; 504"),
         Option("answer", .timeLimit, default: "60s", "for the head of an upstream's answer; 504"),
         Option("read", .timeLimit, default: "60s", "between two reads of an upstream's answer"),
         Option(

@@ -20,14 +20,18 @@ struct BoundListener: Sendable {
     }
 
     /// Binds the listener for so many workers.
-    init(_ listener: Listener, workers: Int) throws(Failure) {
+    ///
+    /// - Parameter ownPorts: ports that this gateway listens on already, under another address perhaps.
+    init(_ listener: Listener, workers: Int, ownPorts: Set<UInt16> = []) throws(Failure) {
         self.listener = listener
         var made: [Int32] = []
         do throws(SystemError) {
             var (address, dualStack) = BoundListener.socketAddress(of: listener.address)
             if case .unix(let path) = address { Sockets.removeStale(path) }
             // The sockets of the workers share the port, and would share it with another process of the same user too.
-            try Sockets.checkFree(address, dualStack: dualStack)
+            if !ownPorts.contains(listener.address.port) {
+                try Sockets.checkFree(address, dualStack: dualStack)
+            }
             for index in 0..<workers {
                 if index > 0, case .unix = address {
                     made.append(try Sockets.duplicate(made[0]))
@@ -41,11 +45,22 @@ struct BoundListener: Sendable {
             }
             if case .ip(_, let bound) = address { port = bound } else { port = 0 }
         } catch {
-            for descriptor in made { FileDescriptors.close(descriptor) }
+            made.forEach(FileDescriptors.close)
             throw Failure(listener: listener, error: error)
         }
         descriptors = made
     }
+
+    /// The sockets of `bound`, whose address `listener` has as well, under what that says now.
+    init(_ listener: Listener, socketsOf bound: BoundListener) {
+        precondition(listener.address == bound.listener.address)
+        self.listener = listener
+        descriptors = bound.descriptors
+        port = bound.port
+    }
+
+    /// Closes the sockets, which no worker has been given.
+    func close() { descriptors.forEach(FileDescriptors.close) }
 
     private static func socketAddress(of address: Listener.Address) -> (SocketAddress, dualStack: Bool) {
         switch address {
@@ -68,14 +83,15 @@ struct BoundListener: Sendable {
     }
 }
 
-extension Listener {
-    /// Whether both say the same, wherever they stand.
-    func isSame(as other: Listener) -> Bool {
-        address == other.address && tls == other.tls && name == other.name && publicPort == other.publicPort
-    }
-}
-
 extension Listener.Address {
+    /// 0 where the line asks for any, and for a Unix socket.
+    var port: UInt16 {
+        switch self {
+        case .anyAddress(let port), .ip(_, let port): port
+        case .unix: 0
+        }
+    }
+
     /// As it is written in a configuration.
     var text: String {
         switch self {

@@ -28,7 +28,12 @@ public final class Gateway: Sendable {
     private let state: Mutex<State>
     private let logger: Logger
     private let log: AccessLogWriter?
+    // What blocks has threads by its kind, so that a name server which is silent, or a flood of wrong passwords, keeps no
+    // file waiting.
     private let pool = BlockingPool()
+    private let namePool = BlockingPool()
+    /// Hashing takes the time of a core and not of a disk: some cores are left to the workers.
+    private let passwordPool = BlockingPool(threadsMax: max(1, Machine.usableCores / 2), queueMax: 1_000)
     private let counters: CounterBoard
     private let welcome: WelcomeSource
     private let loads: WorkerLoads
@@ -106,22 +111,43 @@ public final class Gateway: Sendable {
                 bound.append(try BoundListener(listener, workers: workerCount))
             }
         } catch {
-            for listener in bound { listener.descriptors.forEach(FileDescriptors.close) }
+            for listener in bound { listener.close() }
             throw error
         }
         welcome.update(configuration, from: files)
+        let workers: [WorkerThread]
+        do {
+            workers = try startWorkers(makeSnapshot(configuration))
+        } catch {
+            for listener in bound { listener.close() }
+            throw error
+        }
         log?.start()
-        let snapshot = makeSnapshot(configuration)
-        let shared = makeShared()
-        let workers = try (0..<workerCount).map { try WorkerThread(index: $0, shared: shared) }
         handover.set(workers)
         state.withLock { state in
             state.workers = workers
             state.bound = bound
             state.undrained = Set(0..<workerCount)
         }
-        for worker in workers { try worker.start(snapshot) }
         for listener in bound { open(listener, on: workers) }
+    }
+
+    /// Starts all workers, or none.
+    private func startWorkers(_ snapshot: Snapshot) throws -> [WorkerThread] {
+        let shared = makeShared()
+        var started: [WorkerThread] = []
+        do {
+            for index in 0..<workerCount {
+                let worker = try WorkerThread(index: index, shared: shared)
+                try worker.start(snapshot)
+                started.append(worker)
+            }
+        } catch {
+            for worker in started { worker.stop() }
+            for worker in started { worker.waitUntilEnded() }
+            throw error
+        }
+        return started
     }
 
     private func makeSnapshot(_ configuration: MachineConfiguration) -> Snapshot {
@@ -130,15 +156,18 @@ public final class Gateway: Sendable {
 
     private func makeShared() -> SharedParts {
         SharedParts(
-            pool: pool, resolver: Resolver(pool: pool), counters: counters, log: log, welcome: welcome,
-            loads: loads, handover: handover, reloadTurns: reloadTurns,
+            pool: pool, passwordPool: passwordPool, resolver: Resolver(pool: namePool), counters: counters,
+            log: log, welcome: welcome, loads: loads, handover: handover, reloadTurns: reloadTurns,
             drained: { [weak self] index in self?.workerDrained(index) })
     }
 
     private func open(_ listener: BoundListener, on workers: [WorkerThread]) {
         let opened = Latch()
         for (worker, descriptor) in zip(workers, listener.descriptors) {
-            worker.listen(descriptor, listener) { opened.open() }
+            worker.listen(descriptor, listener) { [logger] error in
+                if let error { logger.error("a worker cannot accept on \(listener.text): \(error)") }
+                opened.open()
+            }
         }
         opened.wait(milliseconds: 5_000)
         logger.info("listening on \(listener.text)")
@@ -152,35 +181,28 @@ public final class Gateway: Sendable {
     /// Serves another configuration from now on. Connections stay, exchanges under way finish with the old one,
     /// listeners that are new are opened and those that are gone are closed. Blocks until the workers have let go of
     /// what was replaced; it must not be called on one of them.
-    package func reload(_ configuration: MachineConfiguration) {
-        reloading.withLock { _ in change(to: configuration) }
+    ///
+    /// - Throws: the new listener that cannot be bound, and why; nothing changes then.
+    package func reload(_ configuration: MachineConfiguration) throws {
+        try reloading.withLock { _ in try change(to: configuration) }
     }
 
-    private func change(to configuration: MachineConfiguration) {
+    private func change(to configuration: MachineConfiguration) throws {
         let (workers, bound) = state.withLock { ($0.workers, $0.bound) }
-        let kept = bound.filter { old in configuration.listeners.contains { $0.isSame(as: old.listener) } }
-        var fresh: [BoundListener] = []
-        for listener in configuration.listeners
-        where !kept.contains(where: { $0.listener.isSame(as: listener) }) {
-            do {
-                fresh.append(try BoundListener(listener, workers: workerCount))
-            } catch {
-                logger.error("\(error)")
-            }
-        }
+        let change = try ListenerChange(from: bound, to: configuration.listeners, workers: workerCount)
         welcome.update(configuration, from: files)
         let before = state.withLock { $0.sequence.latest }
         let snapshot = makeSnapshot(configuration)
         let done = Countdown(workers.count)
-        for worker in workers { worker.update(to: snapshot) { done.count() } }
-        for listener in fresh { open(listener, on: workers) }
-        for listener in bound where !kept.contains(where: { $0.listener.isSame(as: listener.listener) }) {
+        for worker in workers { worker.update(to: snapshot, change.kept) { done.count() } }
+        for listener in change.fresh { open(listener, on: workers) }
+        for listener in change.gone {
             for (worker, descriptor) in zip(workers, listener.descriptors) { worker.unlisten(descriptor) }
             logger.info("no longer listening on \(listener.text)")
         }
         state.withLock { state in
             state.configuration = configuration
-            state.bound = kept + fresh
+            state.bound = change.kept + change.fresh
         }
         // What was before is freed here, and not on the worker that lets go of it last.
         withExtendedLifetime(before) {
@@ -260,7 +282,7 @@ public final class Gateway: Sendable {
             if case .unix(let path) = listener.listener.address { Sockets.removeStale(path) }
         }
         log?.stop(deadlineMilliseconds: Gateway.logMilliseconds)
-        pool.stop()
+        for pool in [pool, namePool, passwordPool] { pool.stop() }
         stopped.open()
     }
 }

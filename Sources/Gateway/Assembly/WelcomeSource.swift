@@ -28,7 +28,7 @@ final class WelcomeSource: Sendable {
         let totals = counters.totals()
         return WelcomePage.html(
             sites: sites, port: port, showsConfiguration: showsConfiguration, requests: totals[.requests],
-            connections: totals.openConnections, sitesInAll: all)
+            connections: totals.connectionsOpen, sitesInAll: all)
     }
 
     /// The counters as they are now.
@@ -37,7 +37,7 @@ final class WelcomeSource: Sendable {
         let totals = counters.totals()
         return WelcomePage.counters(
             sites: sites.map { ($0.key, $0.requests) }, requests: totals[.requests],
-            connections: totals.openConnections)
+            connections: totals.connectionsOpen)
     }
 
     private func counted() -> ([WelcomeSite], Int) {

@@ -1,6 +1,7 @@
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
+internal import Glibc
 
 /// The thread of one worker, and how other threads tell it things.
 ///
@@ -28,17 +29,23 @@ final class WorkerThread: @unchecked Sendable {
             }
             ended.open()
         }
-        if !hasStarted { throw SystemError("pthread_create", 11) }
+        if !hasStarted { throw SystemError("pthread_create", EAGAIN) }
     }
 
-    /// Accepts on a socket from now on; `done` is told on the worker's thread.
-    func listen(_ descriptor: Int32, _ listener: BoundListener, done: @escaping @Sendable () -> Void) {
+    /// Accepts on a socket from now on; `done` is told on the worker's thread, of what went wrong too: then the socket
+    /// is closed.
+    func listen(
+        _ descriptor: Int32, _ listener: BoundListener, done: @escaping @Sendable (SystemError?) -> Void
+    ) {
         worker.submit { [self] _ in
-            let facts = ListenerFacts(
-                text: listener.text, name: listener.listener.name,
-                port: listener.listener.publicPort ?? listener.port, isSecure: false)
-            try? host?.listen(descriptor, facts)
-            done()
+            guard let host else { return FileDescriptors.close(descriptor) }
+            do throws(SystemError) {
+                try host.listen(descriptor, ListenerFacts(listener))
+                done(nil)
+            } catch {
+                FileDescriptors.close(descriptor)
+                done(error)
+            }
         }
     }
 
@@ -55,11 +62,14 @@ final class WorkerThread: @unchecked Sendable {
         }
     }
 
-    /// Another configuration counts from now on; `done` is told on the worker's thread when the worker has let go of
-    /// what was before.
-    func update(to snapshot: Snapshot, done: @escaping @Sendable () -> Void) {
+    /// Serves another configuration from now on, in which `listeners` are those whose sockets stay; `done` is told on the
+    /// worker's thread when the worker has let go of what was before.
+    func update(
+        to snapshot: Snapshot, _ listeners: [BoundListener], done: @escaping @Sendable () -> Void
+    ) {
         worker.submit { [self] _ in
             guard let host else { return done() }
+            for listener in listeners { host.rename(listener.descriptors[worker.index], as: listener) }
             host.update(to: snapshot, done: done)
         }
     }

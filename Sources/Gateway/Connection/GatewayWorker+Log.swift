@@ -23,8 +23,8 @@ extension GatewayWorker {
     private func record(_ transaction: Transaction, _ status: Int, _ refusal: Refusal?) -> AccessRecord {
         let context = transaction.context
         var record = AccessRecord()
-        record.seconds = worker.wallSeconds
-        record.nanoseconds = worker.wallNanoseconds
+        let now = worker.nanoseconds
+        stamp(&record, before: now - transaction.startedAt)
         let id = context.id
         record.idHigh = id.high
         record.idLow = id.low
@@ -34,7 +34,6 @@ extension GatewayWorker {
         record.status = status
         record.bytesIn = transaction.bytesIn
         record.bytesOut = transaction.bytesOut
-        let now = worker.nanoseconds
         if status != 0 {
             let first = transaction.answeredAt == 0 ? now : transaction.answeredAt
             record.firstByteMicroseconds = max(0, first - transaction.startedAt) / 1_000
@@ -44,6 +43,16 @@ extension GatewayWorker {
         record.refusal = refusal
         describeUpstream(transaction.upstreamFigures, in: &record)
         return record
+    }
+
+    /// Sets the wall clock's time of so many nanoseconds before now.
+    private func stamp(_ record: inout AccessRecord, before elapsed: Int64) {
+        record.seconds = worker.wallSeconds
+        record.nanoseconds = worker.wallNanoseconds - max(0, elapsed)
+        guard record.nanoseconds < 0 else { return }
+        let borrowed = (999_999_999 - record.nanoseconds) / 1_000_000_000
+        record.seconds -= borrowed
+        record.nanoseconds += borrowed * 1_000_000_000
     }
 
     private func describeUpstream(_ figures: UpstreamFigures, in record: inout AccessRecord) {

@@ -53,7 +53,7 @@ extension GatewayWorker {
             case .answer(let body):
                 return await answer(exchange, .body(body))
             case .authenticate(let question):
-                guard let isValid = await pool.run({ question.answer() }) else {
+                guard let isValid = await shared.passwordPool.run({ question.answer() }) else {
                     counters.add(.blockingWork)
                     return await refuse(exchange, status: 503)
                 }
@@ -63,7 +63,7 @@ extension GatewayWorker {
                 switch route.target {
                 case .files(let target): return await serveFile(exchange, target, route)
                 case .proxy(let target): return await serveProxy(exchange, target, route)
-                case .handler(let handler): return await serveHandler(exchange, handler)
+                case .handler(let target): return await serveHandler(exchange, target.handler)
                 case .welcome, .redirect, .respond:
                     preconditionFailure("the dispatcher answers these at once")
                 }
@@ -174,29 +174,31 @@ extension GatewayWorker {
     private func serveProxy(
         _ exchange: some GatewayExchange, _ target: UpstreamTargets, _ route: CompiledRoute
     ) async {
-        guard let plan = planProxy(exchange.transaction, target, route) else {
+        guard planProxy(exchange.transaction, target, route) else {
             return await refuse(exchange, status: 404)
         }
-        await passOn(exchange, plan)
+        await passOn(exchange)
     }
 
-    /// Makes what an upstream gets of a request; nil where a variable's value cannot be part of its name.
-    func planProxy(_ transaction: Transaction, _ target: UpstreamTargets, _ route: CompiledRoute)
-        -> ProxyPlan?
-    {
-        guard let settings = transaction.context.settings,
-            let proxy = target.proxy(route, transaction.context, transaction.request)
-        else { return nil }
+    /// Makes what an upstream gets of a request, the transaction's plan.
+    ///
+    /// - Returns: false where a variable's value cannot be part of the upstream's name.
+    func planProxy(_ transaction: Transaction, _ target: UpstreamTargets, _ route: CompiledRoute) -> Bool {
+        let context = transaction.context
+        guard let settings = context.settings,
+            let proxy = target.proxy(route, context, transaction.request)
+        else { return false }
         let head = ProxyPreparation(transaction, dispatcher).prepare(settings)
-        let path = transaction.context.storeTarget(of: transaction.request, in: head)
-        return ProxyPlan(
-            proxy: proxy, head: head, target: path, timeouts: UpstreamTimeouts(settings.timeouts))
+        let path = context.storeTarget(of: transaction.request, in: head)
+        transaction.plan = ProxyPlan(proxy: proxy, head: head, target: path, settings: settings)
+        return true
     }
 
-    /// Passes a request on, and answers for an upstream that does not.
-    func passOn(_ exchange: some GatewayExchange, _ plan: ProxyPlan) async {
+    /// Passes a request on by the transaction's plan, and answers for an upstream that does not.
+    func passOn(_ exchange: some GatewayExchange) async {
+        guard let plan = exchange.transaction.plan else { return exchange.abort(.upstreamBroken) }
         let outcome = await plan.proxy.serve(
-            exchange, head: plan.head, target: plan.target, timeouts: plan.timeouts,
+            exchange, head: plan.head, target: plan.target, timeouts: plan.settings.upstreamTimeouts,
             client: exchange.transaction)
         await conclude(exchange, outcome)
     }
@@ -237,18 +239,5 @@ struct ProxyPlan {
     let head: RequestHead
     /// Path and query, of the head's bytes.
     let target: Slice
-    let timeouts: UpstreamTimeouts
-}
-
-extension UpstreamTimeouts {
-    init(_ timeouts: ResolvedTimeouts) {
-        self.init()
-        connect = timeouts.connect
-        answer = timeouts.answer
-        read = timeouts.read
-        quiet = timeouts.quiet
-        body = timeouts.body
-        send = timeouts.send
-        response = timeouts.response
-    }
+    let settings: CompiledSettings
 }

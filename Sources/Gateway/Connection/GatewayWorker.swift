@@ -11,24 +11,38 @@ final class ListenerFacts {
     /// The listener's address, by which other workers know it.
     let text: String
     /// The listener's `name=`; nil where it has none.
-    let name: String?
+    @exclusivity(unchecked) private(set) var name: String?
     /// The port to name in redirects; 0 for a Unix socket.
-    let port: UInt16
+    @exclusivity(unchecked) private(set) var port: UInt16
     let isSecure: Bool
     /// The listener's number for the dispatcher; another after each change of configuration.
     @exclusivity(unchecked) var id = ListenerID.unnamed
 
-    init(text: String, name: String?, port: UInt16, isSecure: Bool) {
-        self.text = text
-        self.name = name
-        self.port = port
-        self.isSecure = isSecure
+    init(_ listener: BoundListener) {
+        text = listener.text
+        isSecure = listener.listener.tls
+        name = listener.listener.name
+        port = listener.listener.publicPort ?? listener.port
     }
+
+    /// The line of the same address says something else now.
+    func changed(to listener: BoundListener) {
+        name = listener.listener.name
+        port = listener.listener.publicPort ?? listener.port
+    }
+}
+
+/// A listener that is closed, as long as connections which it accepted are open: they go on to be told apart by its name.
+private struct RetiredListener {
+    weak var facts: ListenerFacts?
 }
 
 /// What all workers of a gateway share; each part is made for sharing.
 struct SharedParts: Sendable {
+    /// For files.
     let pool: BlockingPool
+    /// For hashes of passwords.
+    let passwordPool: BlockingPool
     let resolver: Resolver
     let counters: CounterBoard
     let log: AccessLogWriter?
@@ -59,6 +73,7 @@ final class GatewayWorker {
     @exclusivity(unchecked) private(set) var dispatcher: Dispatcher
     @exclusivity(unchecked) private var factory: WorkerTargets
     @exclusivity(unchecked) private var listeners: [(socket: ListeningSocket, facts: ListenerFacts)] = []
+    @exclusivity(unchecked) private var retired: [RetiredListener] = []
     @exclusivity(unchecked) private var transactions: [Transaction] = []
     @exclusivity(unchecked) private var connections: [HTTP1Connection?] = []
     @exclusivity(unchecked) private var freeConnections: [Int] = []
@@ -110,6 +125,11 @@ final class GatewayWorker {
         self.change = change
         change.begin(snapshot, done: done)
         for listener in listeners { listener.facts.id = dispatcher.listener(named: listener.facts.name) }
+        retired.removeAll { $0.facts == nil }
+        for listener in retired {
+            guard let facts = listener.facts else { continue }
+            facts.id = dispatcher.listener(named: facts.name)
+        }
         applySettings()
     }
 
@@ -122,6 +142,7 @@ final class GatewayWorker {
 
     /// Starts to accept on a listening socket.
     func listen(_ descriptor: Int32, _ facts: ListenerFacts) throws(SystemError) {
+        guard !isDraining else { return FileDescriptors.close(descriptor) }
         facts.id = dispatcher.listener(named: facts.name)
         let socket = ListeningSocket(descriptor, on: worker) { [unowned self] in
             descriptorsExhausted()
@@ -132,10 +153,17 @@ final class GatewayWorker {
         listeners.append((socket, facts))
     }
 
-    /// Stops to accept on a listening socket and closes it.
+    /// Stops to accept on a listening socket, after those who wait there already, and closes it.
     func unlisten(_ descriptor: Int32) {
         guard let index = listeners.firstIndex(where: { $0.socket.descriptor == descriptor }) else { return }
-        listeners.remove(at: index).socket.close()
+        let (socket, facts) = listeners.remove(at: index)
+        socket.finish()
+        retired.append(RetiredListener(facts: facts))
+    }
+
+    /// The line of a listening socket says something else from the next `update` on.
+    func rename(_ descriptor: Int32, as listener: BoundListener) {
+        listeners.first { $0.socket.descriptor == descriptor }?.facts.changed(to: listener)
     }
 
     // MARK: Connections

@@ -117,7 +117,7 @@ extension HTTP1Connection {
             method: transaction.request.method, keepAlive: keepsOpen,
             isHTTP10: parser.persistence.isHTTP10, date: host.date)
         let framing = HeadWriter.writeResponse(transaction.response, context, into: output)
-        return keepsOpen && framing != .untilClose
+        return keepsOpen && !framing.endsConnection
     }
 
     /// Both sides want the connection to carry another request.

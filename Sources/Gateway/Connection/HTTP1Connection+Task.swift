@@ -27,13 +27,13 @@ extension HTTP1Connection {
             exchange = takeExchange(transaction, active)
             exchange.beginAnswered(length: count)
             guard await exchange.finishFile(file, offset, count) else { return }
-        case .planned(let relayed, let plan):
+        case .planned(let relayed):
             exchange = takeExchange(relayed.transaction, active)
-            await host.passOn(exchange, plan)
+            await host.passOn(exchange)
             guard await exchange.complete() else { return }
-        case .relayed(let relayed, let plan, let outcome, let mayRepeat):
+        case .relayed(let relayed, let outcome, let mayRepeat):
             exchange = takeExchange(relayed.transaction, active)
-            await conclude(exchange, plan, outcome, mayRepeat)
+            await conclude(exchange, outcome, mayRepeat)
             guard await exchange.complete() else { return }
         }
         while true {
@@ -54,12 +54,12 @@ extension HTTP1Connection {
     }
 
     private func conclude(
-        _ exchange: HTTP1Exchange, _ plan: ProxyPlan, _ outcome: ProxyOutcome, _ mayRepeat: Bool
+        _ exchange: HTTP1Exchange, _ outcome: ProxyOutcome, _ mayRepeat: Bool
     ) async {
         guard mayRepeat else { return await host.conclude(exchange, outcome) }
         // RFC 9112 §9.3.1: a kept connection that turns out to be closed says nothing of this request.
         exchange.transaction.upstreamFigures.retries += 1
-        await host.passOn(exchange, plan)
+        await host.passOn(exchange)
     }
 
     /// Reads and answers requests until one has to wait; nil when the connection was parked or closed.

@@ -184,9 +184,9 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         /// Answers that did not fit, or more requests than one turn serves.
         case next(Transaction)
         /// A request for an upstream to which no connection is kept.
-        case planned(HTTP1Exchange, ProxyPlan)
+        case planned(HTTP1Exchange)
         /// A relay that ended otherwise than with the whole answer.
-        case relayed(HTTP1Exchange, ProxyPlan, ProxyOutcome, mayRepeat: Bool)
+        case relayed(HTTP1Exchange, ProxyOutcome, mayRepeat: Bool)
     }
 
     /// Starts a task, with its own copies of what is unread and unsent.
@@ -229,7 +229,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         _ transaction: Transaction, _ target: UpstreamTargets, _ route: CompiledRoute, input: ByteBuffer,
         output: ByteBuffer
     ) -> Bool {
-        guard let plan = host.planProxy(transaction, target, route) else { return false }
+        guard host.planProxy(transaction, target, route) else { return false }
         let active = activate()
         active.input.append(input.readable)
         active.output.append(output.readable)
@@ -237,7 +237,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         warm = exchange
         mode = .relay
         exchange.begin()
-        if !exchange.relay(plan) { startTask(.planned(exchange, plan)) }
+        if !exchange.relayByPlan() { startTask(.planned(exchange)) }
         return true
     }
 

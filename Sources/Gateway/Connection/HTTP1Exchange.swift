@@ -19,6 +19,8 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     static let fileWindow = 512 * 1024
     /// Bytes of a request body that nobody wants and that are read all the same to keep the connection.
     private static let discardMax = 256 * 1024
+    /// How long that may take.
+    private static let discardMilliseconds: Int64 = 5_000
     /// Content up to this size is copied behind the head; more is written from where it lies.
     private static let copyMax = 8 * 1024
 
@@ -36,8 +38,6 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     @exclusivity(unchecked) private var isTunnel = false
     @exclusivity(unchecked) private var tunnelReadEnded = false
     @exclusivity(unchecked) private var abortReason: CloseReason?
-    /// What a relay passes on, while it does.
-    @exclusivity(unchecked) private var plan: ProxyPlan?
     private let relay: DirectRelay
 
     init(_ connection: HTTP1Connection, _ active: HTTP1Connection.ActiveState, _ transaction: Transaction) {
@@ -87,9 +87,8 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
 
     /// Sends the rest of a file whose head went out, and ends the exchange.
     func finishFile(_ file: FileHandle, _ offset: Int64, _ count: Int) async -> Bool {
-        let timeout = host.timeouts.send
-        let reason = await sendFileBody(
-            self, file, offset: offset, count: count, pool: host.pool, sendTimeout: timeout)
+        let sender = FileSender(exchange: self, pool: host.pool, timeout: host.timeouts.send)
+        let reason = await sender.send(file, offset: offset, count: count)
         if let reason { abort(reason) }
         hasFinished = true
         return await complete()
@@ -136,20 +135,21 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
         _ = flush()
         host.finished(transaction)
         host.giveTransaction(transaction)
-        connection.close(reason, reset: framing == .untilClose || !output.isEmpty)
+        connection.close(reason, reset: framing.endsConnection || !output.isEmpty)
         return false
     }
 
     private func discardBody() async {
         guard !owesContinue else { return }
         var discarded = 0
-        while discarded <= HTTP1Exchange.discardMax {
+        let end = worker.now + HTTP1Exchange.discardMilliseconds
+        while discarded <= HTTP1Exchange.discardMax, lost == nil, worker.now < end {
             switch readBody(into: { discarded += $0.count }) {
             case .progressed: continue
             case .ended, .refused, .aborted: return
             case .pending:
-                setDeadline(after: 2_000)
-                if await scope.wait().contains(.deadline) { return }
+                setDeadline(after: end - worker.now)
+                _ = await scope.wait()
             }
         }
     }
@@ -158,16 +158,23 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     ///
     /// - Returns: false when the client takes nothing or is gone; the connection is closed then.
     func flushed() async -> Bool {
+        var unsent = Int.max
+        var limit = Int64.max
         while !flush() {
             if let lost {
                 _ = fail(lost)
                 return false
             }
-            setDeadline(after: host.timeouts.send)
-            if await scope.wait().contains(.deadline) && !socket.isWritable {
+            // What the client takes gives it its time anew, and not what it sends.
+            if unsentBytes < unsent {
+                unsent = unsentBytes
+                limit = worker.now + host.timeouts.send
+            } else if worker.now >= limit {
                 _ = fail(.sendTimeout)
                 return false
             }
+            setDeadline(after: max(0, limit - worker.now))
+            _ = await scope.wait()
         }
         return true
     }
@@ -176,25 +183,18 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
 
     // MARK: Relays
 
-    /// Passes the request on without a task; false where no connection to an upstream is kept.
-    func relay(_ plan: ProxyPlan) -> Bool {
-        self.plan = plan
-        let hasStarted = plan.proxy.serveDirectly(
-            self, head: plan.head, target: plan.target, timeouts: plan.timeouts, client: transaction,
-            by: relay,
-            for: self)
-        if !hasStarted { self.plan = nil }
-        return hasStarted
+    /// Passes the request on by the transaction's plan, without a task; false where no connection to an upstream is
+    /// kept.
+    func relayByPlan() -> Bool {
+        guard let plan = transaction.plan else { return false }
+        return plan.proxy.serveDirectly(
+            self, head: plan.head, target: plan.target, timeouts: plan.settings.upstreamTimeouts,
+            client: transaction, by: relay, for: self)
     }
 
     func relayEnded(_ outcome: ProxyOutcome, mayRepeat: Bool) {
-        if outcome == .answered && completeAtOnce() {
-            plan = nil
-            return connection.relayFinished(self)
-        }
-        guard let plan else { return }
-        self.plan = nil
-        connection.startTask(.relayed(self, plan, outcome, mayRepeat: mayRepeat))
+        if case .answered = outcome, completeAtOnce() { return connection.relayFinished(self) }
+        connection.startTask(.relayed(self, outcome, mayRepeat: mayRepeat))
     }
 
     // MARK: Request body
@@ -326,7 +326,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
             method: request.method, keepAlive: keepsOpen, isHTTP10: connection.parser.persistence.isHTTP10,
             date: host.date)
         framing = HeadWriter.writeResponse(response, context, into: output)
-        if framing == .untilClose { keepsOpen = false }
+        if framing.endsConnection { keepsOpen = false }
     }
 
     func acceptUpgrade(_ token: Span<UInt8>) {
@@ -340,9 +340,9 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     }
 
     func send(_ bytes: Span<UInt8>) {
-        guard bytes.count > 0, isTunnel || framing != .none else { return }
+        guard bytes.count > 0, isTunnel || framing.hasBody else { return }
         transaction.bytesOut += bytes.count
-        guard framing == .chunked else { return sendRaw(bytes) }
+        guard framing.isChunked else { return sendRaw(bytes) }
         output.append(hexadecimal: bytes.count)
         output.append("\r\n")
         sendRaw(bytes)
@@ -386,7 +386,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     func finish(trailers: FieldBlock?) {
         guard !hasFinished else { return }
         hasFinished = true
-        guard framing == .chunked, !isTunnel else { return }
+        guard framing.isChunked, !isTunnel else { return }
         output.append("0\r\n")
         if let trailers { HeadWriter.writeFields(trailers, into: output) }
         output.append("\r\n")

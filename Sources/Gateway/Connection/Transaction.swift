@@ -20,6 +20,8 @@ final class Transaction: ProxyClient {
     @exclusivity(unchecked) var refusal: Refusal?
     @exclusivity(unchecked) var closeReason: CloseReason?
     @exclusivity(unchecked) var upstreamFigures = UpstreamFigures()
+    /// What an upstream gets, once the request is for one.
+    @exclusivity(unchecked) var plan: ProxyPlan?
     /// A final head went out.
     @exclusivity(unchecked) var hasAnswer = false
 
@@ -32,6 +34,7 @@ final class Transaction: ProxyClient {
         request.reset()
         response.reset()
         context.end()
+        plan = nil
         startedAt = 0
         answeredAt = 0
         bytesIn = 0

@@ -55,7 +55,8 @@ final class CompiledRoute {
         case .handler:
             // Only a program that brings a handler makes such routes.
             target =
-                parts.handler.map(RouteTarget.handler) ?? .respond(RespondTarget(status: 404, body: .none))
+                parts.handler.map { .handler(HandlerTarget($0)) }
+                ?? .respond(RespondTarget(status: 404, body: .none))
         }
         self.strippedSegments = strippedSegments
         self.directory = directory

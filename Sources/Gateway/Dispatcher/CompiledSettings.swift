@@ -1,6 +1,7 @@
 internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraHTTPCore
+internal import ChimeraUpstream
 
 /// The settings that count for a request, merged, with their defaults, in the form in which one worker uses
 /// them.
@@ -20,6 +21,8 @@ final class CompiledSettings {
     /// Bytes; 431 past it.
     let limitHead: Int64
     let timeouts: ResolvedTimeouts
+    /// Those of `timeouts` that concern upstreams.
+    let upstreamTimeouts: UpstreamTimeouts
     let errorPages: ContiguousArray<CompiledErrorPage>
     let logAccess: Bool
     /// The host that all others of the site are redirected to.
@@ -39,6 +42,7 @@ final class CompiledSettings {
         limitBody = settings.limitBody ?? Settings.limitBodyDefault
         limitHead = settings.limitHead ?? Settings.limitHeadDefault
         timeouts = ResolvedTimeouts(settings.timeouts)
+        upstreamTimeouts = UpstreamTimeouts(timeouts)
         errorPages = ContiguousArray(settings.errorPages.map { CompiledErrorPage($0, parts) })
         logAccess = settings.logAccess ?? true
         canonical = settings.canonical.map { Array($0.utf8) }
@@ -49,6 +53,19 @@ final class CompiledSettings {
     func errorPage(for status: Int) -> CompiledPage? {
         for page in errorPages where page.statuses.contains(status) { return page.page }
         return nil
+    }
+}
+
+extension UpstreamTimeouts {
+    init(_ timeouts: ResolvedTimeouts) {
+        self.init()
+        connect = timeouts.connect
+        answer = timeouts.answer
+        read = timeouts.read
+        quiet = timeouts.quiet
+        body = timeouts.body
+        send = timeouts.send
+        response = timeouts.response
     }
 }
 

@@ -109,13 +109,17 @@ final class Dispatcher {
     private func findHost(_ context: RequestContext, _ request: RequestHead) throws(Rejection) {
         let text = request[request.authority]
         // Without a host only `site *` answers.
-        if text.isEmpty { return }
+        if text.isEmpty || context.recallHost(of: text) { return }
         do throws(Authority.Refusal) {
             let authority = try Authority(text)
-            if authority.kind == .ipv6 { return storeLiteral(text.extracting(authority.host), context) }
-            let start = context.text.count
-            for index in authority.host { context.text.append(text[index].lowercased) }
-            context.host = Slice(start: start, count: authority.host.count)
+            if authority.kind == .ipv6 {
+                storeLiteral(text.extracting(authority.host), context)
+            } else {
+                let start = context.text.count
+                for index in authority.host { context.text.append(text[index].lowercased) }
+                context.host = Slice(start: start, count: authority.host.count)
+            }
+            context.rememberHost(of: text)
         } catch {
             throw Rejection(.hostMalformed)
         }
@@ -171,7 +175,7 @@ final class Dispatcher {
         for index in first..<request.lineCount {
             let line = request.line(at: index)
             guard line.isPresent, line.name == .xForwardedFor else { continue }
-            walk.addForwardedFor(request[line.value], line: index) { text in
+            walk.add(request[line.value], line: index) { text in
                 IPAddress(parsing: text).map(isTrusted)
             }
         }

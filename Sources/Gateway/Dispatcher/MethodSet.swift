@@ -24,9 +24,6 @@ struct MethodSet {
         }
     }
 
-    /// Every method fits.
-    var isAll: Bool { known == .max }
-
     func contains(_ method: Method) -> Bool { known & MethodSet.bit(method) != 0 }
 
     /// Whether the request's method is one of these.

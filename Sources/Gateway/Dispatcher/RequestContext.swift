@@ -52,6 +52,10 @@ final class RequestContext {
     /// The sent form is not what the client wrote.
     @exclusivity(unchecked) var isSentRewritten = false
 
+    /// The last authority that was read, and behind it the host that it names: most connections ask for one host.
+    private let readAuthority = ByteBuffer(capacity: 128)
+    @exclusivity(unchecked) private var readAuthorityCount = 0
+
     // MARK: What the destination gets
 
     /// `strip`, `rewrite` or a prefix changed the path or the query.
@@ -153,6 +157,26 @@ extension RequestContext {
             let buffer = text
             return _overrideLifetime(buffer.readable.extracting(slice.range), borrowing: self)
         }
+    }
+
+    /// Stores the host of an authority that is the same as the last one.
+    ///
+    /// - Returns: false where it is another, which has to be read.
+    func recallHost(of authority: Span<UInt8>) -> Bool {
+        let read = readAuthority
+        guard readAuthorityCount == authority.count, authority.count > 0,
+            read.readable.extracting(first: readAuthorityCount).equals(authority)
+        else { return false }
+        host = store(read.readable.extracting(readAuthorityCount..<read.count))
+        return true
+    }
+
+    /// Keeps the host that was found in an authority.
+    func rememberHost(of authority: Span<UInt8>) {
+        readAuthority.clear()
+        readAuthority.append(authority)
+        readAuthorityCount = authority.count
+        readAuthority.append(canonicalHost)
     }
 
     /// Copies `bytes`, which do not lie in `text`.

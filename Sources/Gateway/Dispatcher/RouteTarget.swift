@@ -4,7 +4,8 @@ internal import ChimeraHTTPCore
 
 /// Where a route leads, with what one worker needs to go there.
 ///
-/// The destinations are an enum and not an existential, so that a request boxes nothing on its way.
+/// The destinations are an enum of objects and not an existential: a request boxes nothing on its way, and whoever
+/// looks at a route counts one reference.
 enum RouteTarget {
     case redirect(RedirectTarget)
     case respond(RespondTarget)
@@ -12,8 +13,16 @@ enum RouteTarget {
     case proxy(UpstreamTargets)
     /// The sample page.
     case welcome
-    /// The handler of the program that embeds the gateway. The one existential here: a handler is not ours to know.
-    case handler(any Handler)
+    case handler(HandlerTarget)
+}
+
+/// The handler of the program that embeds the gateway.
+final class HandlerTarget {
+    let handler: any Handler
+
+    init(_ handler: any Handler) {
+        self.handler = handler
+    }
 }
 
 /// Makes what routes lead to, one instance for each worker and each distinct target: routes that name the

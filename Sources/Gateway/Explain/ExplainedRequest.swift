@@ -27,7 +27,7 @@ package struct ExplainedRequest: Sendable, Equatable {
         var target = String(decoding: bytes[end...].prefix { $0 != UInt8(ascii: "#") }, as: UTF8.self)
         if !target.utf8.starts(with: "/".utf8) { target = "/" + target }
         self.target = target
-        guard !authority.isEmpty, !authority.contains("://"),
+        guard !authority.isEmpty, authority.utf8.last != UInt8(ascii: ":"),
             (authority + target).utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f })
         else { return nil }
     }

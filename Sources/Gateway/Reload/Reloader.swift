@@ -12,8 +12,9 @@ internal import Synchronization
 /// inotify ────┘     200 ms after the last change
 /// ```
 package final class Reloader: Sendable {
-    /// Serves a configuration from now on; blocks until the workers have been told.
-    package typealias Apply = @Sendable (MachineConfiguration) -> Void
+    /// Serves a configuration from now on; blocks until the workers have been told. Throws where nothing has changed,
+    /// since a new address cannot be listened on.
+    package typealias Apply = @Sendable (MachineConfiguration) throws -> Void
 
     private struct Request {
         var cause: ReloadStatus.Cause
@@ -31,7 +32,10 @@ package final class Reloader: Sendable {
         let live: LiveConfiguration
         var reported: Set<Diagnostic> = []
         var patterns: [String] = []
+        var names = WatchedNames(patterns: [], files: [])
         var hasComplained = false
+        /// Something may have changed that nobody was told of: another look is due, once the disk is quiet.
+        var needsLook = false
     }
 
     private let state = Mutex(State())
@@ -112,46 +116,51 @@ package final class Reloader: Sendable {
     // MARK: - The thread
 
     private func run(_ apply: Apply) {
-        var firstChange: Int64?
-        var lastChange: Int64 = 0
+        var settling = Settling()
         while !state.withLock({ $0.isStopped }) {
-            let requests = state.withLock { state in
-                defer { state.requests = [] }
-                return state.requests
-            }
-            if let cause = requests.first?.cause {
-                firstChange = nil
+            let requests = takeRequests()
+            let now = Clock.monotonicMilliseconds()
+            if let cause = requests.first?.cause ?? (settling.isDue(now) ? .watch : nil) {
+                settling = Settling()
                 reload(cause, apply)
                 for request in requests { request.done?(status) }
-                continue
+            } else if awaitChange(settling.due.map { $0 - now }) {
+                settling.changed(at: Clock.monotonicMilliseconds())
             }
-            var wait: Int64?
-            if let first = firstChange {
-                let due = min(lastChange + Self.settledMilliseconds, first + Self.unsettledMilliseconds)
-                wait = due - Clock.monotonicMilliseconds()
-                if due <= Clock.monotonicMilliseconds() {
-                    firstChange = nil
-                    reload(.watch, apply)
-                    continue
-                }
-            }
-            if awaitChange(wait) {
-                lastChange = Clock.monotonicMilliseconds()
-                firstChange = firstChange ?? lastChange
+            if work.withLock({ work in exchange(&work.needsLook, with: false) }) {
+                settling.changed(at: Clock.monotonicMilliseconds())
             }
         }
-        let left = state.withLock { state in
-            defer { state.requests = [] }
-            return state.requests
+        for request in takeRequests() { request.done?(status) }
+    }
+
+    /// When a directory that changes counts as quiet.
+    private struct Settling {
+        private var first: Int64?
+        private var last: Int64 = 0
+
+        mutating func changed(at now: Int64) {
+            first = first ?? now
+            last = now
         }
-        for request in left { request.done?(status) }
+
+        /// Nil: nothing has changed.
+        var due: Int64? {
+            first.map { min(last + Reloader.settledMilliseconds, $0 + Reloader.unsettledMilliseconds) }
+        }
+
+        func isDue(_ now: Int64) -> Bool { due.map { $0 <= now } ?? false }
+    }
+
+    private func takeRequests() -> [Request] {
+        state.withLock { state in exchange(&state.requests, with: []) }
     }
 
     /// - Returns: whether something that counts has changed.
     private func awaitChange(_ milliseconds: Int64?) -> Bool {
         let changes = watch.wait(milliseconds: milliseconds)
         guard !changes.isEmpty else { return false }
-        let names = work.withLock { work in Self.names(work) }
+        let names = work.withLock { $0.names }
         return changes.contains(where: names.covers)
     }
 
@@ -162,7 +171,11 @@ package final class Reloader: Sendable {
     }
 
     private func watchDirectories(_ work: inout Work) {
-        let refused = watch.watch(Self.names(work).directories)
+        let before = work.names.directories
+        work.names = Self.names(work)
+        let refused = watch.watch(work.names.directories)
+        // Between the reading and this moment nobody watched what is new here.
+        if !work.names.directories.isSubset(of: before) { work.needsLook = true }
         guard let first = refused.first, !work.hasComplained else { return }
         work.hasComplained = true
         logger.warning("a directory cannot be watched for changes", metadata: ["directory": "\(first)"])
@@ -171,22 +184,33 @@ package final class Reloader: Sendable {
     private func reload(_ cause: ReloadStatus.Cause, _ apply: Apply) {
         work.withLock { work in
             let began = Clock.monotonicMilliseconds()
-            let revision = work.live.load(cause)
-            var status = revision.status
+            var revision = work.live.load(cause)
+            var isRefused = false
             if let configuration = revision.configuration {
-                if status.outcome == .applied { apply(configuration) }
                 work.patterns = configuration.watchedPatterns
+                do {
+                    if revision.status.outcome == .applied { try apply(configuration) }
+                } catch {
+                    logger.error("\(error); the old configuration stays in service")
+                    revision.configuration = nil
+                    isRefused = true
+                    revision.status = work.live.refused("\(error)")
+                }
             }
+            if revision.isUnsettled { work.needsLook = true }
+            var status = revision.status
             status.durationMilliseconds = Clock.monotonicMilliseconds() - began
             state.withLock { $0.status = status }
-            report(revision, status, &work)
+            report(revision, status, isRefused: isRefused, &work)
             watchDirectories(&work)
             if revision.configuration != nil { persist(&work) }
         }
     }
 
     /// Errors that were reported already and still are there are repeated only to who asks.
-    private func report(_ revision: LiveConfiguration.Revision, _ status: ReloadStatus, _ work: inout Work) {
+    private func report(
+        _ revision: LiveConfiguration.Revision, _ status: ReloadStatus, isRefused: Bool, _ work: inout Work
+    ) {
         for diagnostic in revision.diagnostics
         where status.cause != .watch || !work.reported.contains(diagnostic) {
             let text: Logger.Message = "\(diagnostic.position): \(diagnostic.text)"
@@ -195,7 +219,11 @@ package final class Reloader: Sendable {
         let isNews = Set(revision.diagnostics) != work.reported || status.cause != .watch
         work.reported = Set(revision.diagnostics)
         guard status.outcome != .failed else {
-            return logger.error("the machine's file has errors; the old configuration stays in service")
+            // What cannot be listened on was said already.
+            if !isRefused {
+                logger.error("the machine's file has errors; the old configuration stays in service")
+            }
+            return
         }
         if isNews {
             for tenant in status.tenants where tenant.service != .current {
@@ -206,8 +234,10 @@ package final class Reloader: Sendable {
                 logger.error(text, metadata: ["tenant": "\(tenant.id)"])
             }
         }
-        logger.info(
-            "configuration loaded again",
+        // A look that found nothing new is no news.
+        let isQuiet = status.cause == .watch && status.outcome == .unchanged && !isNews
+        logger.log(
+            level: isQuiet ? .debug : .info, "configuration loaded again",
             metadata: [
                 "cause": "\(status.cause.rawValue)", "sites": "\(status.sites)",
                 "changed": "\(status.changedSites)", "ms": "\(status.durationMilliseconds)",
@@ -223,4 +253,10 @@ package final class Reloader: Sendable {
             logger.warning("last good versions of tenants' files cannot be kept across a restart: \(error)")
         }
     }
+}
+
+/// The value that a variable had, which has another now.
+private func exchange<Value>(_ variable: inout Value, with new: Value) -> Value {
+    defer { variable = new }
+    return variable
 }

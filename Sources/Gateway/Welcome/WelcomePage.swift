@@ -1,4 +1,3 @@
-internal import COpenSSL
 package import ChimeraBytes
 
 /// The verb `welcome`: one self-contained page that shows the sites as cards, and the counters that it asks
@@ -28,10 +27,7 @@ package enum WelcomePage {
 
     /// Whether a request's query (without the question mark) asks for the counters rather than for the page.
     package static func asksForCounters(query: Span<UInt8>) -> Bool {
-        let name: StaticString = "chimera-counters"
-        guard query.count == name.utf8CodeUnitCount else { return false }
-        for index in query.indices where query[index] != name.utf8Start[index] { return false }
-        return true
+        query.equals("chimera-counters")
     }
 
     /// Whether a client may see configuration: it is on this machine, and it asked for this machine by name.
@@ -158,11 +154,12 @@ package enum WelcomePage {
 
     /// The hash of an inline element's text, as Content-Security-Policy names it (CSP 3 §2.3.1).
     private static func hash(_ text: StaticString) -> String {
-        var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
-        var count: UInt32 = 0
-        // It fails only where the library has no SHA-256; an empty hash then lets nothing run.
-        let made = EVP_Digest(text.utf8Start, text.utf8CodeUnitCount, &digest, &count, EVP_sha256(), nil)
-        let bytes = made == 1 ? Array(digest[..<Int(count)]) : []
-        return String(decoding: Base64.encode(bytes.span), as: UTF8.self)
+        // Where libcrypto has no SHA-256, an empty hash lets nothing run.
+        guard var digest = MessageDigest(.sha256) else { return "" }
+        digest.begin()
+        // Sound: the literal lives as long as the process.
+        digest.update(Span(_unsafeStart: text.utf8Start, count: text.utf8CodeUnitCount))
+        let hash = digest.finish() ?? []
+        return String(decoding: Base64.encode(hash.span), as: UTF8.self)
     }
 }

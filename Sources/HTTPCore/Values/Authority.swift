@@ -7,9 +7,9 @@ internal import ChimeraBytes
 /// user information, a name has no percent escape, no comma (the mark of a repeated field that someone
 /// joined) and no empty label, and an IP literal is an IPv6 address without a zone.
 package struct Authority: Equatable, Sendable {
-    /// What the host is.
+    /// What the host is. An IPv4 address is written as a name is, and looked up as one.
     package enum Kind: Sendable {
-        case name, ipv4, ipv6
+        case name, ipv6
     }
 
     /// Why an authority is refused, always with status 400.
@@ -31,8 +31,6 @@ package struct Authority: Equatable, Sendable {
     package let host: Range<Int>
     /// Nil where there is none, or nothing after the colon.
     package let port: UInt16?
-    /// The host holds a capital letter.
-    package let hasCapitals: Bool
 
     /// Reads all of `text`.
     package init(_ text: Span<UInt8>) throws(Refusal) {
@@ -43,26 +41,10 @@ package struct Authority: Equatable, Sendable {
         } else {
             let colon = text.firstIndex(of: UInt8(ascii: ":")) ?? text.count
             if text.firstIndex(of: UInt8(ascii: "@")) != nil { throw .userInformation }
-            host = try Self.name(text.extracting(0..<colon))
-            kind = IPv4Text.isAddress(text.extracting(host)) ? .ipv4 : .name
+            (kind, host) = (.name, try Self.name(text.extracting(0..<colon)))
         }
         let hasDot = kind != .ipv6 && host.upperBound < text.count && text[host.upperBound] == .dot
         port = try Self.port(text, from: host.upperBound + (hasDot ? 1 : 0))
-        hasCapitals = Self.hasCapitals(text.extracting(host))
-    }
-
-    /// The host in small letters, by which sites are found.
-    ///
-    /// - Parameters:
-    ///   - text: what the authority was read from.
-    ///   - scratch: is overwritten where the host holds a capital letter, and is not touched where it does
-    ///     not.
-    @_lifetime(copy text, &scratch)
-    package func canonicalHost(of text: Span<UInt8>, scratch: inout [UInt8]) -> Span<UInt8> {
-        guard hasCapitals else { return text.extracting(host) }
-        scratch.removeAll(keepingCapacity: true)
-        for index in host { scratch.append(text[index].lowercased) }
-        return scratch.span
     }
 
     /// - Returns: where the name stands, without a dot at its end.
@@ -83,9 +65,12 @@ package struct Authority: Equatable, Sendable {
     }
 
     private static func endOfLiteral(_ text: Span<UInt8>) throws(Refusal) -> Int {
-        guard let close = text.firstIndex(of: UInt8(ascii: "]")),
-            IPv6Text.isAddress(text.extracting(1..<close))
-        else { throw .invalidLiteral }
+        guard let close = text.firstIndex(of: UInt8(ascii: "]")) else { throw .invalidLiteral }
+        let literal = text.extracting(1..<close)
+        // RFC 3986 §3.2.2: an IPv4 address has no brackets.
+        guard literal.firstIndex(of: UInt8(ascii: ":")) != nil, IPAddress(parsing: literal) != nil else {
+            throw .invalidLiteral
+        }
         return close + 1
     }
 
@@ -97,10 +82,5 @@ package struct Authority: Equatable, Sendable {
         if digits.isEmpty { return nil }
         guard let port = UInt16(decimal: digits) else { throw .invalidPort }
         return port
-    }
-
-    private static func hasCapitals(_ text: Span<UInt8>) -> Bool {
-        for index in 0..<text.count where text[index].lowercased != text[index] { return true }
-        return false
     }
 }

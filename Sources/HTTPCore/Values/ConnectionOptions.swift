@@ -9,8 +9,7 @@ package struct ConnectionOptions: OptionSet, Sendable {
     package static let close = ConnectionOptions(rawValue: 1)
     package static let keepAlive = ConnectionOptions(rawValue: 2)
     package static let upgrade = ConnectionOptions(rawValue: 4)
-    /// Names a field beyond these three, which then belongs to this connection alone; see
-    /// ``names(_:in:)``.
+    /// Names a field beyond these three, which then belongs to this connection alone.
     package static let otherField = ConnectionOptions(rawValue: 8)
 
     /// Takes one line.
@@ -36,31 +35,10 @@ package struct ConnectionOptions: OptionSet, Sendable {
         }
         return isValid
     }
-
-    /// Whether a line of `Connection` names the field `name`, case aside.
-    package static func names(_ name: Span<UInt8>, in value: Span<UInt8>) -> Bool {
-        var elements = ListElements(value)
-        while let element = elements.next() {
-            if value.extracting(element).equalsIgnoringCase(name) { return true }
-        }
-        return false
-    }
 }
 
 /// The fields that a proxy does not pass on, whether `Connection` names them or not (RFC 9110 §7.6.1).
 package enum HopByHop {
-    /// Whether `name`, in any case, is such a field.
-    package static func contains(_ name: Span<UInt8>) -> Bool {
-        switch name.count {
-        case 2: name.equalsIgnoringCase("te")
-        case 7: name.equalsIgnoringCase("upgrade")
-        case 10: name.equalsIgnoringCase("connection") || name.equalsIgnoringCase("keep-alive")
-        case 16: name.equalsIgnoringCase("proxy-connection")
-        case 17: name.equalsIgnoringCase("transfer-encoding")
-        default: false
-        }
-    }
-
     /// Whether `Connection` may take the field `name` off a message. Fields that frame or route it, or that
     /// the next hop decides by, may not be taken off by a sender who names them there.
     package static func mayBeNamed(_ name: Span<UInt8>) -> Bool {

@@ -1,11 +1,11 @@
 internal import ChimeraBytes
 
-/// Finds the client among the addresses that proxies wrote down, in `X-Forwarded-For` or `Forwarded`
-/// (RFC 7239), once the peer itself is known to be a trusted proxy.
+/// Finds the client among the addresses that proxies wrote down in `X-Forwarded-For`, once the peer itself is
+/// known to be a trusted proxy.
 ///
 /// The client is the rightmost address that is not a trusted proxy's: each trusted proxy vouches for the
 /// address before its own, and nobody for those before that. If all are trusted it is the leftmost. An
-/// address that is none, `unknown` or an obfuscated name ends the walk: then it is the address to its right.
+/// address that is none, `unknown` for example, ends the walk: then it is the address to its right.
 ///
 /// Give the lines in the order in which they came; ``client`` is the answer after the last. It does not
 /// matter that the walk goes from left to right: a later address that is not trusted replaces what was found.
@@ -25,22 +25,12 @@ package struct ForwardedFor {
     /// Takes a line of `X-Forwarded-For`: addresses with commas between them, with ports or without.
     ///
     /// - Parameter isTrusted: whether an address belongs to a trusted proxy; nil where it is no address.
-    package mutating func addForwardedFor(
+    package mutating func add(
         _ value: Span<UInt8>, line: Int, isTrusted: (Span<UInt8>) -> Bool?
     ) {
         var elements = ListElements(value)
         while let element = elements.next() {
             take(value, value.nodeAddress(element), line, isTrusted)
-        }
-    }
-
-    /// Takes a line of `Forwarded`. An element without one `for` parameter that is an address ends the walk.
-    ///
-    /// - Parameter isTrusted: whether an address belongs to a trusted proxy; nil where it is no address.
-    package mutating func addForwarded(_ value: Span<UInt8>, line: Int, isTrusted: (Span<UInt8>) -> Bool?) {
-        var elements = ListElements(value)
-        while let element = elements.next() {
-            take(value, Self.address(of: element, in: value), line, isTrusted)
         }
     }
 
@@ -52,23 +42,6 @@ package struct ForwardedFor {
             return
         }
         if !trusted || client == nil { client = Place(line: line, range: address) }
-    }
-
-    /// RFC 7239 §4: the node of the one `for` parameter; nil where an element has none, two, or a malformed
-    /// one.
-    private static func address(of element: Range<Int>, in value: Span<UInt8>) -> Range<Int>? {
-        let text = value.extracting(element)
-        var parameters = FieldParameters(text)
-        var found: Range<Int>?
-        while let parameter = parameters.next() {
-            // The node may be an unquoted IPv4 address with a port, which is no token; clients send it all
-            // the same.
-            guard text.extracting(parameter.name).equalsIgnoringCase("for") else { continue }
-            guard found == nil, let node = parameter.value else { return nil }
-            found = (element.lowerBound + node.lowerBound)..<(element.lowerBound + node.upperBound)
-        }
-        guard let found else { return nil }
-        return value.nodeAddress(found)
     }
 }
 

@@ -19,24 +19,6 @@ package enum PercentEncoding {
         }
     }
 
-    /// Appends `text` with its escapes decoded, once.
-    ///
-    /// - Returns: false at a bad escape; what came before it has been appended.
-    package static func appendDecoded(_ text: Span<UInt8>, to output: inout [UInt8]) -> Bool {
-        var index = 0
-        while index < text.count {
-            if text[index] == UInt8(ascii: "%") {
-                guard let byte = text.escapedByte(at: index) else { return false }
-                output.append(byte)
-                index += 3
-            } else {
-                output.append(text[index])
-                index += 1
-            }
-        }
-        return true
-    }
-
     private static func digit(_ value: UInt8) -> UInt8 {
         value < 10 ? value + UInt8(ascii: "0") : value - 10 + UInt8(ascii: "A")
     }

@@ -79,7 +79,9 @@ class Gateway:
         for stale in set(p.name for p in folder.glob("*.conf")) - set(files):
             (folder / stale).unlink()
         for name, content in files.items():
-            (folder / name).write_text(content.replace("PORT", str(self.port)))
+            # As a whole: the gateway may look at any time.
+            (folder / (name + ".new")).write_text(content.replace("PORT", str(self.port)))
+            os.replace(folder / (name + ".new"), folder / name)
 
     def start(self, within: float = 20) -> "Gateway":
         for _ in range(5):

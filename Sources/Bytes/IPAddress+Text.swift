@@ -1,8 +1,6 @@
-internal import ChimeraBytes
-
 extension ByteBuffer {
     /// Appends an address in its canonical text: dotted for IPv4, RFC 5952 for IPv6, never with brackets.
-    func append(_ address: IPAddress) {
+    package func append(_ address: IPAddress) {
         if let v4 = address.v4 { return append(v4: v4) }
         let gap = longestZeroRun(address)
         var index = 0
