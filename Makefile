@@ -11,6 +11,7 @@ VENV := .build/venv
 PYTEST_FLAGS ?= -n 2
 FUZZ_SECONDS ?= 20
 BENCH_FLAGS ?=
+TENANTS_FLAGS ?=
 
 SWIFT_FILES = Package.swift $(shell find Sources Tests -name '*.swift' -not -path '*/.build/*')
 # A plain user's PATH on Debian is without the folder that nginx is in.
@@ -20,10 +21,10 @@ TEST_ENVIRONMENT = CHIMERA_BINARY=$(abspath $(BINARY)) PATH="$$PATH:/usr/sbin:/s
 RELEASE = -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
 
 .PHONY: help build run test check lint format bench fuzz docs clean
-.PHONY: test-unit test-end-to-end check-end-to-end
+.PHONY: bench-tenants test-slow test-unit test-end-to-end check-end-to-end
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build .build/release/chimera, which needs Debian's libraries only
 	@Tools/require build
@@ -46,6 +47,11 @@ test-end-to-end:
 	@Tools/python-packages $(VENV) Tests/EndToEnd/requirements.txt
 	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest $(PYTEST_FLAGS) Tests/EndToEnd
 	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest -q -p no:cacheprovider Tests/Tools
+
+test-slow: build ## the tests that take minutes: gigabytes through real applications, a long WebSocket
+	@Tools/require test
+	@Tools/python-packages $(VENV) Tests/EndToEnd/requirements.txt
+	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest $(PYTEST_FLAGS) -m slow Tests/EndToEnd
 
 check: ## the unit tests, and a short load on the server, under ThreadSanitizer
 	@Tools/require build
@@ -71,6 +77,10 @@ format: ## rewrite the Swift sources in the project's format
 bench: build ## CPU time for a request, beside nginx and HAProxy (BENCH_FLAGS="--rounds 15")
 	@Tools/require bench
 	python3 Tests/Benchmark/bench.py $(BENCH_FLAGS)
+
+bench-tenants: build ## ten thousand tenant files: cold start, one change, what others notice (TENANTS_FLAGS="--windows 5")
+	@Tools/require bench
+	$(TEST_ENVIRONMENT) python3 Tests/Benchmark/tenants.py $(TENANTS_FLAGS)
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (20)
 	@Tools/require build run

@@ -1,9 +1,13 @@
 #define _GNU_SOURCE 1
 #include "CLinux.h"
+#include <arpa/nameser.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <resolv.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,9 +41,28 @@ long chimera_read_resident(int file, void *room, size_t count, int64_t offset) {
     return preadv2(file, &part, 1, (off_t)offset, RWF_NOWAIT);
 }
 
+uint64_t chimera_acknowledged(int socket) {
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    memset(&info, 0, sizeof info);
+    if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return 0;
+    return info.tcpi_bytes_acked;
+}
+
 int chimera_errno(void) { return errno; }
 
 void chimera_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int chimera_query_name(const char *name, int v6, unsigned char *answer, int capacity) {
+    struct __res_state state;
+    memset(&state, 0, sizeof state);
+    if (res_ninit(&state) != 0) return -1;
+    state.retrans = 2;
+    state.retry = 1;
+    int length = res_nsearch(&state, name, ns_c_in, v6 ? ns_t_aaaa : ns_t_a, answer, capacity);
+    res_nclose(&state);
+    return length > capacity ? capacity : length;
+}
 
 int chimera_usable_cores(void) {
     cpu_set_t set;

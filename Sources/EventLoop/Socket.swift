@@ -152,6 +152,9 @@ package final class Socket: EventTarget {
         return result == 0 ? number : chimera_errno()
     }
 
+    /// How many bytes the peer has taken off the wire so far; 0 where the kernel cannot tell, as for Unix sockets.
+    package var acknowledgedBytes: UInt64 { chimera_acknowledged(descriptor) }
+
     /// Sends small writes at once; meaningless for Unix sockets, where it is ignored.
     package func disableDelay() {
         setOption(Int32(IPPROTO_TCP), TCP_NODELAY, 1)

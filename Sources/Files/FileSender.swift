@@ -160,7 +160,8 @@ package struct FileSender {
         patience.isTimed = true
         let wake = await exchange.scope.wait()
         if let reason = exchange.lost { return reason }
-        patience.isOver = patience.isOver || wake.contains(.deadline)
+        guard wake.contains(.deadline) else { return nil }
+        if exchange.clientHasProgressed() { patience = Patience() } else { patience.isOver = true }
         return nil
     }
 

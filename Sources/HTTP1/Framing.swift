@@ -14,17 +14,20 @@ enum Framing {
             return .unknown
         }
         guard let length = try contentLength(head) else { return .none }
-        if isRepeated(head) {
-            // RFC 9110 §8.6: a length that is said more than once is passed on once.
+        if !isPlain(head) {
+            // RFC 9110 §8.6: a length that is said more than once is passed on once, and in its usual form: some
+            // take zeros before a number for another base.
             head.remove(.contentLength)
             head.add(.contentLength, decimal: length)
         }
         return length == 0 ? .none : .known(length)
     }
 
-    private static func isRepeated(_ head: RequestHead) -> Bool {
-        guard let value = head[.contentLength] else { return false }
-        return head.occurrences(of: .contentLength) > 1 || value.firstIndex(of: UInt8(ascii: ",")) != nil
+    /// Whether the length is said once, in the one form that every recipient writes itself.
+    private static func isPlain(_ head: RequestHead) -> Bool {
+        guard let value = head[.contentLength] else { return true }
+        if value.count > 1 && value[0] == UInt8(ascii: "0") { return false }
+        return head.occurrences(of: .contentLength) == 1 && value.firstIndex(of: UInt8(ascii: ",")) == nil
     }
 
     /// The one value of all Content-Length lines, or nil where there is none.

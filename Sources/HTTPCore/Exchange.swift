@@ -136,6 +136,11 @@ package protocol Exchange: AnyObject {
     /// Whether sent bytes still wait for the client, so that no more should be sent.
     var isBlocked: Bool { get }
 
+    /// Whether the client took something since it was last asked about. What the kernel still holds may keep a socket
+    /// from being writable for long while a slow client makes progress; asking costs a system call, so it is for
+    /// the moment at which the client's time is over.
+    func clientHasProgressed() -> Bool
+
     /// Gives the exchange up: the client sees an answer that is not whole.
     func abort(_ reason: CloseReason)
 
@@ -153,6 +158,10 @@ package protocol Exchange: AnyObject {
 
     /// Ends our side of a tunnel; the client's side goes on.
     func finishTunnel()
+}
+
+extension Exchange {
+    package func clientHasProgressed() -> Bool { false }
 }
 
 /// An open file, closed when nobody holds it any more.

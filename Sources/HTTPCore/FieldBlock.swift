@@ -252,6 +252,12 @@ package class FieldBlock {
         first[Int(name.rawValue)] = 0
     }
 
+    /// Takes out the line at `index`, whose name is no well-known one.
+    package final func remove(at index: Int) {
+        precondition(index >= 0 && index < lineCount && lines[index].name == .other)
+        lines[index].isPresent = false
+    }
+
     /// Takes out every line whose name is `name` in whatever case.
     package final func remove(name: Span<UInt8>) {
         let known = FieldName(name)

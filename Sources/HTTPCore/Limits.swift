@@ -10,6 +10,8 @@ package struct Limits: Equatable, Sendable {
     package var trailerBytesMax = 8 * 1024
     /// Bytes of the extensions of one chunk.
     package var chunkExtensionBytesMax = 256
+    /// Interim answers of an upstream to one request.
+    package var interimAnswersMax = 1000
     /// Bytes of a request body.
     package var bodyBytesMax = 10_000_000_000
 

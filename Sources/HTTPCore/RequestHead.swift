@@ -39,6 +39,16 @@ package final class RequestHead: FieldBlock {
     /// The minor version of HTTP/1, for the log and for what depends on the peer's age; 1 for later versions.
     @exclusivity(unchecked) package var minorVersion: UInt8 = 1
 
+    /// How often the request may still be passed on: for TRACE and OPTIONS alone, and where the field is a number
+    /// (RFC 9110 §7.6.2).
+    package var maxForwards: Int? {
+        guard method == .trace || method == .options, let value = self[.maxForwards] else { return nil }
+        return Int(decimal: value)
+    }
+
+    /// Whether the target is an https URI (RFC 9112 §3.2.2).
+    package var targetsHTTPS: Bool { form == .absolute && self[target].startsIgnoringCase(with: "https:") }
+
     /// Becomes the same as `other`.
     package func copy(_ other: RequestHead) {
         copyFields(of: other)

@@ -59,7 +59,7 @@ struct AccessLine: ~Copyable {
         }
         writeJSONRequest(into: &line)
         writeJSONNumbers(into: &line)
-        if record.upstream != nil { writeJSONUpstream(into: &line) }
+        if record.upstream != nil || record.upstreamError != nil { writeJSONUpstream(into: &line) }
         writeJSONReasons(into: &line)
         line.put("}\n")
     }
@@ -103,10 +103,19 @@ struct AccessLine: ~Copyable {
     }
 
     private func writeJSONUpstream(into line: inout LineWriter) {
-        guard let upstream = record.upstream else { return }
-        line.put(",\"upstream\":{\"address\":\"")
-        line.put(ready: upstream.json)
-        line.put("\"")
+        line.put(",\"upstream\":{")
+        if let upstream = record.upstream {
+            line.put("\"address\":\"")
+            line.put(ready: upstream.json)
+            line.put("\"")
+        }
+        if let error = record.upstreamError {
+            // A name that does not resolve has no address.
+            if record.upstream != nil { line.put(",") }
+            line.put("\"error\":\"")
+            line.put(error)
+            line.put("\"")
+        }
         if record.upstreamConnectMicroseconds >= 0 {
             line.put(",\"connect_us\":")
             line.put(decimal: record.upstreamConnectMicroseconds)
@@ -156,7 +165,7 @@ struct AccessLine: ~Copyable {
         line.put("\"")
         line.put(ready: labels.text)
         writeTextNumbers(into: &line)
-        if record.upstream != nil { writeTextUpstream(into: &line) }
+        if record.upstream != nil || record.upstreamError != nil { writeTextUpstream(into: &line) }
         writeTextReasons(into: &line)
         line.put("\n")
     }
@@ -193,10 +202,15 @@ struct AccessLine: ~Copyable {
     }
 
     private func writeTextUpstream(into line: inout LineWriter) {
-        guard let upstream = record.upstream else { return }
-        line.put(" upstream=\"")
-        line.put(ready: upstream.text)
-        line.put("\"")
+        if let upstream = record.upstream {
+            line.put(" upstream=\"")
+            line.put(ready: upstream.text)
+            line.put("\"")
+        }
+        if let error = record.upstreamError {
+            line.put(" upstream-error=")
+            line.put(error)
+        }
         if record.upstreamConnectMicroseconds >= 0 {
             line.put(" upstream-connect=")
             line.put(decimal: record.upstreamConnectMicroseconds)

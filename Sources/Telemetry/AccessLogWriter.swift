@@ -2,7 +2,7 @@ package import ChimeraEventLoop
 internal import Synchronization
 
 /// What the writer of the access log has to tell: each once, when it begins.
-package enum AccessLogEvent: Sendable, Equatable {
+package enum AccessLogEvent: Sendable, Equatable, CustomStringConvertible {
     /// The target takes no more: lines wait in the buffers, and then records are dropped, until it does.
     case writeFailed(SystemError)
     /// It takes lines again; so many records were dropped since it stopped.
@@ -10,6 +10,27 @@ package enum AccessLogEvent: Sendable, Equatable {
     /// The file could not be opened again; the old one stays in use.
     case reopenFailed(SystemError)
     case reopened
+
+    /// Whether something is wrong, rather than as it should be.
+    package var isTrouble: Bool {
+        switch self {
+        case .writeFailed, .reopenFailed: true
+        case .writeRecovered(let droppedRecords): droppedRecords > 0
+        case .reopened: false
+        }
+    }
+
+    /// What the diagnostics say behind "access log: ".
+    package var description: String {
+        switch self {
+        case .writeFailed(let error):
+            "cannot be written (\(error)); lines wait, and are dropped when the buffers are full"
+        case .writeRecovered(let droppedRecords):
+            "is written again, with \(droppedRecords) lines dropped meanwhile"
+        case .reopenFailed(let error): "cannot be opened again (\(error)); the old file stays in use"
+        case .reopened: "opened again"
+        }
+    }
 }
 
 /// The access log's one thread for all workers: takes whole lines out of their buffers and writes them.

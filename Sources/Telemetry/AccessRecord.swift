@@ -46,6 +46,8 @@ package struct AccessRecord {
     package var totalMicroseconds: Int64 = 0
     /// The upstream that was asked last, as its endpoint's text; nil where none was.
     package var upstream: AccessText?
+    /// Why the upstream gave no answer; nil where it gave one.
+    package var upstreamError: StaticString?
     /// Microseconds until the upstream's connection was there; 0 for a pooled one, negative where there was
     /// none.
     package var upstreamConnectMicroseconds: Int64 = -1

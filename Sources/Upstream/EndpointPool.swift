@@ -33,7 +33,13 @@ package final class EndpointPool: TimerTarget {
     @exclusivity(unchecked) private var timer: Timer?
     @exclusivity(unchecked) private var addresses: [SocketAddress] = []
     @exclusivity(unchecked) private var nextAddress = 0
-    @exclusivity(unchecked) private var resolvedAt = Int64.min
+    /// When the name is resolved again; never for an address.
+    @exclusivity(unchecked) private var resolveAgainAt = Int64.max
+    /// How long the addresses were good the last time, in milliseconds.
+    @exclusivity(unchecked) private var lifetime = Resolver.lifetimeUnknown
+    @exclusivity(unchecked) private var isAskingLifetime = false
+    /// Counts how often an address ceased to be the name's: an older connection may lead to that one.
+    @exclusivity(unchecked) private(set) var generation: UInt32 = 0
     @exclusivity(unchecked) private var isResolving = false
     /// How many look-ups have ended.
     @exclusivity(unchecked) private var lookUps = 0
@@ -64,6 +70,7 @@ package final class EndpointPool: TimerTarget {
 
     /// An open connection that is not in use, or nil.
     func takeIdle() -> UpstreamConnection? {
+        if worker.now >= resolveAgainAt { lookUp() }
         while let connection = idle.popLast() {
             if connection.isClean { return connection }
             connection.close()
@@ -74,7 +81,9 @@ package final class EndpointPool: TimerTarget {
     /// Takes a connection back after an exchange that left it clean.
     func giveBack(_ connection: UpstreamConnection) {
         connection.endLease()
-        guard connection.isClean, !isClosed, idle.count < limits.keptMax else { return connection.close() }
+        guard connection.isClean, !isClosed, idle.count < limits.keptMax, leadsHere(connection) else {
+            return connection.close()
+        }
         connection.idleSince = worker.now
         idle.append(connection)
         if idle.count == 1 { sweepLater() }
@@ -124,7 +133,7 @@ package final class EndpointPool: TimerTarget {
     func nextKnownAddress() -> SocketAddress? {
         guard !addresses.isEmpty else { return nil }
         // The old addresses serve meanwhile.
-        if case .host = name, worker.now - resolvedAt > resolver.lifetimeMilliseconds { lookUp() }
+        if worker.now >= resolveAgainAt { lookUp() }
         nextAddress = (nextAddress + 1) % addresses.count
         return addresses[nextAddress]
     }
@@ -162,23 +171,34 @@ package final class EndpointPool: TimerTarget {
         return nextKnownAddress().map(Resolution.address) ?? .none
     }
 
+    /// Resolves the name while what is known serves; once at a time, however many ask.
     private func lookUp() {
         guard !isResolving, case .host(let host, let port) = name else { return }
         isResolving = true
-        resolvedAt = worker.now
         worker.start { [self] in
-            take(await resolver.resolve(host, port: port))
+            let found = await resolver.resolve(host, port: port)
+            take(found)
+            let resolvedAt = worker.now
+            resolveAgainAt = resolvedAt + lifetime
             isResolving = false
             lookUps += 1
             for scope in waiting { scope.wake(.done) }
+            // Nobody waits for this.
+            guard !found.isEmpty, !isClosed, !isAskingLifetime else { return }
+            isAskingLifetime = true
+            lifetime = await resolver.lifetime(of: found, for: host)
+            resolveAgainAt = resolvedAt + lifetime
+            isAskingLifetime = false
         }
     }
 
     private func take(_ found: [SocketAddress]) {
         // A name server that fails does not take the addresses away that were good.
         guard !found.isEmpty else { return }
-        resolvedAt = worker.now
-        addresses = permitted(found)
+        let found = permitted(found)
+        let isAnyGone = addresses.contains { !found.contains($0) }
+        addresses = found
+        if isAnyGone { dropGone() }
     }
 
     private func permitted(_ found: [SocketAddress]) -> [SocketAddress] {
@@ -189,6 +209,24 @@ package final class EndpointPool: TimerTarget {
         }
         isOutOfReach = permitted.isEmpty
         return permitted
+    }
+
+    /// Closes the idle connections to addresses that are the name's no longer.
+    private func dropGone() {
+        generation &+= 1
+        let all = idle
+        idle = []
+        for connection in all {
+            if leadsHere(connection) { idle.append(connection) } else { connection.close() }
+        }
+    }
+
+    /// Whether the connection's address is still the name's.
+    private func leadsHere(_ connection: UpstreamConnection) -> Bool {
+        if connection.generation == generation { return true }
+        guard addresses.contains(connection.address) else { return false }
+        connection.generation = generation
+        return true
     }
 }
 

@@ -57,6 +57,11 @@ package enum ProxyOutcome: Equatable, Sendable {
     case refused(Refusal)
     /// The client went away before anything was sent.
     case clientLost(CloseReason)
+
+    /// Why the upstream gave no answer.
+    var error: UpstreamError? {
+        if case .failed(let error) = self { error } else { nil }
+    }
 }
 
 /// Passes requests on to the endpoints of one target, in turn; one for each worker and target.
@@ -146,7 +151,8 @@ package final class Proxy {
 
     private func note(_ outcome: ProxyOutcome, _ client: any ProxyClient) -> ProxyOutcome {
         client.upstreamFigures.endedAt = worker.nanoseconds
-        if case .failed(let error) = outcome { client.upstreamFigures.error = error }
+        // Also where a first attempt left its own error.
+        client.upstreamFigures.error = outcome.error
         return outcome
     }
 

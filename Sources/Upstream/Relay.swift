@@ -38,6 +38,9 @@ struct Relay: ~Copyable {
     private var isEventStream = false
     private var sawAnswerBytes = false
     private var tunnelUpstreamEnded = false
+    private var interimAnswers = 0
+    /// What the upstream had acknowledged when it was last asked about.
+    private var acknowledged: UInt64 = 0
     private var startedAt: Int64
     private var progressAt: Int64
     /// When waiting ends; nil for never.
@@ -110,7 +113,7 @@ struct Relay: ~Copyable {
     /// Notes for the log that it is over.
     func note(_ outcome: ProxyOutcome) {
         client.upstreamFigures.endedAt = worker.nanoseconds
-        if case .failed(let error) = outcome { client.upstreamFigures.error = error }
+        client.upstreamFigures.error = outcome.error
     }
 
     /// Whether the request may be sent once more: the upstream said nothing, no byte of a body is gone, and the method
@@ -123,8 +126,10 @@ struct Relay: ~Copyable {
     /// Does what can be done in both directions.
     private mutating func turn() -> ProxyOutcome? {
         passedRequest = false
+        let unsent = connection.output.count
         if !connection.flush() { return upstreamLost() }
-        if exchange.isBlocked { exchange.flush() }
+        if connection.output.count < unsent { progressAt = worker.now }
+        if exchange.isBlocked && exchange.flush() { progressAt = worker.now }
         if phase != .over && !exchange.isBlocked && connection.socket.isReadable {
             if let end = passAnswer() { return end }
         }
@@ -159,7 +164,9 @@ struct Relay: ~Copyable {
     mutating func woken(_ wake: Wake) -> ProxyOutcome? {
         if let lost = exchange.lost { return clientLost(lost) }
         if isEventStream && exchange.clientHasEnded { return clientLost(.clientClosed) }
-        guard wake.contains(.deadline), let limit, worker.now >= limit else { return nil }
+        guard wake.contains(.deadline), let limit, worker.now >= limit, !takerHasProgressed() else {
+            return nil
+        }
         return timedOut()
     }
 
@@ -176,6 +183,22 @@ struct Relay: ~Copyable {
         if !connection.output.isEmpty { return timeouts.read }
         if !requestEnded && phase == .head { return timeouts.body }
         return phase == .head ? timeouts.answer : timeouts.read
+    }
+
+    /// A side that takes its time is no reason to end while it takes something.
+    private mutating func takerHasProgressed() -> Bool {
+        if let response = timeouts.response, worker.now >= startedAt + response { return false }
+        let hasProgressed =
+            if exchange.isBlocked { exchange.clientHasProgressed() } else { upstreamHasProgressed() }
+        if hasProgressed { progressAt = worker.now }
+        return hasProgressed
+    }
+
+    private mutating func upstreamHasProgressed() -> Bool {
+        guard !connection.output.isEmpty else { return false }
+        let before = acknowledged
+        acknowledged = connection.socket.acknowledgedBytes
+        return acknowledged > before
     }
 
     private mutating func timedOut() -> ProxyOutcome {
@@ -261,7 +284,8 @@ struct Relay: ~Copyable {
         switch connection.socket.read(into: input.writable) {
         case .bytes(let count):
             input.commit(count)
-            progressAt = worker.now
+            // The time for a head is for all of it: each byte does not extend it.
+            if phase != .head { progressAt = worker.now }
             sawAnswerBytes = true
         case .wouldBlock:
             connection.input.append(input.readable)
@@ -312,15 +336,24 @@ struct Relay: ~Copyable {
             if response.status != 100 { exchange.sendInformational(status: response.status, response) }
             response.reset()
             parser.reset()
-            return nil
+            progressAt = worker.now
+            interimAnswers += 1
+            return interimAnswers > limits.interimAnswersMax ? .failed(.answerMalformed) : nil
         }
         client.upstreamFigures.answeredAt = worker.nanoseconds
+        progressAt = worker.now
         isReusable = parser.persistence.keepAlive && !parser.framing.endsConnection
         isEventStream = response[.contentType]?.startsIgnoringCase(with: "text/event-stream") ?? false
         decoder = BodyDecoder(parser.framing, limits: limits)
+        let wanted = response.status == 426 ? response.index(of: .upgrade).map { response.line(at: $0) } : nil
         HopByHop.remove(from: response, namesFields: parser.namesFields)
         response.remove(.contentLength)
         response.remove(.trailer)
+        if let wanted {
+            // RFC 9110 §15.5.22: a 426 names the protocols; §7.8: with the option for them.
+            response.add(FieldLine(name: .upgrade, nameBytes: .empty, value: wanted.value))
+            response.add(.connection, "Upgrade")
+        }
         client.upstreamAnswered()
         exchange.sendHead()
         phase = .body

@@ -18,6 +18,8 @@ final class UpstreamConnection: SocketObserver {
     let output = ByteBuffer(capacity: 2048)
     /// When it went idle, in milliseconds of the worker's clock.
     @exclusivity(unchecked) var idleSince: Int64 = 0
+    /// The generation of the pool's addresses in which the connection's was the name's.
+    @exclusivity(unchecked) var generation: UInt32
     @exclusivity(unchecked) private var scope: Scope?
     let pool: EndpointPool
 
@@ -25,6 +27,7 @@ final class UpstreamConnection: SocketObserver {
         self.socket = socket
         self.address = address
         self.pool = pool
+        generation = pool.generation
         socket.observe(self)
     }
 

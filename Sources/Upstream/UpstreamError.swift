@@ -34,4 +34,24 @@ package enum UpstreamError: UInt8, Error, CaseIterable, Sendable {
         case .addressNotPermitted: "destination_ip_prohibited"
         }
     }
+
+    /// The token in the access log: the type of `Proxy-Status`, with hyphens as in all tokens of the log.
+    package var token: StaticString {
+        switch self {
+        case .nameNotResolved: "dns-error"
+        case .nameTimeout: "dns-timeout"
+        case .connectionRefused: "connection-refused"
+        case .connectionTimeout: "connection-timeout"
+        case .connectionFailed: "destination-unavailable"
+        case .connectionTerminated: "connection-terminated"
+        case .answerTimeout: "http-response-timeout"
+        case .readTimeout: "connection-read-timeout"
+        case .writeTimeout: "connection-write-timeout"
+        case .answerMalformed: "http-protocol-error"
+        case .answerIncomplete: "http-response-incomplete"
+        case .upgradeUnexpected: "http-upgrade-failed"
+        case .overloaded: "proxy-internal-error"
+        case .addressNotPermitted: "destination-ip-prohibited"
+        }
+    }
 }

@@ -5,7 +5,7 @@
     bench.py --rounds 15 --systems chimera,nginx --workloads proxy-1k --connections 64 --bar 0.95
     bench.py --sites 1,10000                       what ten thousand tenants cost
     bench.py --workers 2                           what a second worker costs
-    bench.py --workloads idle                      memory of ten thousand idle connections
+    bench.py --workloads idle,idle-proxied         memory of ten thousand idle connections, after an answer of each kind
 
 The server runs alone on CPU 0 with one worker; load (wrk), origin and this script are on CPU 1. The systems run in
 turn, round after round, each time in a new process. The figure is the CPU time of all the server's threads for a
@@ -54,6 +54,10 @@ class Workload:
     path: str
     length: int
 
+    @property
+    def is_idle(self):
+        return self.name.startswith("idle")
+
 
 WORKLOADS = [
     Workload("static-1k", "static", "/1k.bin", 1024),
@@ -61,6 +65,7 @@ WORKLOADS = [
     Workload("proxy-1k", "proxy", "/1k.bin", 1024),
     Workload("proxy-100k", "proxy", "/100k.bin", 102400),
     Workload("idle", "static", "/1k.bin", 1024),
+    Workload("idle-proxied", "proxy", "/1k.bin", 1024),
 ]
 
 
@@ -231,7 +236,7 @@ class Bench:
             started = time.monotonic() - started
             for _ in range(3):
                 probe(place.port, workload, system.host())
-            if workload.name == "idle":
+            if workload.is_idle:
                 result = self.idle(server, place, system)
             else:
                 result = self.load(server, place, system, workload, connections)
@@ -383,7 +388,7 @@ def cases(args):
     """(workload, connections, systems, pairs to compare) for each line of the table."""
     chosen = [w for w in WORKLOADS if w.name in args.workloads]
     for workload in chosen:
-        counts = [args.idle_connections] if workload.name == "idle" else args.connections
+        counts = [args.idle_connections] if workload.is_idle else args.connections
         for count in counts:
             if args.sites:
                 row = [systems.named(label, sites=n, routes=args.routes)
@@ -463,7 +468,7 @@ def ratios(compared, bar):
 
 def log_costs(compared):
     for workload, count, ours, theirs, rounds in compared:
-        if ours.name == theirs.name and ours.log and not theirs.log and workload.name != "idle":
+        if ours.name == theirs.name and ours.log and not theirs.log and not workload.is_idle:
             costs = in_both(rounds, ours, theirs, lambda a, b: a - b)
             if costs:
                 low, mid, high = quartiles(costs)
@@ -489,7 +494,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2, help="length of a measured run")
-    parser.add_argument("--workloads", type=listed, default=[w.name for w in WORKLOADS if w.name != "idle"],
+    parser.add_argument("--workloads", type=listed, default=[w.name for w in WORKLOADS if not w.is_idle],
                         help="of " + ", ".join(w.name for w in WORKLOADS))
     parser.add_argument("--systems", type=listed,
                         default=["chimera", "nginx", "haproxy", "chimera+log", "nginx+log", "haproxy+log"])

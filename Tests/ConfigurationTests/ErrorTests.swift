@@ -105,9 +105,9 @@ struct ErrorTests {
             "balance round-robin", 1, "`balance` stands in the block of `proxy` or a `pool`, not in a site"),
         ErrorCase("hsts 1y", 1, "this version does not have `hsts` yet"),
         ErrorCase(
-            "limit", 1,
-            "`limit` needs a second word: body, connections, head, processes, requests, sessions, store"),
+            "limit", 1, "`limit` needs a second word: body, head"),
         ErrorCase("auth basick x", 6, #"unknown auth "basick"; did you mean "basic"?"#),
+        ErrorCase("auth digest x", 6, #"unknown auth "digest"; known: basic, off"#),
         ErrorCase("canonical a.example { }", 1, "`canonical` has no block"),
         ErrorCase(
             "define x { }", 1,

@@ -121,7 +121,7 @@ struct LoadingTests {
         let result = ConfigurationLoader(fileSystem: disk).load(machineFile: "chimera.conf")
         #expect(
             result.diagnostics.map(\.rendered) == [
-                "conf.d/a.conf:1:1: this file cannot be read: permission denied"
+                "conf.d/a.conf: this file cannot be read: permission denied"
             ])
         #expect(result.refusedTenants == ["a"])
         #expect(result.configuration?.sites.map(\.tenant) == ["b"])
@@ -136,7 +136,12 @@ struct LoadingTests {
     @Test func `a machine's file that is missing is one error`() {
         let result = ConfigurationLoader(fileSystem: MemoryFileSystem()).load(machineFile: "no.conf")
         #expect(result.configuration == nil)
-        #expect(result.diagnostics.map(\.rendered) == ["no.conf:1:1: this file does not exist"])
+        #expect(result.diagnostics.map(\.rendered) == ["no.conf: this file does not exist"])
+        #expect(
+            result.diagnostics.map(\.json) == [
+                #"{"file":"no.conf","line":null,"column":null,"severity":"error","message":"this file does "#
+                    + #"not exist","suggestion":null}"#
+            ])
     }
 
     @Test func `an absolute machine's file gives absolute positions`() {

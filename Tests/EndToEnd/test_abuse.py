@@ -1,6 +1,7 @@
 """Clients that are slow, silent, rude or many: deadlines in each direction, and nothing left behind."""
 
 import random
+import resource
 import socket
 import threading
 import time
@@ -173,6 +174,26 @@ def test_a_slow_reader_is_not_cut(start_gateway):
             left -= len(data)
 
 
+@pytest.mark.parametrize("where", ["/files/large", "/up/bytes/300000000"])
+def test_a_reader_slower_than_the_kernel_tells_is_not_cut(start_gateway, origins, where):
+    """config.md, Defaults (no progress in sending): what a slow client takes counts, though the kernel has room again only
+    after longer than the limit."""
+    origin = origins.echo()
+    gateway = start_gateway(f"site test {{ /files/* files ./root ; /* proxy {origin.target} }}", only(send="1s"), start=False)
+    root = gateway.directory / "conf.d/root"
+    root.mkdir(parents=True)
+    with open(root / "large", "wb") as file:
+        file.truncate(300_000_000)
+    gateway.start()
+    with gateway.connect(receive_buffer=4096) as connection:
+        connection.send(request_bytes(target=where))
+        connection.reader.response_head()
+        began = time.monotonic()
+        while time.monotonic() - began < 5:
+            assert connection.socket.recv(4096)
+            time.sleep(0.02)
+
+
 # A thousand bad clients (issue, What it must show)
 
 def dribble(connection, source):
@@ -269,24 +290,41 @@ def test_good_clients_are_served_among_a_thousand_bad_ones(abused):
         connection.close()
 
 
-def test_memory_of_idle_connections(start_gateway):
-    """Issue: 10,000 idle keep-alive connections cost at most 1 KiB of resident memory each (here: 2,000, and patience for
-    what the allocator rounds up)."""
-    gateway = start_gateway("site test { respond 200 ok }", LONG)
+def opened(gateway, count: int, target: str):
+    """Connections that had one answer each and say nothing more."""
+    connections = []
+    for _ in range(count):
+        connection = gateway.connect()
+        assert connection.get(target).status == 200
+        connections.append(connection)
+    return connections
 
-    def opened(count):
-        connections = []
-        for _ in range(count):
-            connection = gateway.connect()
-            assert connection.get().status == 200
-            connections.append(connection)
-        return connections
-    first = opened(500)
+
+@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 10_500, reason="fewer than 10,500 descriptors")
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("target, bound", [("/", 1024), ("/file", 1024), ("/up/name", 1536)],
+                         ids=["fixed answer", "file", "proxied answer"])
+def test_memory_of_ten_thousand_idle_connections(start_gateway, origins, target, bound):
+    """Issue: 10,000 idle keep-alive connections cost at most 1 KiB of resident memory each. What a proxied answer leaves
+    behind is bounded by worker, and here are two; with one worker it is below 1 KiB as well (docs/benchmarks.md)."""
+    gateway = start_gateway(f"""site test {{
+        /file files ./root
+        /up/* proxy {origins.echo().target}
+        /* respond 200 ok
+    }}""", LONG.replace("idle=30s", "idle=100s"), start=False)
+    (gateway.directory / "conf.d/root").mkdir(parents=True)
+    (gateway.directory / "conf.d/root/file").write_bytes(b"x" * 1024)
+    gateway.start()
+    for connection in opened(gateway, 20, target):
+        connection.close()
     before = gateway.vitals.resident
-    more = opened(2000)
-    wait_until(lambda: (gateway.vitals.resident - before) / 2000 < 1536, 5,
-               f"{(gateway.vitals.resident - before) / 2000:.0f} bytes for a connection falling to 1.5 KiB")
-    for connection in first + more:
+    connections = opened(gateway, 10_000, target)
+
+    def each():
+        return (gateway.vitals.resident - before) / len(connections)
+    wait_until(lambda: each() <= bound, 10, f"{each():.0f} bytes for a connection falling to {bound}")
+    assert all(connection.get(target).status == 200 for connection in connections[::100])
+    for connection in connections:
         connection.close()
 
 

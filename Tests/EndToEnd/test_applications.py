@@ -7,12 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from rig.client import chunked, request_bytes
+from rig.client import chunked, request_bytes, wait_until
 from rig.origin import pattern, pattern_digest
 from rig.process import MiB, PeakMemory
 
@@ -166,6 +167,67 @@ def test_a_gigabyte_streams(request, application):
     """Issue: uploads and downloads of 1 GB stream with the gateway's memory under 64 MB."""
     upload, download = PATHS[application]
     stream_both_ways(request.getfixturevalue(application), upload, download.replace("COUNT", str(1 << 30)), 1 << 30)
+
+
+# A real application killed and restarted under load
+
+def load(gateway, stop: threading.Event, statuses: list, failures: list):
+    """Requests of several kinds over one connection after the other, until `stop`; /here is the gateway's own."""
+    kinds = [("GET", "/x", None), ("PUT", "/upload", b"u" * 100_000), ("GET", "/download?bytes=300000&length", None),
+             ("POST", "/x", b"p" * 100)]
+    try:
+        turn = 0
+        while not stop.is_set():
+            with gateway.connect() as connection:
+                for verb, path, body in kinds * 10:
+                    turn += 1
+                    connection.send(request_bytes(verb, path, body=body))
+                    response = connection.response(allow_cut=True)
+                    statuses.append(response.status if response.complete else "cut")
+                    if not response.complete or "close" in response.fields.tokens("Connection"):
+                        break
+                    assert connection.get("/here").text == "ok"
+                    if stop.is_set():
+                        break
+    except BaseException as failure:
+        failures.append(failure)
+
+
+@pytest.mark.timeout(180)
+def test_a_real_application_killed_and_restarted_under_load(start_gateway):
+    """Issue: an upstream killed and restarted under load gives only 502, 503 or 504 while it is gone, and nothing else
+    breaks: a Node server ended by SIGKILL, ten times. An answer that was half way is cut, never made to look whole."""
+    node = shutil.which("node")
+    if not node:
+        pytest.skip("no node here")
+    process, port = started([node, "server.js"], r"listening on (\d+)")
+    gateway = start_gateway(f"site test {{ /here respond 200 ok ; /* proxy 127.0.0.1:{port} }}")
+    stop, statuses, failures = threading.Event(), [], []
+    threads = [threading.Thread(target=load, args=(gateway, stop, statuses, failures)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+
+    def wait_for(status, count):
+        mark = len(statuses)
+        wait_until(lambda: statuses[mark:].count(status) >= count or failures, 20, f"{count} answers {status}")
+    try:
+        for _ in range(10):
+            wait_for(200, 200)
+            process.kill()
+            process.communicate()
+            wait_for(502, 20)
+            process, _ = started([node, "server.js", str(port)], r"listening on (\d+)")
+        wait_for(200, 200)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+        ended(process)
+    assert failures == []
+    assert set(statuses) <= {200, 502, 503, 504, "cut"}
+    # The client that each kill hits in the middle of an answer is one of eight.
+    assert statuses.count("cut") <= 10 * len(threads)
+    gateway.assert_alive()
 
 
 # curl

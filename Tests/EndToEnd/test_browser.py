@@ -94,6 +94,8 @@ def test_the_welcome_page(samples, tmp_path):
         assert host in page, f"no card of {host}"
     assert "proxy" in page and "files" in page and "redirect" in page, "the configuration is not shown"
     assert "unpkg" not in page and "cdn" not in page.lower()
+    counts = re.findall(r'<b data-count="site [^"]*">([\d,]+)</b> <span>(\w+)</span>', page)
+    assert len(counts) >= 4 and all(noun == ("request" if number == "1" else "requests") for number, noun in counts)
 
 
 def test_the_welcome_page_can_be_seen(samples, tmp_path):
@@ -120,6 +122,13 @@ def test_the_single_page_app(samples, tmp_path, path, word):
     page = dom(samples, tmp_path, "app.localhost", path)
     assert re.search(word, page), page[:3000]
     assert 'id="route">\u2026<' not in page, "the script did not run"
+
+
+def test_the_single_page_app_from_the_browsers_cache(samples, tmp_path):
+    """Issue: look at the screenshots. A page that the browser had already is not said to weigh nothing."""
+    for _ in range(2):
+        page = dom(samples, tmp_path, "app.localhost")
+        assert re.search(r"Page, on the wire</h2><span class=\"big\">([1-9]\d* B|from cache)<", page), page[:3000]
 
 
 def test_the_single_page_app_can_be_seen(samples, tmp_path):

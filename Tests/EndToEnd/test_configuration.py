@@ -287,6 +287,18 @@ def test_json_of_errors(check):
     assert "respond" in json.dumps(found[0])
 
 
+@pytest.mark.parametrize("arguments", [[], ["--json"]], ids=["text", "json"])
+def test_a_file_that_cannot_be_read_has_no_position(tmp_path, arguments):
+    """User promise: `check --config /nope` names the file, and invents no line in it."""
+    done = run("check", "--config", tmp_path / "none.conf", *arguments)
+    assert done.returncode == 1
+    if arguments:
+        [found] = diagnostics(done)
+        assert (found["line"], found["column"], found["message"]) == (None, None, "this file does not exist")
+    else:
+        assert done.stderr == f"{tmp_path}/none.conf: this file does not exist\n"
+
+
 def test_json_of_what_is_right(check):
     """The same shape, with nothing in it, and exit code 0."""
     done = check(site("respond 200"), None, "--json")

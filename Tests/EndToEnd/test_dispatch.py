@@ -449,6 +449,49 @@ def test_error_pages(start_gateway, origins):
     assert gateway.get("/none", "plain.test").status == 404
 
 
+def test_an_error_is_not_kept_as_long_as_content(start_gateway):
+    """User promise: `header Cache-Control …` for assets does not make caches keep a 404; other fields stand there too."""
+    gateway = start_gateway("""site test {
+        header Cache-Control "public, max-age=31536000"
+        header Expires "Thu, 01 Jan 2099 00:00:00 GMT"
+        header X-Frame-Options DENY
+        /here respond 200 ok
+        /made respond 404 made
+    }""")
+    for target, status, kept in (("/here", 200, "public, max-age=31536000"), ("/made", 404, "public, max-age=31536000"),
+                                 ("/gone", 404, "no-store")):
+        response = gateway.get(target)
+        assert (response.status, response.fields.all("Cache-Control")) == (status, [kept])
+        assert ("Expires" in response.fields) == (kept != "no-store")
+        assert response.fields["X-Frame-Options"] == "DENY"
+
+
+def test_an_https_target_comes_over_tls_or_from_a_trusted_gateway(start_gateway):
+    """RFC 9110 7.4: a request for an https resource that came over an unsecured connection is rejected (421)."""
+    sites = "site test { respond 200 {scheme} }"
+    strict, trusting = start_gateway(sites), start_gateway(sites, "trust 127.0.0.1")
+    for target in ("https://test/x", "HTTPS://test/x"):
+        assert strict.get(target).status == 421
+        assert trusting.get(target).status == 200
+    assert strict.get("http://test/x").text == "http"
+
+
+def test_a_trusted_gateway_says_whether_the_client_came_over_tls(start_gateway):
+    """config.md, `trust`: behind something that ends TLS, redirects to https do not loop."""
+    sites = """site test www.test {
+        canonical test
+        @plain scheme http
+        /* @plain redirect https://test{uri} 308
+        /* respond 200 secure
+    }"""
+    strict, trusting = start_gateway(sites), start_gateway(sites, "trust 127.0.0.1")
+    over_tls = [("X-Forwarded-Proto", "https")]
+    assert strict.get("/x", fields=over_tls).status == 308
+    assert trusting.get("/x").status == 308
+    assert trusting.get("/x", fields=over_tls).text == "secure"
+    assert trusting.get("/x?y", "www.test", fields=over_tls).fields["Location"] == "https://test/x?y"
+
+
 def test_closed(start_gateway):
     """config.md, `closed 503 FILE`: maintenance before any route, but not for those whom the matcher lets in."""
     gateway = start_gateway("""

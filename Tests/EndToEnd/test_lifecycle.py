@@ -14,7 +14,7 @@ import pytest
 
 from rig.client import Connection, request_bytes, wait_until
 from rig.gateway import BINARY, environment, free_port, run
-from rig.origin import OK, pattern
+from rig.origin import OK, answers, in_turn, pattern
 from rig.process import MiB
 
 SITE = "site test { respond 200 ok }"
@@ -295,6 +295,60 @@ def test_aborted_requests_have_their_reason(start_gateway, origins):
     records = {r["path"]: r for r in gateway.records(2)}
     assert records["/refused"]["status"] == 502
     assert "close" in records["/gone"]
+
+
+@pytest.mark.parametrize("log", ["json", "text"])
+def test_the_log_tells_why_an_upstream_failed(start_gateway, origins, log):
+    """User promise: who reads the log of a 502 or 504 sees which error of RFC 9209 it was, as the client does."""
+    def retried(connection):
+        connection.read_request()
+        connection.send(OK)
+        connection.read_request()  # On a kept connection, and then no answer: the request is sent once more.
+    stalls = origins(lambda connection: (connection.read_request(), connection.wait_closed()))
+    breaks = origins(lambda connection: connection.read_request())
+    nonsense = origins(answers(b"HTP/1.1 200 OK\r\n\r\n"))
+    kept = origins(in_turn(retried, OK))
+    gateway = start_gateway(f"""site test {{
+        /refused   proxy 127.0.0.1:{free_port()}
+        /unknown   proxy nothing.invalid:80
+        /stalls    proxy {stalls.target} {{ timeout answer=200ms }}
+        /breaks    proxy {breaks.target}
+        /nonsense  proxy {nonsense.target}
+        /kept      proxy {kept.target}
+    }}""", log=f"log access {log} access.log")
+    expected = {"/refused": (502, "connection-refused"), "/unknown": (502, "dns-error"),
+                "/stalls": (504, "http-response-timeout"), "/breaks": (502, "connection-terminated"),
+                "/nonsense": (502, "http-protocol-error")}
+    for path, (status, error) in expected.items():
+        response = gateway.get(path)
+        assert response.status == status
+        assert f"error={error.replace('-', '_')}" in response.fields["Proxy-Status"]
+    with gateway.connect() as connection:
+        assert [connection.get("/kept").status for _ in range(2)] == [200, 200]
+    if log == "json":
+        found = {r["path"]: r["upstream"] for r in gateway.records(7)}
+        assert {path: found[path].get("error") for path in expected} == {p: e for p, (_, e) in expected.items()}
+        assert "address" in found["/refused"] and "address" not in found["/unknown"]
+        assert "error" not in found["/kept"], "the error of the first attempt stands beside the answer of the second"
+    else:
+        path = gateway.directory / "access.log"
+        lines = wait_until(lambda: (t := path.exists() and path.read_text().splitlines()) and len(t) == 7 and t)
+        found = {line.split('"')[1].split()[1]: re.findall(r" upstream-error=(\S+)", line) for line in lines}
+        assert found == {**{p: [e] for p, (_, e) in expected.items()}, "/kept": []}
+
+
+def test_the_log_is_opened_again(start_gateway):
+    """docs/operations.md: SIGUSR1 opens the access log's file again; that is news and no warning."""
+    gateway = start_gateway(SITE)
+    gateway.get("/old")
+    gateway.records(1)
+    (gateway.directory / "access.log").rename(gateway.directory / "access.log.1")
+    gateway.signal(signal.SIGUSR1)
+    line = gateway.await_stderr("access log: opened again")
+    assert " INFO " in line
+    gateway.get("/new")
+    assert [r["path"] for r in gateway.records(1)] == ["/new"]
+    assert [r["path"] for r in gateway.records(1, "access.log.1")] == ["/old"]
 
 
 def test_log_access_off(start_gateway):

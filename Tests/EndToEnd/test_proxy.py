@@ -122,6 +122,30 @@ def test_a_get_without_body_has_no_framing(gateway):
     assert not names(seen(gateway.get("/x"))["fields"]) & {"content-length", "transfer-encoding"}
 
 
+@pytest.mark.parametrize("method", ["TRACE", "OPTIONS"])
+def test_max_forwards_counts_down(gateway, origin, method):
+    """RFC 9110 7.6.2: TRACE and OPTIONS are passed on with one less, and at zero answered here."""
+    def forwarded(value):
+        return [v for n, v in seen(gateway.request(method, "/x", fields=[("Max-Forwards", value)]))["fields"]
+                if n == "Max-Forwards"]
+    assert [forwarded("1"), forwarded("10"), forwarded("x")] == [["0"], ["9"], ["x"]]
+    origin.forget()
+    assert gateway.request(method, "/x", fields=[("Max-Forwards", "0")]).status == (501 if method == "TRACE" else 200)
+    assert origin.received == b""
+
+
+def test_max_forwards_of_other_methods_passes(gateway):
+    """RFC 9110 7.6.2: for other methods it may be ignored, and is."""
+    assert ["Max-Forwards", "0"] in seen(gateway.get("/x", fields=[("Max-Forwards", "0")]))["fields"]
+
+
+@pytest.mark.parametrize("sent", ["05", "0000000000000000000000005", "5, 5", "5,05"])
+def test_a_length_goes_on_in_its_usual_form(gateway, sent):
+    """RFC 9110 8.6: valid, but not what every recipient reads alike; it is passed on as one plain number."""
+    answer = seen(gateway.request("POST", "/x", fields=[("Content-Length", sent)], body=b"hello"))
+    assert [v for n, v in answer["fields"] if n == "Content-Length"] == ["5"] and answer["length"] == 5
+
+
 def test_a_post_without_body_keeps_its_length_of_zero(gateway):
     """RFC 9110 8.6: a method that defines a meaning for content says that there is none."""
     assert ["Content-Length", "0"] in [[n.title(), v] for n, v in seen(gateway.request("POST", "/x", body=b""))["fields"]]
@@ -190,6 +214,39 @@ def test_forwarded_fields_of_strangers_are_replaced(gateway):
         assert len([n for n, _ in fields if n.lower() == "x-forwarded-for"]) == 1
 
 
+@pytest.mark.parametrize("name", ["X_Forwarded_For", "X-Forwarded_For", "x_forwarded-for", "X_Real_IP", "X-Forwarded-Port",
+                                  "X-Forwarded-Prefix", "X-Forwarded-Server", "X_Forwarded_Proto"])
+def test_other_spellings_of_forwarded_fields_are_removed(gateway, name):
+    """User promise: CGI and its heirs read `_` and `-` as one, so a stranger's X_Forwarded_For is one as well."""
+    fields = seen(gateway.get("/x", fields=[(name, "6.6.6.6"), ("X_Own_Name", "kept")]))["fields"]
+    assert "6.6.6.6" not in [v for _, v in fields] and ["X_Own_Name", "kept"] in fields
+
+
+def test_what_we_set_or_remove_has_no_other_spelling(start_gateway, origins):
+    """User promise: a field that `request-header` sets or removes is ours alone, for programs too that read `_` as `-`."""
+    gateway = start_gateway(f"""site test {{ proxy {origins.echo().target} {{
+        request-header X-User {{user}}
+        request-header -X-Secret
+        request-header +X-More more
+    }} }}""")
+    fields = seen(gateway.get("/", fields=[("X_User", "admin"), ("X_SECRET", "1"), ("X_More", "kept"), ("X_Other", "kept")]))["fields"]
+    assert {n for n, _ in fields if n.startswith("X_")} == {"X_More", "X_Other"}
+
+
+@pytest.mark.parametrize("data, host", [
+    (b"GET / HTTP/1.0\r\n\r\n", ""), (b"GET /set HTTP/1.1\r\nHost: test\r\n\r\n", "test"),
+    (b"GET /set?h=inner HTTP/1.1\r\nHost: test\r\n\r\n", "inner"),
+], ids=["HTTP/1.0 without Host", "set to nothing", "set"])
+def test_every_request_has_a_host(start_gateway, origins, data, host):
+    """RFC 9112 3.2: a client, which we are to the upstream, sends Host in every HTTP/1.1 request."""
+    target = origins.echo().target
+    gateway = start_gateway(f"""site * {{
+        /set      proxy {target} {{ request-header Host {{query.h}} }}
+        /*        proxy {target}
+    }}""")
+    assert [v for n, v in seen(gateway.exchange(data))["fields"] if n == "Host"] == [host]
+
+
 def test_forwarded_fields_of_trusted_peers_are_kept(start_gateway, origins):
     """config.md: `trust` says whose X-Forwarded-For is believed; ours is appended."""
     origin = origins.echo()
@@ -255,6 +312,17 @@ def test_hop_by_hop_response_fields_are_removed(start_gateway, origins):
         assert not names(fields) & {"x-private", "keep-alive", "proxy-connection"}
         assert fields["X-Public"] == "2"
         assert connection.get("/x").status == 200
+
+
+def test_426_names_the_protocols(start_gateway, origins):
+    """RFC 9110 15.5.22: a 426 has Upgrade, which 7.8 wants named by Connection; in other answers it is of one hop."""
+    answer = response_bytes(426, [("Upgrade", "websocket"), ("Connection", "upgrade")], b"no")
+    gateway = start_gateway(f"site test {{ proxy {origins(answer).target} }}")
+    with gateway.connect() as connection:
+        for _ in range(2):
+            response = connection.get("/")
+            assert (response.status, response.fields["Upgrade"]) == (426, "websocket")
+            assert set(response.fields.tokens("Connection")) == {"upgrade"}
 
 
 def test_response_trailers_pass_but_for_forbidden_ones(start_gateway, origins):

@@ -1,5 +1,6 @@
 """Upstreams that refuse, stall, reset, lie or smuggle, and clients that vanish; memory stays bounded throughout."""
 
+import contextlib
 import re
 import socket
 import threading
@@ -110,6 +111,48 @@ def test_half_a_head_in_time(start_gateway, origins):
         connection.wait_closed()
     gateway = behind(start_gateway, origins(script).target, FAST)
     assert gateway.get("/x").status in (502, 504)
+
+
+def test_a_dribbled_head_is_not_in_time(start_gateway, origins):
+    """Slow-loris by the upstream: a byte now and then does not extend the time for the head."""
+    stopped = threading.Event()
+
+    def script(connection):
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nX-A: ")
+        while not stopped.wait(0.1):
+            connection.send(b"a")
+    gateway = behind(start_gateway, origins(script).target, FAST)
+    try:
+        response = gateway.get("/x")
+        assert (response.status, proxy_status(response)) == (504, "http_response_timeout")
+    finally:
+        stopped.set()
+
+
+def test_an_interim_answer_begins_the_time_anew(start_gateway, origins):
+    """RFC 9110 15.2.1, RFC 2518 10.1: an upstream that says that it works on it is not given up."""
+    def script(connection):
+        connection.read_request()
+        for _ in range(6):
+            time.sleep(0.3)
+            connection.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+        connection.send(OK)
+    gateway = behind(start_gateway, origins(script).target, FAST)
+    response = gateway.get("/x")
+    assert (response.status, len(response.informational)) == (200, 6)
+
+
+@pytest.mark.parametrize("interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"])
+def test_interim_answers_without_end(start_gateway, origins, interim):
+    """Every count has a limit: an upstream that says nothing else is cut off with 502."""
+    def script(connection):
+        connection.read_request()
+        while True:
+            connection.send(interim * 100)
+    gateway = behind(start_gateway, origins(script).target)
+    response = gateway.get("/x")
+    assert (response.status, proxy_status(response)) == (502, "http_protocol_error")
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 103 Early Hints\r\n\r\n"],
@@ -345,6 +388,10 @@ def test_an_early_answer_to_a_large_upload_arrives(start_gateway, origins):
         sender.start()
         response = connection.response()
         assert (response.status, response.body) == (413, b"too large")
+        with contextlib.suppress(OSError):  # The gateway may have reset it by now.
+            connection.socket.shutdown(socket.SHUT_RDWR)
+        sender.join(10)
+        assert not sender.is_alive()
     assert_lives(gateway)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import socket
 import threading
 import time
 
@@ -142,6 +143,43 @@ def test_a_reset_ends_both_sides(start_gateway, origins, side):
         else:
             assert connection.read_until_close() == b""
     assert gateway.get("/fine").body == b"fine"
+
+
+@pytest.mark.parametrize("leaving, reason", [
+    ("ends, and is sent more", "client-closed"), ("ends with bytes unread behind the upstream's end", "client-closed"),
+    ("resets in the middle", "client-failed"),
+])
+def test_a_client_that_leaves_a_tunnel(start_gateway, origins, leaving, reason):
+    """User promise: the log tells a browser that left its WebSocket, and did not wait for the answer to its last word,
+    from a connection that failed."""
+    switched_now, logged = threading.Event(), threading.Event()
+
+    def script(connection):
+        connection.read_head()
+        connection.send(SWITCH)
+        assert switched_now.wait(5)
+        if leaving == "ends, and is sent more":
+            connection.reader.rest()
+            connection.send(b"an answer to the last word")
+            assert logged.wait(10)  # Its own end would end the tunnel in good order.
+        elif leaving.startswith("ends with"):
+            connection.send(b"the last word")
+            connection.finish_sending()
+        connection.wait_closed()
+    gateway = behind(start_gateway, origins(script).target)
+    connection = switched(gateway)
+    switched_now.set()
+    if leaving.startswith("ends with"):
+        assert connection.socket.recv(100, socket.MSG_PEEK) == b"the last word"
+        # Until the end is here too; TCP_INFO's state 8 is CLOSE_WAIT.
+        wait_until(lambda: connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 8, what="the end")
+    if leaving == "resets in the middle":
+        connection.reset()
+    else:
+        connection.close()
+    record = gateway.records(1)[0]
+    logged.set()
+    assert record.get("close") == reason
 
 
 @pytest.mark.parametrize("status", [200, 400, 426, 503])

@@ -33,9 +33,19 @@ import Testing
         #expect(page.contains("<th scope=\"row\">/assets/*</th><td>files <span>./shop/assets</span></td>"))
         #expect(page.contains("<th scope=\"row\">GET /api/*</th><td>proxy <span>127.0.0.1:9001</span></td>"))
         #expect(page.contains("<b data-count=\"site shop/shop.localhost\">12,345</b>"))
-        #expect(page.contains("<i># the shop</i>\nsite shop.localhost { files ./shop } <i># yes</i>"))
+        #expect(
+            page.contains(
+                "<span><i># the shop</i>\n</span><span>site shop.localhost { files ./shop } <i># yes</i>\n</span>"
+            ))
         #expect(page.contains("data-count=\"requests\">7<"))
         #expect(page.contains("data-count=\"connections\">2<"))
+    }
+
+    @Test(arguments: [(0, "requests"), (1, "request"), (2, "requests")])
+    func `one request is not called requests`(count: UInt64, noun: String) {
+        var site = shop
+        site.requests = count
+        #expect(html([site]).contains(">\(count)</b> <span>\(noun)</span>"))
     }
 
     @Test func `other machines see neither configuration nor directories nor upstreams`() {
@@ -154,7 +164,16 @@ import Testing
     func `comments are told from what looks like one`(line: String, shown: String) {
         var text = HTMLText()
         text.put(configuration: line)
-        #expect(String(decoding: text.bytes, as: UTF8.self) == shown)
+        #expect(String(decoding: text.bytes, as: UTF8.self) == "<span>\(shown)\n</span>")
+    }
+
+    @Test(arguments: ["", "\n"])
+    func `each line of a configuration stands alone, the last with its end or without`(end: String) {
+        var text = HTMLText()
+        text.put(configuration: "a\n\n# b" + end)
+        #expect(
+            String(decoding: text.bytes, as: UTF8.self)
+                == "<span>a\n</span><span>\n</span><span><i># b</i>\n</span>")
     }
 
     @Test func `sites are read from a configuration, the tenants' first`() throws {

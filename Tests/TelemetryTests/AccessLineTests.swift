@@ -117,6 +117,24 @@ import Testing
         }
     }
 
+    @Test(
+        arguments: [
+            (
+                "127.0.0.1:9001", "{\"address\":\"127.0.0.1:9001\",\"error\":\"connection-refused\"}",
+                " upstream=\"127.0.0.1:9001\" upstream-error=connection-refused\n"
+            ),
+            (nil, "{\"error\":\"connection-refused\"}", " total=0us upstream-error=connection-refused\n"),
+        ] as [(String?, String, String)])
+    func `an upstream's error is written, also where there is no address`(
+        address: String?, json: String, text: String
+    ) {
+        var record = AccessRecord()
+        record.upstream = address.map { AccessText($0) }
+        record.upstreamError = "connection-refused"
+        #expect(line(.json, record).hasSuffix(",\"upstream\":\(json)}\n"))
+        #expect(line(.text, record).hasSuffix(text))
+    }
+
     @Test(arguments: Refusal.allCases)
     func `each refusal is written with its token`(refusal: Refusal) {
         var record = AccessRecord()
@@ -144,6 +162,7 @@ import Testing
         record.bytesOut = .max
         record.firstByteMicroseconds = .max
         record.totalMicroseconds = .max
+        record.upstreamError = "http-response-incomplete"
         record.upstreamConnectMicroseconds = .max
         record.upstreamFirstByteMicroseconds = .max
         record.upstreamTotalMicroseconds = .max

@@ -278,6 +278,9 @@ private func named(_ name: String, answers count: Int) throws -> ScriptedUpstrea
         for error in UpstreamError.allCases {
             #expect([502, 503, 504].contains(error.status))
             #expect(error.proxyStatus.description.allSatisfy { $0.isLowercase || $0 == "_" })
+            // The log's token is that of Proxy-Status.
+            let words = error.proxyStatus.description.split(separator: "_")
+            #expect(error.token.description == words.joined(separator: "-"))
         }
         let timeouts: [UpstreamError] = [
             .nameTimeout, .connectionTimeout, .answerTimeout, .readTimeout, .writeTimeout,

@@ -26,11 +26,20 @@ int chimera_open_place(int directory, const char *path);
 /// EOPNOTSUPP where the file system cannot tell.
 long chimera_read_resident(int file, void *room, size_t count, int64_t offset);
 
+/// How many bytes the peer of a TCP connection has acknowledged so far; 0 where the kernel does not say.
+uint64_t chimera_acknowledged(int socket);
+
 /// errno of this thread.
 int chimera_errno(void);
 
 /// Names the calling thread, for ps and debuggers.
 void chimera_name_thread(const char *name);
+
+/// Asks the name servers of /etc/resolv.conf for the IPv4 or IPv6 addresses of a name, with its search list, once and
+/// for two seconds at most each. Blocks.
+///
+/// Returns how many bytes of the answer are in `answer`, or -1 where there is none.
+int chimera_query_name(const char *name, int v6, unsigned char *answer, int capacity);
 
 /// How many cores the process's affinity allows; at least 1.
 int chimera_usable_cores(void);

@@ -42,14 +42,13 @@ extension FileDecoder {
         var next = start + 1
         if Schema.rows(named: name).isEmpty, let seconds = Schema.secondWords(after: name) {
             guard next < words.count else {
-                let all = seconds.sorted().joined(separator: ", ")
-                report(first, "`\(name)` needs a second word: \(all)")
+                report(first, "`\(name)` needs a second word: \(Schema.knownSecondWords(after: name))")
                 return nil
             }
             guard seconds.contains(words[next].text) else {
-                report(
-                    words[next], "unknown \(name) \"\(words[next].text)\"",
-                    NearMiss.suggestions(for: words[next].text, among: seconds))
+                let near = NearMiss.suggestions(for: words[next].text, among: seconds)
+                let known = near.isEmpty ? "; known: " + Schema.knownSecondWords(after: name) : ""
+                report(words[next], "unknown \(name) \"\(words[next].text)\"\(known)", near)
                 return nil
             }
             name += " " + words[next].text

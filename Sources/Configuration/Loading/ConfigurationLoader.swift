@@ -91,6 +91,6 @@ package struct ConfigurationLoader: Sendable {
     }
 
     static func unreadable(_ name: String, _ failure: FileFailure) -> Diagnostic {
-        Diagnostic(.error, at: SourcePosition(file: name, line: 1, column: 1), "this file \(failure.reason)")
+        Diagnostic(.error, at: .whole(name), "this file \(failure.reason)")
     }
 }

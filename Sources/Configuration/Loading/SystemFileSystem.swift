@@ -99,14 +99,13 @@ package struct SystemFileSystem: ConfigurationFileSystem {
     package func paths(matching pattern: String) throws(FileFailure) -> [String] {
         var found = glob_t()
         defer { globfree(&found) }
-        errno = 0
         switch glob(pattern, GLOB_ERR, nil, &found) {
         case 0:
             return (0..<Int(found.gl_pathc)).compactMap { index in
                 found.gl_pathv[index].map { String(cString: $0) }
             }
         case GLOB_NOMATCH: return []
-        case GLOB_ABORTED: throw errno == 0 ? .denied : Self.failure(errno)
+        case GLOB_ABORTED: throw kind(of: FilePath.directory(of: pattern)) == nil ? .missing : .denied
         default: throw .system(ENOMEM)
         }
     }

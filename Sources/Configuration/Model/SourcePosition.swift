@@ -2,9 +2,9 @@
 package struct SourcePosition: Sendable, Hashable, CustomStringConvertible {
     /// The file's path as messages show it: relative where the machine's file was named by a relative path.
     package var file: String
-    /// From 1.
+    /// From 1; 0 where the file as a whole is meant, as with one that cannot be read.
     package var line: Int
-    /// From 1, counted in Unicode scalars.
+    /// From 1, counted in Unicode scalars; 0 where the file as a whole is meant.
     package var column: Int
 
     package init(file: String, line: Int, column: Int) {
@@ -13,8 +13,16 @@ package struct SourcePosition: Sendable, Hashable, CustomStringConvertible {
         self.column = column
     }
 
-    /// `conf.d/shop.conf:7:12`
-    package var description: String { "\(file):\(line):\(column)" }
+    /// The file as a whole, and no place in it.
+    package static func whole(_ file: String) -> SourcePosition {
+        SourcePosition(file: file, line: 0, column: 0)
+    }
+
+    /// Whether it names no place in the file.
+    package var isWhole: Bool { line == 0 }
+
+    /// `conf.d/shop.conf:7:12`, or the file's name alone.
+    package var description: String { isWhole ? file : "\(file):\(line):\(column)" }
 }
 
 /// One thing that is wrong with a configuration, or that looks wrong.

@@ -28,8 +28,8 @@ extension Diagnostic {
     package var json: String {
         var fields = [
             "\"file\":" + JSONText.quoted(position.file),
-            "\"line\":\(position.line)",
-            "\"column\":\(position.column)",
+            "\"line\":" + (position.isWhole ? "null" : "\(position.line)"),
+            "\"column\":" + (position.isWhole ? "null" : "\(position.column)"),
             "\"severity\":" + JSONText.quoted(severity.rawValue),
             "\"message\":" + JSONText.quoted(message),
         ]

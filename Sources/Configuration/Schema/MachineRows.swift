@@ -64,7 +64,7 @@ extension Schema {
             name: "trust", family: .machine, places: .machine,
             arguments: [Argument("CIDR", .cidr, .oneOrMore)],
             isRepeatable: true, defaultText: "nobody",
-            meaning: "The peers whose `X-Forwarded-For` is believed.",
+            meaning: "The peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
             effect: .machine { arguments, _, configuration in
                 for item in arguments.all("CIDR") {
                     if case .cidr(let block) = item.value { configuration.trust.append(block) }

@@ -23,6 +23,14 @@ package enum Schema {
         families[first].map { names in names.map { String($0.dropFirst(first.count + 1)) } }
     }
 
+    /// The second words that this version has after a first one, as a message lists them.
+    static func knownSecondWords(after first: String) -> String {
+        let words = (secondWords(after: first) ?? []).filter { word in
+            rows(named: "\(first) \(word)").contains { $0.since == .first }
+        }
+        return words.sorted().joined(separator: ", ")
+    }
+
     /// The first words of all that may stand in this place.
     static func firstWords(in place: Places) -> [String] {
         let names = directives.filter { !$0.places.isDisjoint(with: place) }.map {

@@ -44,7 +44,8 @@ extension Schema {
             isRepeatable: true,
             meaning: """
                 Changes the answer's header: `N v` sets, `+N v` adds, `-N` removes, `?N v` sets where N is missing. Several \
-                words are joined by a blank.
+                words are joined by a blank. Errors of the gateway's own are never to be kept: their `Cache-Control` stays \
+                `no-store`.
                 """,
             effect: .setting { arguments, decoder, settings in
                 if let operation = decoder.headerOperation(arguments, onRequest: false) {

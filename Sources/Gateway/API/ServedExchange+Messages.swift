@@ -208,7 +208,7 @@ extension ServedExchange {
         while !exchange.flush() {
             try check()
             // Every byte that it takes gives the client its time anew.
-            if exchange.unsentBytes < unsent {
+            if exchange.unsentBytes < unsent || (worker.now >= limit && exchange.clientHasProgressed()) {
                 unsent = exchange.unsentBytes
                 limit = timeLimit(timeouts.send)
             } else if worker.now >= limit {

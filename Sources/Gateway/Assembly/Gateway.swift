@@ -90,7 +90,7 @@ public final class Gateway: Sendable {
         case .file(let path): target = .file(path: path)
         }
         return try AccessLogWriter(target, format: format) { event in
-            logger.warning("access log: \(event)")
+            logger.log(level: event.isTrouble ? .warning : .info, "access log: \(event)")
         }
     }
 

@@ -4,13 +4,16 @@ internal import ChimeraBytes
 struct BufferPool: ~Copyable {
     private var free: [ByteBuffer] = []
     private let capacity: Int
+    private let capacityMax: Int
     private let keptMax: Int
 
     /// - Parameters:
-    ///   - capacity: bytes of a fresh buffer; one that grew past four times that is not kept.
+    ///   - capacity: bytes of a fresh buffer.
+    ///   - capacityMax: bytes of a buffer that is kept; one that grew past that goes.
     ///   - keptMax: how many are kept for the next.
-    init(capacity: Int, keptMax: Int) {
+    init(capacity: Int, capacityMax: Int, keptMax: Int) {
         self.capacity = capacity
+        self.capacityMax = capacityMax
         self.keptMax = keptMax
     }
 
@@ -19,7 +22,7 @@ struct BufferPool: ~Copyable {
     }
 
     mutating func give(_ buffer: ByteBuffer) {
-        guard free.count < keptMax, buffer.capacity <= capacity * 4 else { return }
+        guard free.count < keptMax, buffer.capacity <= capacityMax else { return }
         buffer.clear()
         free.append(buffer)
     }

@@ -58,6 +58,7 @@ extension GatewayWorker {
     private func describeUpstream(_ figures: UpstreamFigures, in record: inout AccessRecord) {
         guard figures.startedAt != 0 else { return }
         if let address = figures.address { record.upstream = addressText(address) }
+        record.upstreamError = figures.error?.token
         guard figures.connectedAt != 0 else { return }
         record.upstreamConnectMicroseconds = (figures.connectedAt - figures.startedAt) / 1_000
         if figures.answeredAt != 0 {

@@ -68,7 +68,9 @@ final class GatewayWorker {
     let log: AccessLogBuffer?
     @exclusivity(unchecked) private(set) var limits = Limits()
     @exclusivity(unchecked) private(set) var timeouts = ConnectionTimeouts()
-    @exclusivity(unchecked) var buffers = BufferPool(capacity: 4096, keptMax: 1024)
+    @exclusivity(unchecked) var buffers = BufferPool(capacity: 1024, capacityMax: 16 * 1024, keptMax: 1024)
+    /// How many connections have what is needed for a request that waits.
+    @exclusivity(unchecked) var activeConnections = 0
     @exclusivity(unchecked) private(set) var isDraining = false
     @exclusivity(unchecked) private(set) var dispatcher: Dispatcher
     @exclusivity(unchecked) private var factory: WorkerTargets
@@ -87,6 +89,9 @@ final class GatewayWorker {
 
     static let addressTextsMax = 1024
     private static let transactionsKept = 256
+    /// Past so many, connections do not keep what served one request for the next: each has some 8 KiB then, which a
+    /// burst of many would leave behind.
+    static let activeKeptMax = 512
 
     init(worker: Worker, shared: SharedParts, snapshot: Snapshot) {
         self.worker = worker

@@ -5,7 +5,7 @@ internal import ChimeraHTTPCore
 
 extension HTTP1Connection {
     /// Requests answered in one turn, so that a client with a long pipeline does not keep the others waiting.
-    private static let requestsPerTurn = 32
+    static let requestsPerTurn = 32
 
     /// Reads what came on a parked connection and answers it, in the worker's own buffers.
     func serveParked() {
@@ -151,8 +151,7 @@ extension HTTP1Connection {
             return becomeTask(.next(takeTransaction()), input: input, output: output)
         }
         if closing { return closeGracefully(nil) }
-        setDeadline(
-            after: warm == nil ? host.timeouts.idle : min(HTTP1Connection.silence, host.timeouts.idle))
+        waitParked()
         if socket.isReadClosed && mode == .parked { serveParkedEnd() }
     }
 

@@ -36,10 +36,14 @@ extension HTTP1Connection {
             await conclude(exchange, outcome, mayRepeat)
             guard await exchange.complete() else { return }
         }
+        var served = 0
         while true {
             if let current = verdict {
                 await host.serve(exchange, current)
                 if !exchange.completeAtOnce() { guard await exchange.complete() else { return } }
+                served += 1
+                // Others of this worker have their turn.
+                if served % HTTP1Connection.requestsPerTurn == 0 { await host.worker.yield() }
             }
             verdict = await nextRequest(exchange, active)
             if verdict == nil { return }

@@ -33,10 +33,14 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     @exclusivity(unchecked) var active: ActiveState?
     /// The exchange of a relay, kept for a moment for the next request.
     @exclusivity(unchecked) var warm: HTTP1Exchange?
+    /// What is kept goes at the next turn, since too many connections keep theirs.
+    @exclusivity(unchecked) private var isCrowded = false
     /// The connection closes when what was answered is out.
     @exclusivity(unchecked) var endsAfterOutput = false
     private let timer = Timer()
     @exclusivity(unchecked) private var lingered = 0
+    /// What the peer had acknowledged when it was last asked about.
+    @exclusivity(unchecked) private var acknowledged: UInt64 = 0
 
     /// Bytes that a lingering connection may still send.
     private static let lingerBytesMax = 1 << 20
@@ -71,6 +75,13 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     /// Sets the connection's one deadline; nil for none.
     func setDeadline(after milliseconds: Int64?) {
         host.worker.set(timer, to: milliseconds.map { host.worker.now + $0 } ?? .max)
+    }
+
+    /// Whether the peer took bytes since it was last asked about.
+    func peerHasProgressed() -> Bool {
+        let before = acknowledged
+        acknowledged = socket.acknowledgedBytes
+        return acknowledged > before
     }
 
     // MARK: Events
@@ -148,7 +159,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     private func parkedDeadlineReached() {
         guard warm != nil else { return close(.idleTimeout) }
         releaseActive()
-        setDeadline(after: max(0, host.timeouts.idle - HTTP1Connection.silence))
+        setDeadline(after: max(0, host.timeouts.idle - (isCrowded ? 0 : HTTP1Connection.silence)))
     }
 
     private func releaseActive() {
@@ -158,6 +169,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         host.buffers.give(active.input)
         host.buffers.give(active.output)
         self.active = nil
+        host.activeConnections -= 1
     }
 
     // MARK: Parking
@@ -168,9 +180,16 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         parser.reset()
         mode = .parked
         if host.isDraining { return close(.draining) }
-        setDeadline(after: min(HTTP1Connection.silence, host.timeouts.idle))
+        waitParked()
         // What came while the task ended found nobody to serve it.
         if socket.isReadable { serveParked() }
+    }
+
+    /// Sets the deadline of a parked connection: for letting go of what it keeps, or for its end.
+    func waitParked() {
+        guard warm != nil else { return setDeadline(after: host.timeouts.idle) }
+        isCrowded = host.activeConnections > GatewayWorker.activeKeptMax
+        setDeadline(after: isCrowded ? 0 : min(HTTP1Connection.silence, host.timeouts.idle))
     }
 
     /// What a task begins with.
@@ -207,6 +226,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         if let active { return active }
         let made = ActiveState(input: host.buffers.take(), output: host.buffers.take())
         active = made
+        host.activeConnections += 1
         return made
     }
 

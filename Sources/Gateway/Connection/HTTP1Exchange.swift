@@ -37,6 +37,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     @exclusivity(unchecked) private var owesContinue = false
     @exclusivity(unchecked) private var isTunnel = false
     @exclusivity(unchecked) private var tunnelReadEnded = false
+    @exclusivity(unchecked) private var tunnelWriteEnded = false
     @exclusivity(unchecked) private var abortReason: CloseReason?
     private let relay: DirectRelay
 
@@ -72,6 +73,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
         owesContinue = request.expectsContinue
         isTunnel = false
         tunnelReadEnded = false
+        tunnelWriteEnded = false
         abortReason = nil
         hasSentHead = false
         hasFinished = false
@@ -166,7 +168,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
                 return false
             }
             // What the client takes gives it its time anew, and not what it sends.
-            if unsentBytes < unsent {
+            if unsentBytes < unsent || (worker.now >= limit && clientHasProgressed()) {
                 unsent = unsentBytes
                 limit = worker.now + host.timeouts.send
             } else if worker.now >= limit {
@@ -204,7 +206,13 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     var lost: CloseReason? {
         if let abortReason { return abortReason }
         if active.isCutOff { return .draining }
-        return socket.isBroken ? .clientFailed : nil
+        return socket.isBroken ? breakReason : nil
+    }
+
+    /// Why the client's connection is gone. In a tunnel of which one direction has ended, a client that refuses what
+    /// still comes has left: browsers do not wait for the answer to their last word.
+    private var breakReason: CloseReason {
+        tunnelReadEnded || tunnelWriteEnded ? .clientClosed : .clientFailed
     }
 
     var clientHasEnded: Bool { socket.isReadClosed }
@@ -301,7 +309,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
         case .end:
             tunnelReadEnded = true
             return .ended
-        case .failed: return .aborted(.clientFailed)
+        case .failed: return .aborted(breakReason)
         }
     }
 
@@ -393,10 +401,14 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     }
 
     func finishTunnel() {
-        if flush() { socket.shutdownWrite() }
+        guard flush() else { return }
+        tunnelWriteEnded = true
+        socket.shutdownWrite()
     }
 
     var isBlocked: Bool { !output.isEmpty }
+
+    func clientHasProgressed() -> Bool { connection.peerHasProgressed() }
 
     var unsentBytes: Int { output.count }
 

@@ -23,6 +23,7 @@ struct ProxyPreparation {
         head.copy(request)
         clean(head)
         dispatcher.finishRequest(transaction.context, request, to: head)
+        completeHost(head)
         return head
     }
 
@@ -31,6 +32,7 @@ struct ProxyPreparation {
         if let te = head[.te] { wantsTrailers = ListElements.contains("trailers", in: te) }
         HopByHop.remove(from: head)
         head.remove(.expect)
+        countHop(head)
         if wantsTrailers {
             // RFC 9110 §10.1.4: the one part of TE that a proxy may pass on, which Connection then has to name.
             head.add(.te, "trailers")
@@ -39,6 +41,13 @@ struct ProxyPreparation {
         forward(head)
         // RFC 9110 §7.6.3: a gateway names itself in what it passes inwards.
         append(.via, head.minorVersion == 0 ? "1.0 chimera" : "1.1 chimera", to: head)
+    }
+
+    /// RFC 9110 §7.6.2: TRACE and OPTIONS say how often they may be passed on.
+    private func countHop(_ head: RequestHead) {
+        guard let left = head.maxForwards, left > 0 else { return }
+        head.remove(.maxForwards)
+        head.add(.maxForwards, decimal: left - 1)
     }
 
     /// Says who asks: what an untrusted peer says of that itself is dropped.
@@ -51,6 +60,7 @@ struct ProxyPreparation {
             head.remove(.xForwardedProto)
             head.remove(.forwarded)
             head.remove(.xRealIp)
+            removeAliases(from: head)
         }
         append(.xForwardedFor, context.peerText, to: head)
         if !head.contains(.xForwardedProto) {
@@ -60,9 +70,23 @@ struct ProxyPreparation {
             let authority = head[head.authority]
             head.add(.xForwardedHost, authority)
         }
-        if !head.contains(.host) && !head.authority.isEmpty {
-            let authority = head[head.authority]
-            head.add(.host, authority)
+        completeHost(head)
+    }
+
+    /// RFC 9112 §3.2: every request of HTTP/1.1 has Host, an empty one where nobody named an authority.
+    private func completeHost(_ head: RequestHead) {
+        if head.contains(.host) { return }
+        let authority = head[head.authority]
+        head.add(.host, authority)
+    }
+
+    /// Other names under which an upstream could read who asks: the rest of the `X-Forwarded` family, and `_` in place
+    /// of `-`, which many programs cannot tell apart (CGI and what follows it have one name for both).
+    private func removeAliases(from head: RequestHead) {
+        for index in 0..<head.lineCount {
+            let line = head.line(at: index)
+            guard line.isPresent, line.name == .other else { continue }
+            if ForwardingNames.contains(head[line.nameBytes]) { head.remove(at: index) }
         }
     }
 

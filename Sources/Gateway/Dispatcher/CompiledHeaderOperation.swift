@@ -46,6 +46,17 @@ struct CompiledHeaderOperation {
         if !text.isEmpty { add(text, to: block) }
     }
 
+    /// Takes out what the client sent under a name that many programs cannot tell from this one (CGI and what follows it
+    /// have one name for `_` and `-`), so that it does not pass for ours.
+    func removeAliases(from block: FieldBlock) {
+        guard kind == .set || kind == .remove else { return }
+        for index in 0..<block.lineCount {
+            let line = block.line(at: index)
+            guard line.isPresent, line.name == .other else { continue }
+            if ForwardingNames.isAlias(block[line.nameBytes], of: name.span) { block.remove(at: index) }
+        }
+    }
+
     private func remove(from block: FieldBlock) {
         if field == .other { block.remove(name: name.span) } else { block.remove(field) }
     }

@@ -35,6 +35,7 @@ extension Dispatcher {
         let settings = context.settings ?? machineSettings
         if settings.requestHeaderOperations.isEmpty { return }
         for operation in settings.requestHeaderOperations {
+            operation.removeAliases(from: head)
             operation.apply(to: head, context, request, scratch)
         }
     }
@@ -46,12 +47,18 @@ extension Dispatcher {
         _ context: RequestContext, _ request: RequestHead, _ response: ResponseHead, page: CompiledPage? = nil
     ) -> AnswerBody {
         let settings = context.settings ?? machineSettings
-        response.add(.cacheControl, "no-store")
+        let body: AnswerBody
         if let page = page ?? settings.errorPage(for: response.status) {
-            return finish(page.content, page.contentType, context, request, response)
+            body = finish(page.content, page.contentType, context, request, response)
+        } else {
+            let page = pages.page(for: response.status, asJSON: request.prefersJSON)
+            body = finish(page.content, page.contentType, context, request, response)
         }
-        let body = pages.page(for: response.status, asJSON: request.prefersJSON)
-        return finish(body.content, body.contentType, context, request, response)
+        // How long content may be kept says nothing of how long it may be missing.
+        response.remove(.expires)
+        response.remove(.cacheControl)
+        response.add(.cacheControl, "no-store")
+        return body
     }
 
     /// 405 with the methods that the path has (RFC 9110 §15.5.6).
@@ -89,6 +96,14 @@ extension Dispatcher {
     ) -> AnswerBody {
         response.reset(status: 200)
         return finishEmpty(context, request, response)
+    }
+
+    /// RFC 9110 §7.6.2: what may be passed on no further is answered here. Of TRACE we know nothing ourselves.
+    func answerAsLast(
+        _ context: RequestContext, _ request: RequestHead, _ response: ResponseHead
+    ) -> AnswerBody {
+        if request.method == .trace { return refuse(501, context, request, response) }
+        return answerAsterisk(context, request, response)
     }
 
     func respond(

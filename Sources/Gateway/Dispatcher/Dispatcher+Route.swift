@@ -45,6 +45,9 @@ extension Dispatcher {
             context.refusal = .bodyTooLarge
             return .answer(refuse(413, context, request, response))
         }
+        if case .proxy = route.target, request.maxForwards == 0 {
+            return .answer(answerAsLast(context, request, response))
+        }
         switch route.target {
         case .redirect(let target): return .answer(redirect(target, context, request, response))
         case .respond(let target): return .answer(respond(target, context, request, response))

@@ -97,6 +97,10 @@ final class Dispatcher {
 
     private func findSite(_ context: RequestContext, _ request: RequestHead) throws(Rejection) -> CompiledSite
     {
+        // RFC 9110 §7.4: what is asked of an https origin has to come over TLS, or from a gateway that we trust.
+        if request.targetsHTTPS && !context.isSecure && !(context.peer.map(isTrusted) ?? false) {
+            throw Rejection(status: 421)
+        }
         try findHost(context, request)
         guard let number = table.site(for: context.canonicalHost, on: context.listener) else {
             throw Rejection(status: 421)
@@ -168,9 +172,11 @@ final class Dispatcher {
 
     private func findClient(_ context: RequestContext, _ request: RequestHead) {
         context.client = context.peer
-        guard !trust.isEmpty, let peer = context.peer, isTrusted(peer),
-            let first = request.index(of: .xForwardedFor)
-        else { return }
+        guard !trust.isEmpty, let peer = context.peer, isTrusted(peer) else { return }
+        if let scheme = request[.xForwardedProto], scheme.equalsIgnoringCase("https") {
+            context.cameOverTLS()
+        }
+        guard let first = request.index(of: .xForwardedFor) else { return }
         var walk = ForwardedFor()
         for index in first..<request.lineCount {
             let line = request.line(at: index)

@@ -21,7 +21,7 @@ final class RequestContext {
     @exclusivity(unchecked) private(set) var listener = ListenerID.unnamed
     /// The port to name in redirects; 0 where there is none to name.
     @exclusivity(unchecked) private(set) var port: UInt16 = 0
-    /// The request came over TLS.
+    /// The request came over TLS, to us or to a trusted peer that says so in `X-Forwarded-Proto`.
     @exclusivity(unchecked) private(set) var isSecure = false
 
     // MARK: Where it goes
@@ -101,6 +101,13 @@ final class RequestContext {
         authentication = .unasked
         storedID = nil
         forgetRouting()
+    }
+
+    /// A trusted peer took the request over TLS, at a port that we do not know.
+    func cameOverTLS() {
+        if isSecure { return }
+        isSecure = true
+        port = 0
     }
 
     /// The peer's address in its canonical text; `unix` for a Unix socket.

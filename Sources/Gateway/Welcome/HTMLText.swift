@@ -33,18 +33,20 @@ struct HTMLText {
         }
     }
 
-    /// A configuration file's text, its comments set apart.
+    /// A configuration file's text: an element for each line, so that one which is wrapped can hang, and its comments
+    /// set apart.
     mutating func put(configuration text: String) {
-        for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            if number > 0 { put("\n") }
-            guard let comment = HTMLText.commentStart(line) else {
-                put(escaped: line)
-                continue
-            }
+        let whole = text.hasSuffix("\n") ? text.dropLast() : text[...]
+        for line in whole.split(separator: "\n", omittingEmptySubsequences: false) {
+            let comment = HTMLText.commentStart(line) ?? line.endIndex
+            put("<span>")
             put(escaped: line[..<comment])
-            put("<i>")
-            put(escaped: line[comment...])
-            put("</i>")
+            if comment < line.endIndex {
+                put("<i>")
+                put(escaped: line[comment...])
+                put("</i>")
+            }
+            put("\n</span>")
         }
     }
 

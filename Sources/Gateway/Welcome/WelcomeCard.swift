@@ -33,7 +33,9 @@ struct WelcomeCard {
         page.put(escaped: site.key)
         page.put("\">")
         page.put(number: site.requests)
-        page.put("</b> requests</p></div>\n")
+        page.put(
+            site.requests == 1
+                ? "</b> <span>request</span></p></div>\n" : "</b> <span>requests</span></p></div>\n")
     }
 
     private var title: String {

@@ -35,19 +35,21 @@ extension WelcomePage {
         th,td{text-align:left;font-weight:400;vertical-align:top;padding:.375rem 0;\
         border-top:1px solid var(--line);\
         overflow-wrap:anywhere}
-        th{padding-right:1.25rem;width:40%}
+        th{padding-right:1.25rem;width:33%}
         td span{color:var(--soft)}
         code,pre,th{font-family:ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace;\
         font-size:.84375rem}
         figure{margin:0;background:var(--code);border-top:1px solid var(--line);min-width:0}
         figcaption{padding:1rem 1.5rem 0;color:var(--soft);font-size:.8125rem}
-        pre{margin:0;padding:.5rem 1.5rem 1.25rem;overflow:auto;max-height:26rem;line-height:1.6;tab-size:4}
+        pre{margin:0;padding:.5rem 1.5rem 1.25rem;overflow:auto;max-height:26rem;line-height:1.6;tab-size:4;\
+        white-space:pre-wrap;overflow-wrap:anywhere}
+        pre span{display:block;padding-left:8ch;text-indent:-8ch}
         pre i{font-style:normal;color:var(--soft)}
         .note{color:var(--soft);font-size:.9375rem;margin:0}
         footer{padding-top:2rem;padding-bottom:4rem;color:var(--soft);font-size:.9375rem}
         .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
         .lost dd,.lost b{opacity:.45}
-        @media (min-width:56rem){article.wide{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}\
+        @media (min-width:56rem){article.wide{grid-template-columns:minmax(0,2fr) minmax(0,3fr)}\
         .wide figure{border-top:0;border-left:1px solid var(--line)}}
         """
 
@@ -58,7 +60,10 @@ extension WelcomePage {
           const show = (name, value) => {
             const cell = cells.get(name);
             const text = value.toLocaleString("en-US");
-            if (cell && cell.textContent !== text) cell.textContent = text;
+            if (!cell || cell.textContent === text) return;
+            cell.textContent = text;
+            const noun = cell.nextElementSibling;
+            if (noun) noun.textContent = value === 1 ? "request" : "requests";
           };
           const look = async () => {
             if (!document.hidden) {

@@ -54,4 +54,4 @@ server.on('upgrade', (request, socket, head) => {
   socket.on('error', () => {});
 });
 
-server.listen(0, '127.0.0.1', () => console.log(`listening on ${server.address().port}`));
+server.listen(Number(process.argv[2] || 0), '127.0.0.1', () => console.log(`listening on ${server.address().port}`));

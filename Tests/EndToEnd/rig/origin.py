@@ -94,7 +94,7 @@ class Origin:
     """
 
     def __init__(self, script=OK, family: int = socket.AF_INET, path: str | None = None, port: int = 0,
-                 patience: float = PATIENCE, receive_buffer: int | None = None):
+                 patience: float = PATIENCE, receive_buffer: int | None = None, address: str | None = None):
         self.script = script if callable(script) else _answer_all(script)
         self.connections: list[OriginConnection] = []
         self.failures: list[BaseException] = []
@@ -102,6 +102,7 @@ class Origin:
         self._lock = threading.Lock()
         self._receive_buffer = receive_buffer
         self._family, self._path, self._port = family, path, port
+        self._address = address or ("::1" if family == socket.AF_INET6 else "127.0.0.1")
         self.listener: socket.socket | None = None
         self.listen()
 
@@ -115,7 +116,7 @@ class Origin:
                 os.unlink(self._path)
             listener.bind(self._path)
         else:
-            listener.bind(("::1" if self._family == socket.AF_INET6 else "127.0.0.1", self._port))
+            listener.bind((self._address, self._port))
             self._port = listener.getsockname()[1]
         listener.listen(1024)
         self.listener = listener

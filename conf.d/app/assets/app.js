@@ -40,7 +40,8 @@ function overview() {
     const [timing] = performance.getEntriesByType("navigation");
     card("Protocol", timing?.nextHopProtocol || "http/1.1");
     card("First byte", timing ? `${Math.max(0, timing.responseStart - timing.requestStart).toFixed(1)} ms` : "–");
-    card("Page, on the wire", timing ? `${timing.transferSize} B` : "–");
+    // Nothing goes over the wire where the browser has the page already.
+    card("Page, on the wire", timing ? (timing.transferSize > 0 ? `${timing.transferSize} B` : "from cache") : "–");
     view.replaceChildren(
         ...heading("Every path leads here", "This app owns its routes. Open one, reload it, go back: the gateway "
             + "serves the same page for each, and the files beside it as files."),
