@@ -27,7 +27,7 @@ BINARY = os.environ.get("CHIMERA_BINARY") or os.path.join(HERE, "../../.build/re
 
 
 def tenant(number, version):
-    return (f"site t{number}.test www.t{number}.test {{\n    /assets/* respond 200 assets\n    /api/{{id}} respond 200 {{id}}\n"
+    return (f"site t{number}.test www.t{number}.test {{\n    /assets/* respond 200 assets\n    /api/{{item}} respond 200 {{item}}\n"
             f"    GET,POST /cart respond 200 cart\n    /old/* redirect /new/{{rest}} 308\n    /* respond 200 {version}\n}}\n")
 
 
@@ -65,7 +65,7 @@ class Server:
             [*pin, BINARY, "run", "--config", "chimera.conf", "--log-level", "debug"], cwd=self.directory,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         threading.Thread(target=self.collect, args=(self.process.stderr,), daemon=True).start()
-        while self.get(self.options.tenants - 1) is None:
+        while self.get(self.options.tenants - 1) not in ("v0", "last"):
             if self.process.poll() is not None:
                 sys.exit("the server ended:\n" + "\n".join(self.lines[-20:]))
             if time.monotonic() - began > 120:
@@ -105,8 +105,12 @@ class Server:
 
     def await_kept(self):
         folder = os.path.join(self.directory, "data/tenants/index")
+        began = time.monotonic()
         while not os.path.exists(folder):
+            if time.monotonic() - began > 60:
+                sys.exit("the last good versions were not kept")
             time.sleep(0.05)
+        print(f"last good versions are kept after {time.monotonic() - began:.1f} s more")
 
 
 def window(server, options, change):
@@ -126,6 +130,7 @@ def window(server, options, change):
 
 
 def main():
+    sys.stdout.reconfigure(line_buffering=True)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tenants", type=int, default=10_000)
     parser.add_argument("--windows", type=int, default=50, help="pairs of windows")

@@ -184,6 +184,7 @@ def test_changes_settle_before_they_count(start_gateway):
     (folder / "notes.txt").write_text("not a tenant")
     (folder / "test.conf").write_text(answering("last"))
     wait_until(lambda: gateway.get().text == "last")
+    wait_until(lambda: loads(gateway) > count, what="the line in the log")
     assert loads(gateway) == count + 1
 
 
@@ -248,6 +249,8 @@ def test_two_hundred_reloads_under_load_lose_nothing(start_gateway, origins):
             for number in range(1, 201):
                 gateway.reload({**sites, "test.conf": answering(f"v{number}")})
                 wait_until(lambda: gateway.get().text == f"v{number}", what=f"version {number}", every=0.005)
+                if number % 10 == 0:
+                    assert tunnel.send(b"still here").read_exactly(10) == b"still here"
         finally:
             stop.set()
             for thread in threads:
