@@ -19,9 +19,10 @@ TEST_ENVIRONMENT = CHIMERA_BINARY=$(abspath $(BINARY)) PATH="$$PATH:/usr/sbin:/s
 # Exclusive access to stored properties is checked in debug and test builds; in the product the checks would cost 11 %
 # of the instructions of a proxied request. Bounds are checked everywhere.
 RELEASE = -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
+THREAD_SANITIZER = --sanitize thread --scratch-path .build/thread-sanitizer
 
 .PHONY: help build run test check lint format bench fuzz docs clean
-.PHONY: bench-tenants test-slow test-unit test-end-to-end check-end-to-end
+.PHONY: bench-tenants test-slow test-unit test-end-to-end check-end-to-end latency soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,12 +56,13 @@ test-slow: build ## the tests that take minutes: gigabytes through real applicat
 
 check: ## the unit tests, and a short load on the server, under ThreadSanitizer
 	@Tools/require build
-	swift test --sanitize thread --scratch-path .build/thread-sanitizer
+	swift build --build-tests $(THREAD_SANITIZER)
+	Tools/under-thread-sanitizer swift test --skip-build --no-parallel $(THREAD_SANITIZER)
 	@$(MAKE) --no-print-directory check-end-to-end
 
 check-end-to-end:
 	@Tools/require run
-	swift build --sanitize thread --scratch-path .build/thread-sanitizer --product chimera
+	swift build --product chimera $(THREAD_SANITIZER)
 	@Tools/check-under-load .build/thread-sanitizer/debug/chimera
 
 lint: ## refuse what the style and the design rule out
@@ -82,13 +84,24 @@ bench-tenants: build ## ten thousand tenant files: cold start, one change, what 
 	@Tools/require bench
 	$(TEST_ENVIRONMENT) python3 Tests/Benchmark/tenants.py $(TENANTS_FLAGS)
 
+latency: build ## latency at half of the capacity, beside nginx
+	@Tools/require bench
+	python3 Tests/Benchmark/latency.py $(BENCH_FLAGS)
+
+soak: build ## ten minutes of mixed load: memory and descriptors stay flat (SOAK_SECONDS)
+	@Tools/require test
+	@Tools/python-packages $(VENV) Tests/EndToEnd/requirements.txt
+	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest -m slow Tests/EndToEnd/test_soak.py
+
 fuzz: ## run each fuzz target for FUZZ_SECONDS (20)
 	@Tools/require build run
 	@Tools/fuzz $(FUZZ_SECONDS)
 
-docs: build ## write docs/reference.md from the schema of the configuration language
+docs: build ## write docs/reference.md and docs/metrics.md from the tables of the program
 	$(BINARY) reference > .build/reference.md
 	mv .build/reference.md docs/reference.md
+	$(BINARY) reference --metrics > .build/metrics.md
+	mv .build/metrics.md docs/metrics.md
 
 clean: ## remove all that was built
 	rm -rf .build Tests/Fuzz/.build

@@ -68,7 +68,7 @@ let package = Package(
         .executableTarget(
             name: "ChimeraServer",
             dependencies: [
-                "Chimera", "CLinux", "ChimeraConfiguration", "ChimeraEventLoop",
+                "Chimera", "CLinux", "ChimeraConfiguration", "ChimeraEventLoop", "ChimeraTelemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -86,8 +86,11 @@ let package = Package(
                 "CLinux",
             ]),
         tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
-        tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Server", ["ChimeraServer", "ChimeraConfiguration"]),
+        // What the fuzz targets of Tests/Fuzz check, on the inputs that are kept there.
+        tests(
+            of: "Fuzz", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration"]),
         tests(
             of: "Gateway",
             [

@@ -52,6 +52,13 @@ package final class BlockingPool: @unchecked Sendable {
         return true
     }
 
+    /// How much the pool has to do now; from any thread.
+    package var load: BlockingLoad {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return BlockingLoad(waiting: queue.count - next, threads: threads, idleThreads: idle)
+    }
+
     /// Lets the threads end when the queue is empty.
     package func stop() {
         pthread_mutex_lock(mutex)
@@ -106,4 +113,12 @@ package final class BlockingPool: @unchecked Sendable {
         threads -= 1
         pthread_mutex_unlock(mutex)
     }
+}
+
+/// How much a blocking pool has to do.
+package struct BlockingLoad: Sendable {
+    /// Work that no thread has begun.
+    package var waiting: Int
+    package var threads: Int
+    package var idleThreads: Int
 }

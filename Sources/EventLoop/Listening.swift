@@ -57,13 +57,17 @@ package final class ListeningSocket: EventTarget {
         worker.release(descriptor, watch)
     }
 
-    /// Stops to accept and closes the socket; who waits in the kernel's queue is sent away.
+    /// Stops to accept and closes the descriptor. Other descriptors of the same socket, and what waits in its queue,
+    /// stay.
     package func close() {
         pause()
         Glibc.close(descriptor)
     }
 
-    /// Accepts who waits in the kernel's queue, then closes the socket.
+    /// Begins to give the socket up: no new handshake begins, and those under way go on and are accepted.
+    package func refuseHandshakes() { _ = chimera_refuse_handshakes(descriptor) }
+
+    /// Accepts who waits in the kernel's queue, then closes the descriptor.
     package func finish() {
         if watch != nil { accept(atMost: ListeningSocket.backlog) }
         close()
@@ -191,6 +195,9 @@ package enum Sockets {
     package static func duplicate(_ descriptor: Int32) throws(SystemError) -> Int32 {
         try SystemError.check(fcntl(descriptor, F_DUPFD_CLOEXEC, 0), "fcntl")
     }
+
+    /// Lets a listening socket take connections again that was about to be given up.
+    package static func admitHandshakes(_ descriptor: Int32) { _ = chimera_admit_handshakes(descriptor) }
 
     /// Removes a Unix socket on which nobody listens any more.
     package static func removeStale(_ path: String) {

@@ -191,6 +191,13 @@ package final class Socket: EventTarget {
         Glibc.close(descriptor)
     }
 
+    /// Whether something came that nobody has read, whether epoll has told so yet or not.
+    package var hasUnread: Bool {
+        if isReadable { return true }
+        var byte: UInt8 = 0
+        return recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) >= 0
+    }
+
     /// Whether the socket was not closed yet.
     package var isOpen: Bool { watch != nil }
 }

@@ -42,4 +42,7 @@ package enum Clock {
 extension SystemError {
     /// Nobody listens there.
     package var isRefusal: Bool { number == ECONNREFUSED || number == ENOENT }
+
+    /// The process or the machine has no descriptor left.
+    package var isExhaustion: Bool { number == EMFILE || number == ENFILE }
 }

@@ -69,6 +69,12 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
     /// Nanoseconds of the wall clock's second.
     @exclusivity(unchecked) package private(set) var wallNanoseconds: Int64 = 0
 
+    /// What the worker's turns took; any thread may read it.
+    package let turns = TurnCounters()
+    @exclusivity(unchecked) private var isReloadTurn = false
+    /// Asked on the worker's thread where the kernel gave no descriptor; says whether one was freed.
+    @exclusivity(unchecked) package var whenExhausted: (() -> Bool)?
+
     /// The number of events taken from the kernel at once.
     private static let eventsPerTurn = 256
 
@@ -138,8 +144,12 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
 
     private func turn(_ events: UnsafeMutablePointer<epoll_event>) {
         runJobs(rounds: 2)
+        let ended = Clock.monotonicNanoseconds()
+        turns.turnEnded(nanoseconds: ended - nanoseconds, isReload: isReloadTurn)
+        isReloadTurn = false
         let count = epoll_wait(epoll, events, Int32(Worker.eventsPerTurn), waitMilliseconds())
         readClocks()
+        turns.waited(nanoseconds: nanoseconds - ended)
         var index = 0
         while index < Int(count) {
             deliver(events[index])
@@ -148,6 +158,12 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         while let target = timers.popExpired(now: now) { target.deadlineReached(now: now) }
         resumeYielded()
         runPostponed()
+    }
+
+    /// Says that the turn under way has changed the configuration, so that what such turns take is seen.
+    package func noteReload() {
+        onThread()
+        isReloadTurn = true
     }
 
     private func waitMilliseconds() -> Int32 {

@@ -29,6 +29,8 @@ package enum CloseReason: UInt8, CaseIterable, Sendable {
     case quietTimeout
     /// A file changed or vanished while it was sent.
     case fileChanged
+    /// The longest idle connection was closed, since a new one needed its place.
+    case makingRoom
     /// An embedded handler failed, or left its answer unfinished.
     case handlerFailed
 
@@ -48,6 +50,7 @@ package enum CloseReason: UInt8, CaseIterable, Sendable {
         case .responseTimeout: "response-timeout"
         case .quietTimeout: "quiet-timeout"
         case .fileChanged: "file-changed"
+        case .makingRoom: "making-room"
         case .handlerFailed: "handler-failed"
         }
     }

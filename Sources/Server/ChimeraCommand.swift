@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Chimera
 
 /// `chimera`: the command line. What it does is in the commands; here is how it ends.
 @main
@@ -14,7 +15,8 @@ struct ChimeraCommand: ParsableCommand {
         subcommands: [
             RunCommand.self, CheckCommand.self, FormatCommand.self, FilesCommand.self, ProxyCommand.self,
             ExplainCommand.self, DiffCommand.self,
-            ReferenceCommand.self, VersionCommand.self,
+            StatusCommand.self, ConnectionsCommand.self, ReloadCommand.self, UpgradeCommand.self,
+            StopCommand.self, ReferenceCommand.self, VersionCommand.self, DataPlaneCommand.self,
         ])
 
     static func main() {
@@ -52,7 +54,7 @@ enum CommandStatus: Int32, Error {
 
 /// The version of this program.
 enum Version {
-    static let text = "0.1.0"
+    static let text = Product.version
 }
 
 /// Prints the version.

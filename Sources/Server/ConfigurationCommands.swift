@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import ChimeraConfiguration
+internal import ChimeraTelemetry
 
 /// `chimera check`: says what is wrong with a configuration, and serves nothing.
 struct CheckCommand: ParsableCommand {
@@ -25,7 +26,9 @@ struct CheckCommand: ParsableCommand {
     /// `chimera.conf: 3 sites, 2 errors, 1 warning`
     static func summary(of result: LoadResult, path: String) -> String {
         let errors = result.diagnostics.count { $0.severity == .error }
-        var parts = ["\(path): \(counted(result.configuration?.sites.count ?? 0, "site"))"]
+        var parts = [
+            "\(path): \(counted(result.configuration?.sites.count { !$0.isTelemetry } ?? 0, "site"))"
+        ]
         parts.append(errors == 0 ? "no errors" : counted(errors, "error"))
         let warnings = result.diagnostics.count - errors
         if warnings > 0 { parts.append(counted(warnings, "warning")) }
@@ -102,5 +105,8 @@ struct ReferenceCommand: ParsableCommand {
         commandName: "reference", abstract: "Print the reference of the configuration language.",
         shouldDisplay: false)
 
-    func run() { Stream.output.write(Reference.markdown()) }
+    @Flag(help: "Print docs/metrics.md instead.")
+    var metrics = false
+
+    func run() { Stream.output.write(metrics ? MetricFamily.markdown() : Reference.markdown()) }
 }

@@ -4,8 +4,10 @@ internal import Logging
 
 /// Where the command line meets the library.
 enum Gateways {
-    static func make(_ configuration: MachineConfiguration, _ logger: Logger) throws -> any RunningGateway {
-        try Gateway(configuration: configuration, logger: logger)
+    static func make(
+        _ configuration: MachineConfiguration, _ logger: Logger, _ listeners: any ListenerSource
+    ) throws -> any RunningGateway {
+        try Gateway(configuration: configuration, logger: logger, listeners: listeners)
     }
 }
 

@@ -6,21 +6,14 @@ internal import Glibc
 internal import Logging
 internal import Synchronization
 
-/// One gateway from its start to its end, and the signals that it is told by.
+/// One gateway whose configuration is the command line, from its start to its end, and the signals that it is told by.
 ///
 /// The main thread waits for signals and does what they say; all others have them blocked. One more thread
 /// waits for the gateway's end and then wakes the main thread.
-struct Service {
+struct Service: Sendable {
     private let logger: Logger
-    private let source: Source
+    private let load: @Sendable () -> LoadResult
     private let make: GatewayMaker
-
-    /// Where the configuration comes from.
-    private enum Source {
-        /// From the command line: always the same.
-        case fixed(() -> LoadResult)
-        case files(Reloader)
-    }
 
     /// How long a drain gives to what is under way.
     static let drainMilliseconds: Int64 = 30_000
@@ -28,17 +21,13 @@ struct Service {
     /// - Parameters:
     ///   - logger: For diagnostics.
     ///   - make: Makes the gateway.
-    ///   - load: Makes the configuration, which no file holds.
-    init(_ logger: Logger, make: @escaping GatewayMaker = Gateways.make, load: @escaping () -> LoadResult) {
+    ///   - load: Makes the configuration.
+    init(
+        _ logger: Logger, make: @escaping GatewayMaker = Gateways.make,
+        load: @escaping @Sendable () -> LoadResult
+    ) {
         self.logger = logger
-        source = .fixed(load)
-        self.make = make
-    }
-
-    /// - Parameter reloader: Reads the files at the start and at each reload.
-    init(_ logger: Logger, make: @escaping GatewayMaker = Gateways.make, reloader: Reloader) {
-        self.logger = logger
-        source = .files(reloader)
+        self.load = load
         self.make = make
     }
 
@@ -51,8 +40,11 @@ struct Service {
         signals.block()
         DescriptorLimit.raise(logger)
         let configuration = try firstConfiguration()
-        let gateway = try started(configuration)
-        if case .files(let reloader) = source { reloader.serve { try gateway.reload($0) } }
+        var status = ReloadStatus()
+        status.outcome = .applied
+        status.finishedAt = LiveConfiguration.wallMilliseconds()
+        status.succeededAt = status.finishedAt
+        let gateway = try Self.started(configuration, status, ListenerGroups(), logger, make: make)
         let ended = Self.watch(gateway)
         var plan = SignalPlan()
         while !ended.isSet {
@@ -66,35 +58,29 @@ struct Service {
 
     // MARK: Start
 
-    /// Tenants whose files have errors are left out; the others do not wait for them.
+    /// - Throws: the exit code, where it cannot be used.
     private func firstConfiguration() throws(ExitCode) -> MachineConfiguration {
-        let (diagnostics, configuration): ([Diagnostic], MachineConfiguration?)
-        switch source {
-        case .fixed(let load):
-            let result = load()
-            (diagnostics, configuration) = (result.diagnostics, result.configuration)
-        case .files(let reloader):
-            let revision = reloader.start()
-            (diagnostics, configuration) = (revision.diagnostics, revision.configuration)
-            report(revision.status)
+        let result = load()
+        Stream.error.write(result.diagnostics.rendered)
+        guard let configuration = result.configuration, !result.hasErrors else {
+            throw CommandStatus.configuration.exitCode
         }
-        Stream.error.write(diagnostics.rendered)
-        guard let configuration else { throw CommandStatus.configuration.exitCode }
         return configuration
     }
 
-    private func report(_ status: ReloadStatus) {
-        for tenant in status.tenants where tenant.service != .current {
-            logger.error(
-                tenant.service == .lastGood
-                    ? "a tenant's file has errors; its last good version serves"
-                    : "a tenant is not served: its file has errors", metadata: ["tenant": "\(tenant.id)"])
-        }
-    }
-
-    private func started(_ configuration: MachineConfiguration) throws(ExitCode) -> any RunningGateway {
+    /// A gateway that serves.
+    ///
+    /// - Parameters:
+    ///   - status: what the metrics say of the configuration.
+    ///   - listeners: where its sockets come from.
+    /// - Throws: the exit code, where it cannot.
+    static func started(
+        _ configuration: MachineConfiguration, _ status: ReloadStatus, _ listeners: any ListenerSource,
+        _ logger: Logger, make: GatewayMaker = Gateways.make
+    ) throws(ExitCode) -> any RunningGateway {
         do {
-            let gateway = try make(configuration, logger)
+            let gateway = try make(configuration, logger, listeners)
+            gateway.note(status)
             try gateway.start()
             return gateway
         } catch {
@@ -119,7 +105,6 @@ struct Service {
 
     /// - Returns: false for the end, without further waiting.
     private func perform(_ action: ServiceAction, on gateway: any RunningGateway) -> Bool {
-        if case .files(let reloader) = source, action == .drain || action == .stopNow { reloader.stop() }
         switch action {
         case .drain:
             logger.info("draining", metadata: ["seconds": "\(Self.drainMilliseconds / 1000)"])
@@ -128,9 +113,9 @@ struct Service {
             logger.info("stopping at once")
             gateway.stopNow()
         case .exit: return false
-        case .reload: if case .files(let reloader) = source { reloader.reload(.signal) }
         case .reopenLogs: gateway.reopenLogs()
-        case .nothing: break
+        // Its configuration is the command line, which stays.
+        case .nothing, .reload, .upgrade: break
         }
         return true
     }

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 internal import Logging
 
@@ -11,6 +12,8 @@ enum ServiceAction: Equatable {
     case exit
     case reload
     case reopenLogs
+    /// Let the binary that is at our path now take over.
+    case upgrade
     case nothing
 }
 
@@ -26,6 +29,7 @@ struct SignalPlan {
             return stops == 1 ? .drain : stops == 2 ? .stopNow : .exit
         case SIGHUP: return stops == 0 ? .reload : .nothing
         case SIGUSR1: return .reopenLogs
+        case SIGUSR2: return stops == 0 ? .upgrade : .nothing
         default: return .nothing
         }
     }

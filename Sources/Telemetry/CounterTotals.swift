@@ -32,6 +32,13 @@ package struct CounterTotals: Sendable, Equatable {
         return accepted > closed ? accepted - closed : 0
     }
 
+    /// Open connections, by whether something is under way on them.
+    package var connectionsByState: (busy: UInt64, idle: UInt64) {
+        let open = connectionsOpen
+        let busy = min(open, UInt64(max(0, Int64(bitPattern: self[.connectionsBusy]))))
+        return (busy, open - busy)
+    }
+
     @inline(__always)
     static func classIndex(of status: Int) -> Int {
         switch status {

@@ -1,5 +1,6 @@
+internal import CLinux
+internal import ChimeraEventLoop
 package import ChimeraHTTPCore
-internal import Synchronization
 
 /// What is counted without further division.
 package enum Counter: Int, CaseIterable, Sendable {
@@ -17,6 +18,10 @@ package enum Counter: Int, CaseIterable, Sendable {
     case upstreamConnectionsOpened
     /// Exchanges that became tunnels.
     case tunnels
+    /// Connections that were passed to another worker, which serves them.
+    case connectionsHandedOver
+    /// No sum but a level: connections on which something is under way; the others are idle.
+    case connectionsBusy
 }
 
 /// Bounds of the gateway itself that a request or a connection ran into; what is wrong with a message is a
@@ -30,6 +35,14 @@ package enum LimitHit: Int, CaseIterable, Sendable {
     case blockingWork
     /// An upstream had as many connections as it may have.
     case upstreamConnections
+    /// `limit requests`
+    case requestRate
+    /// `limit connections` of the machine, for one client.
+    case clientConnections
+    /// `limit connections` of a site or a route.
+    case requestsUnderWay
+    /// More clients than a table of limits has places for; the one that is nearest to a full bucket was forgotten.
+    case limitTable
 
     /// The token in logs and metrics.
     package var token: StaticString {
@@ -38,6 +51,10 @@ package enum LimitHit: Int, CaseIterable, Sendable {
         case .descriptors: "descriptors"
         case .blockingWork: "blocking-work"
         case .upstreamConnections: "upstream-connections"
+        case .requestRate: "requests"
+        case .clientConnections: "client-connections"
+        case .requestsUnderWay: "requests-under-way"
+        case .limitTable: "limit-table"
         }
     }
 }
@@ -52,37 +69,58 @@ package struct SiteSlot: Hashable, Sendable {
     package static let slotsMax = 1000
 }
 
+/// Where a route's requests are counted, by status class and time.
+package struct RouteSlot: Hashable, Sendable {
+    let index: Int
+
+    /// For routes past the bound, and for requests that found no site.
+    package static let shared = RouteSlot(index: RouteSlot.slotsMax)
+    /// Routes with counters of their own, on sites with counters of their own.
+    package static let slotsMax = 4096
+}
+
+/// Where an endpoint of upstreams is counted.
+package struct EndpointSlot: Hashable, Sendable {
+    let index: Int
+
+    /// For endpoints past the bound.
+    package static let shared = EndpointSlot(index: EndpointSlot.slotsMax)
+    /// Endpoints with counters of their own.
+    package static let slotsMax = 1024
+    /// Kinds of errors that have counters.
+    package static let errorsMax = 14
+}
+
 /// One worker's counters: plain memory that it alone writes and that anyone may read.
 ///
-/// A count is a relaxed load and a relaxed store, which is what an ordinary `+=` costs; no lock, no bus
-/// cycle. Readers on other threads see each number as it was a moment ago, and numbers that belong together
-/// may differ by one event.
+/// Readers on other threads see each number as it was a moment ago, and numbers that belong together may differ
+/// by one event.
 package final class Counters: Sendable {
-    private enum Base {
+    enum Base {
         static let classes = Counter.allCases.count
         static let refusals = classes + CounterTotals.classesCount
         static let closes = refusals + Refusal.allCases.count
         static let limits = closes + CloseReason.allCases.count
         static let sites = (limits + LimitHit.allCases.count + 7) / 8 * 8
-        static let count = sites + (SiteSlot.slotsMax + 1) * siteStride
         /// A site has a line of the processor's cache, so that sites that are not asked stay out of it.
         static let siteStride = 8
+        static let routes = sites + (SiteSlot.slotsMax + 1) * siteStride
+        /// A histogram for each class of statuses.
+        static let routeStride = CounterTotals.classesCount * HistogramScale.cells
+        static let endpoints = routes + (RouteSlot.slotsMax + 1) * routeStride
+        /// Connections made, requests, errors by kind, and a histogram of the time to an answer's head.
+        static let endpointStride = 2 + EndpointSlot.errorsMax + HistogramScale.cells
+        static let count = endpoints + (EndpointSlot.slotsMax + 1) * endpointStride
     }
 
-    // Sound: atomics in memory that lives as long as self and is never moved.
-    private nonisolated(unsafe) let cells: UnsafeMutablePointer<Atomic<UInt64>>
+    private let cells: CounterCells
+    // Sound: the memory of `cells`, in which this worker's thread alone counts.
+    private nonisolated(unsafe) let base: UnsafeMutablePointer<UInt64>
+    private let scale = HistogramScale.latency
 
     package init() {
-        // The cells of two workers never share a line.
-        let memory = UnsafeMutableRawPointer.allocate(
-            byteCount: (Base.count + 7) / 8 * 64, alignment: 64)
-        cells = memory.bindMemory(to: Atomic<UInt64>.self, capacity: Base.count)
-        for index in 0..<Base.count { (cells + index).initialize(to: Atomic(0)) }
-    }
-
-    deinit {
-        cells.deinitialize(count: Base.count)
-        UnsafeMutableRawPointer(cells).deallocate()
+        cells = CounterCells(count: Base.count)
+        base = cells.base
     }
 
     // MARK: Counting, on the worker's thread only
@@ -95,53 +133,88 @@ package final class Counters: Sendable {
 
     package func add(_ limit: LimitHit) { add(at: Base.limits + limit.rawValue, 1) }
 
-    /// Counts an exchange that ended: in the requests, by its status, in the bytes, and all of that for its
-    /// site.
+    /// Counts an exchange that ended: in the requests, by its status, in the bytes, all of that for its site,
+    /// and its time for its route.
     ///
-    /// - Parameter status: Of the final head; 0 where none was sent.
-    package func exchangeEnded(_ site: SiteSlot, status: Int, bytesIn: Int, bytesOut: Int) {
+    /// - Parameters:
+    ///   - status: Of the final head; 0 where none was sent.
+    ///   - nanoseconds: From the whole head to the end of the answer.
+    package func exchangeEnded(
+        _ site: SiteSlot, route: RouteSlot = .shared, status: Int, bytesIn: Int, bytesOut: Int,
+        nanoseconds: Int64 = 0
+    ) {
         let statusClass = CounterTotals.classIndex(of: status)
         add(.requests)
         add(at: Base.classes + statusClass, 1)
         if bytesIn != 0 { add(.bytesIn, bytesIn) }
         if bytesOut != 0 { add(.bytesOut, bytesOut) }
-        let base = Base.sites + site.index * Base.siteStride
-        add(at: base, 1)
-        if statusClass == 4 { add(at: base + 1, 1) }
-        if statusClass == 5 { add(at: base + 2, 1) }
-        if bytesIn != 0 { add(at: base + 3, bytesIn) }
-        if bytesOut != 0 { add(at: base + 4, bytesOut) }
+        let start = Base.sites + site.index * Base.siteStride
+        add(at: start, 1)
+        if statusClass == 4 { add(at: start + 1, 1) }
+        if statusClass == 5 { add(at: start + 2, 1) }
+        if bytesIn != 0 { add(at: start + 3, bytesIn) }
+        if bytesOut != 0 { add(at: start + 4, bytesOut) }
+        let row = Base.routes + route.index * Base.routeStride
+        count(nanoseconds, at: row + statusClass * HistogramScale.cells)
+    }
+
+    /// Counts a connection that was made to an endpoint.
+    package func connected(to endpoint: EndpointSlot) {
+        add(.upstreamConnectionsOpened)
+        add(at: Base.endpoints + endpoint.index * Base.endpointStride, 1)
+    }
+
+    /// Counts a request that an endpoint had, whatever came of it.
+    ///
+    /// - Parameter nanoseconds: until the head of its answer; nil where none came.
+    package func asked(_ endpoint: EndpointSlot, nanoseconds: Int64?) {
+        let start = Base.endpoints + endpoint.index * Base.endpointStride
+        add(at: start + 1, 1)
+        guard let nanoseconds else { return }
+        count(nanoseconds, at: start + 2 + EndpointSlot.errorsMax)
+    }
+
+    /// Counts what went wrong with an endpoint.
+    ///
+    /// - Parameter kind: the error's number, below `EndpointSlot.errorsMax`.
+    package func failed(_ endpoint: EndpointSlot, kind: Int) {
+        guard kind < EndpointSlot.errorsMax else { return }
+        add(at: Base.endpoints + endpoint.index * Base.endpointStride + 2 + kind, 1)
     }
 
     @inline(__always)
-    private func add(at index: Int, _ amount: Int) {
-        let cell = cells + index
-        let next = cell.pointee.load(ordering: .relaxed) &+ UInt64(truncatingIfNeeded: amount)
-        cell.pointee.store(next, ordering: .relaxed)
+    private func add(at index: Int, _ amount: Int) { chimera_count(base + index, Int64(amount)) }
+
+    @inline(__always)
+    private func count(_ nanoseconds: Int64, at index: Int) {
+        add(at: index + scale.bucket(of: nanoseconds), 1)
+        add(at: index + HistogramScale.sumOffset, Int(nanoseconds))
     }
 
     // MARK: Reading, on any thread
 
     func add(to totals: inout CounterTotals) {
-        add(from: 0, to: &totals.counters)
-        add(from: Base.classes, to: &totals.classes)
-        add(from: Base.refusals, to: &totals.refusals)
-        add(from: Base.closes, to: &totals.closes)
-        add(from: Base.limits, to: &totals.limits)
+        cells.add(from: 0, to: &totals.counters)
+        cells.add(from: Base.classes, to: &totals.classes)
+        cells.add(from: Base.refusals, to: &totals.refusals)
+        cells.add(from: Base.closes, to: &totals.closes)
+        cells.add(from: Base.limits, to: &totals.limits)
     }
 
     func add(_ slot: SiteSlot, to totals: inout SiteTotals) {
         let base = Base.sites + slot.index * Base.siteStride
-        totals.requests &+= value(at: base)
-        totals.clientErrors &+= value(at: base + 1)
-        totals.serverErrors &+= value(at: base + 2)
-        totals.bytesIn &+= value(at: base + 3)
-        totals.bytesOut &+= value(at: base + 4)
+        totals.requests &+= cells.value(at: base)
+        totals.clientErrors &+= cells.value(at: base + 1)
+        totals.serverErrors &+= cells.value(at: base + 2)
+        totals.bytesIn &+= cells.value(at: base + 3)
+        totals.bytesOut &+= cells.value(at: base + 4)
     }
 
-    private func add(from base: Int, to sums: inout [UInt64]) {
-        for index in sums.indices { sums[index] &+= value(at: base + index) }
+    func add(_ slot: RouteSlot, to sums: inout [UInt64]) {
+        cells.add(from: Base.routes + slot.index * Base.routeStride, to: &sums)
     }
 
-    private func value(at index: Int) -> UInt64 { cells[index].load(ordering: .relaxed) }
+    func add(_ slot: EndpointSlot, to sums: inout [UInt64]) {
+        cells.add(from: Base.endpoints + slot.index * Base.endpointStride, to: &sums)
+    }
 }

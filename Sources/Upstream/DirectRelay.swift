@@ -62,6 +62,7 @@ package final class DirectRelay: ScopeObserver, TurnTarget {
         let mayRepeat = relay.pointee.mayBeRepeated(outcome)
         relay.pointee.release()
         relay.pointee.note(outcome)
+        if !mayRepeat { relay.pointee.count(outcome) }
         relay.deinitialize(count: 1)
         isActive = false
         scope.observe(nil)

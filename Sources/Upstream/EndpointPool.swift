@@ -29,6 +29,7 @@ package final class EndpointPool: TimerTarget {
     private let reach: [CIDR]?
     /// Whether the name had addresses of late, and none that connections may lead to.
     @exclusivity(unchecked) private(set) var isOutOfReach = false
+    let meter: (any EndpointMeter)?
     @exclusivity(unchecked) private var idle: [UpstreamConnection] = []
     @exclusivity(unchecked) private var timer: Timer?
     @exclusivity(unchecked) private var addresses: [SocketAddress] = []
@@ -50,12 +51,15 @@ package final class EndpointPool: TimerTarget {
     /// Until when the endpoint is passed over.
     @exclusivity(unchecked) var avoidedUntil = Int64.min
 
-    /// - Parameter reach: where connections may lead, checked on each address; nil: anywhere.
+    /// - Parameters:
+    ///   - reach: where connections may lead, checked on each address; nil: anywhere.
+    ///   - meter: counts what comes of the endpoint.
     package init(
         _ name: EndpointName, on worker: Worker, limits: UpstreamLimits, resolver: Resolver,
-        reach: [CIDR]? = nil
+        reach: [CIDR]? = nil, meter: (any EndpointMeter)? = nil
     ) {
         self.reach = reach
+        self.meter = meter
         self.name = name
         self.worker = worker
         self.limits = limits
@@ -97,7 +101,9 @@ package final class EndpointPool: TimerTarget {
 
     /// Closes the idle connections and stops the timer, before the pool goes.
     package func close() {
+        guard !isClosed else { return }
         isClosed = true
+        meter?.close()
         for connection in idle { connection.close() }
         idle = []
         if let timer { worker.cancel(timer) }
@@ -228,6 +234,20 @@ package final class EndpointPool: TimerTarget {
         connection.generation = generation
         return true
     }
+}
+
+/// Counts what comes of one endpoint, on its worker.
+package protocol EndpointMeter: AnyObject {
+    /// A connection was made.
+    func connected()
+    /// A request was passed on and is over.
+    ///
+    /// - Parameter nanoseconds: from its first byte to the head of the answer; nil where none came.
+    func asked(nanoseconds: Int64?)
+    /// It cannot be connected to, or gave no answer.
+    func failed(_ error: UpstreamError)
+    /// The worker asks it no more.
+    func close()
 }
 
 /// What an upstream is called.

@@ -123,6 +123,7 @@ package final class Proxy {
                 client.upstreamFigures.retries += 1
                 continue
             }
+            relay.count(outcome)
             return note(outcome, client)
         }
     }
@@ -194,19 +195,25 @@ package final class Proxy {
             let address: SocketAddress
             switch await resolve(endpoint, exchange, deadline) {
             case .address(let found): address = found
-            case .timeout: return .failure(.nameTimeout)
+            case .timeout:
+                endpoint.meter?.failed(.nameTimeout)
+                return .failure(.nameTimeout)
             case .lost(let reason): return .lost(reason)
             case .none:
                 endpoint.failed()
                 lastError = endpoint.isOutOfReach ? .addressNotPermitted : .nameNotResolved
+                endpoint.meter?.failed(lastError)
                 endpoint = chooseEndpoint()
                 continue
             }
             client.upstreamFigures.address = address
             switch await connect(endpoint, address, exchange, deadline) {
-            case .success(let connection): return .success(connection)
+            case .success(let connection):
+                endpoint.meter?.connected()
+                return .success(connection)
             case .failure(let error):
                 endpoint.failed()
+                endpoint.meter?.failed(error)
                 lastError = error
                 if error == .connectionTimeout { return .failure(error) }
                 endpoint = chooseEndpoint()
@@ -215,6 +222,18 @@ package final class Proxy {
             }
         }
         return .failure(lastError)
+    }
+
+    /// Starts a connection; where no descriptor is left, an idle client gives way to it.
+    private func openSocket(
+        to address: SocketAddress
+    ) throws(SystemError) -> (descriptor: Int32, isPending: Bool) {
+        do throws(SystemError) {
+            return try Sockets.connect(address)
+        } catch {
+            guard error.isExhaustion, worker.whenExhausted?() == true else { throw error }
+            return try Sockets.connect(address)
+        }
     }
 
     private func resolve(
@@ -229,7 +248,7 @@ package final class Proxy {
     ) async -> Made {
         let connection: UpstreamConnection
         do throws(SystemError) {
-            let (descriptor, isPending) = try Sockets.connect(address)
+            let (descriptor, isPending) = try openSocket(to: address)
             let socket = try Socket(descriptor, on: worker, connecting: isPending)
             connection = UpstreamConnection(socket, to: address, pool: endpoint)
         } catch {

@@ -42,6 +42,9 @@ struct Relay: ~Copyable {
     /// What the upstream had acknowledged when it was last asked about.
     private var acknowledged: UInt64 = 0
     private var startedAt: Int64
+    /// When the request began to go out and its answer's head was there, in nanoseconds; 0 before.
+    private let askedAt: Int64
+    private var answeredAt: Int64 = 0
     private var progressAt: Int64
     /// When waiting ends; nil for never.
     private var limit: Int64?
@@ -58,6 +61,7 @@ struct Relay: ~Copyable {
         self.scratch = scratch
         self.client = client
         worker = exchange.worker
+        askedAt = exchange.worker.nanoseconds
         response = exchange.response
         parser = ResponseParser(limits: limits)
         decoder = BodyDecoder(.none, limits: limits)
@@ -108,6 +112,13 @@ struct Relay: ~Copyable {
         } else {
             connection.close()
         }
+    }
+
+    /// Counts for the endpoint that it is over.
+    func count(_ outcome: ProxyOutcome) {
+        guard let meter = connection.pool.meter else { return }
+        meter.asked(nanoseconds: answeredAt == 0 ? nil : answeredAt - askedAt)
+        if case .failed(let error) = outcome { meter.failed(error) }
     }
 
     /// Notes for the log that it is over.
@@ -340,7 +351,8 @@ struct Relay: ~Copyable {
             interimAnswers += 1
             return interimAnswers > limits.interimAnswersMax ? .failed(.answerMalformed) : nil
         }
-        client.upstreamFigures.answeredAt = worker.nanoseconds
+        answeredAt = worker.nanoseconds
+        client.upstreamFigures.answeredAt = answeredAt
         progressAt = worker.now
         isReusable = parser.persistence.keepAlive && !parser.framing.endsConnection
         isEventStream = response[.contentType]?.startsIgnoringCase(with: "text/event-stream") ?? false
@@ -434,7 +446,8 @@ struct Relay: ~Copyable {
         guard offers(response[token]) else { return .failed(.upgradeUnexpected) }
         HopByHop.remove(from: response)
         response.remove(.contentLength)
-        client.upstreamFigures.answeredAt = worker.nanoseconds
+        answeredAt = worker.nanoseconds
+        client.upstreamFigures.answeredAt = answeredAt
         client.upstreamAnswered()
         exchange.acceptUpgrade(response[token])
         connection.socket.enableKeepAlive(afterSeconds: 60)

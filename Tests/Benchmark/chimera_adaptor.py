@@ -52,7 +52,9 @@ site * {{
 """)
 
     def argv(self):
-        return [self.path(), "run", "--config", os.path.join(self.ctx.dir, "chimera.conf")]
+        # Where root runs this, the folders are closed to others.
+        return [self.path(), "run", "--config", os.path.join(self.ctx.dir, "chimera.conf"),
+                "--user", str(os.getuid())]
 
 
 class ChimeraLog(Chimera):

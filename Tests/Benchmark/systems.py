@@ -84,7 +84,8 @@ class Chimera(System):
         else:
             text += f"site * {{\n    /* {verb}\n}}\n"
         path = write(place, "chimera.conf", text)
-        return [self.binary(), "run", "--config", path]
+        # Where root runs this, the folders are closed to others.
+        return [self.binary(), "run", "--config", path, "--user", str(os.getuid())]
 
     def write_tenants(self, folder, verb):
         """One file for each tenant; the route that is asked for stands last, behind `routes` others."""

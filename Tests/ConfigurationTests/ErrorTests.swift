@@ -98,14 +98,14 @@ struct ErrorTests {
         ErrorCase("tls a.pem a.key", 1, "this version does not have `tls` yet"),
         ErrorCase("session pty=on -- python3 -i", 1, "this version does not have `session` yet"),
         ErrorCase("/x/* php ./public unix:/run/php.sock", 6, "this version does not have `php` yet"),
-        ErrorCase("limit requests 100/s per=client", 1, "this version does not have `limit requests` yet"),
+        ErrorCase("limit sessions 16 per=client", 1, "this version does not have `limit sessions` yet"),
         ErrorCase("auth forward 127.0.0.1:1", 1, "this version does not have `auth forward` yet"),
         ErrorCase("listen 80", 1, "`listen` stands in the machine's file, not in a site"),
         ErrorCase(
             "balance round-robin", 1, "`balance` stands in the block of `proxy` or a `pool`, not in a site"),
         ErrorCase("hsts 1y", 1, "this version does not have `hsts` yet"),
         ErrorCase(
-            "limit", 1, "`limit` needs a second word: body, head"),
+            "limit", 1, "`limit` needs a second word: body, connections, head, requests"),
         ErrorCase("auth basick x", 6, #"unknown auth "basick"; did you mean "basic"?"#),
         ErrorCase("auth digest x", 6, #"unknown auth "digest"; known: basic, off"#),
         ErrorCase("canonical a.example { }", 1, "`canonical` has no block"),
@@ -282,7 +282,7 @@ struct ErrorTests {
         ErrorCase("header X", 8, #"`X` needs a value; did you mean "-X"?"#),
         ErrorCase(
             "header X \"a\\nb\"", 10,
-            "\"a\nb\" is not a field's value: it has a line end or another control character"),
+            "\"a␊b\" is not a field's value: it has a line end or another control character"),
         ErrorCase(
             "request-header -Host", 16,
             #"a request has exactly one Host: it can be set only; did you mean "Host"?"#),
@@ -406,8 +406,8 @@ struct ErrorTests {
         ErrorCase(
             "trust everyone", 7, #""everyone" is not an address or a block of addresses such as 10.0.0.0/8"#),
         ErrorCase("store 10GB", 1, "this version does not have `store` yet"),
-        ErrorCase("metrics 127.0.0.1:9100", 1, "this version does not have `metrics` yet"),
-        ErrorCase("admin unix:/run/a.sock", 1, "this version does not have `admin` yet"),
+        ErrorCase("admin 127.0.0.1:81", 7, "the administration has a Unix socket: `unix:PATH`"),
+        ErrorCase("user a:b:c", 6, "\"a:b:c\" is not NAME or NAME:GROUP"),
         ErrorCase("files ./x", 1, "`files` stands in a site, not in the machine's file"),
         ErrorCase("/x/* { strip /x }", 1, "a route stands in a site, not in the machine's file"),
     ]
@@ -469,6 +469,17 @@ struct ErrorTests {
                 "/etc/users:1:1: this is not user:hash (see chimera.conf:2:12)"
             ])
         #expect(result.configuration == nil)
+    }
+
+    /// A tenant's file must not write on the screen of the operator who checks it.
+    @Test func `control characters are shown by pictures, and the caret stays under its place`() {
+        let diagnostic = Diagnostic(
+            .error, at: SourcePosition(file: "a\n", line: 1, column: 6), "b\r",
+            sourceLine: "\t\u{1b}[2J\u{7f}\u{9b}",
+            length: 2)
+        #expect(diagnostic.rendered == "a␊:1:6: b␍\n\t␛[2J␡\u{fffd}\n\t    ^~")
+        let shown = load(tenant: "site a.example { respond 200 '\u{1b}[2J' }").diagnostics.first?.rendered
+        #expect(shown?.contains("respond 200 '␛[2J'") == true)
     }
 
     @Test func `columns count characters, not bytes`() {

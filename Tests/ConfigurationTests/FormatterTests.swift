@@ -117,7 +117,7 @@ struct ReferenceTests {
     @Test func `no directive of a later version is described`() {
         let page = Reference.markdown()
         #expect(!page.contains("### `tls"))
-        #expect(page.contains("Known by name and refused by this version: `admin`"))
+        #expect(page.contains("Known by name and refused by this version: `app`"))
     }
 
     @Test func `every directive says what it means`() {

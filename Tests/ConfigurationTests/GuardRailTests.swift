@@ -1,3 +1,4 @@
+import ChimeraBytes
 import Testing
 
 @testable import ChimeraConfiguration
@@ -185,6 +186,30 @@ struct GuardRailTests {
             rails: "define maintenance { /m/* files /srv/other ; error 404 /srv/other/index.html }\n"
                 + "tenants { permit files under=/srv/www }")
         #expect(found == [])
+    }
+
+    @Test(
+        arguments: [
+            ("tenants { limit requests 5/s }", ["5/s burst=5"], []),
+            (
+                "tenant t { limit requests 7/m burst=2 per=client\nlimit connections 3 }",
+                ["7/m burst=2 per=client"], ["3"]
+            ),
+            ("tenant other { limit requests 7/m }", [], []),
+            (
+                "tenants { limit requests 5/s\nlimit connections 9 }\ntenant t { limit requests 7/s }",
+                ["7/s burst=7"], ["9"]
+            ),
+        ])
+    func `bounds that count stand before the tenant's own, of its block or of all`(
+        rails: String, requests: [String], connections: [String]
+    ) throws {
+        let result = load(
+            tenant: "site a.example { limit requests 1/s\nlimit connections 2\nrespond 200 }\n",
+            machine: "listen 8080\n\(rails)\n")
+        let settings = try #require(result.configuration?.sites.first?.site.settings)
+        #expect(settings.requestLimits.map(\.description) == requests + ["1/s burst=1"])
+        #expect(settings.connectionLimits.map(\.description) == connections + ["2"])
     }
 
     @Test func `sites of the machine's own file are not bound`() {

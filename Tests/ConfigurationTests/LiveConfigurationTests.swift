@@ -90,6 +90,25 @@ struct LiveConfigurationTests {
         }
     }
 
+    @Test func `of two processes the one that came first keeps versions until it leaves them`() throws {
+        var machine = try LiveMachine(["shop": "site shop.example { respond 200 one }"])
+        try machine.load()
+        let old = machine.live
+        machine.restart()
+        machine.disk["conf.d/shop.conf"] = "site shop.example { respond 200 two }"
+        _ = machine.live.load(.start)
+        #expect(try !machine.live.persist())
+        old.leaveStore()
+        #expect(try machine.live.persist())
+        machine.disk["conf.d/shop.conf"] = "site shop.example { respnd 200 three }"
+        // What left writes no more, whatever it reads.
+        _ = old.load(.signal)
+        #expect(try old.persist())
+        #expect(machine.live.load(.signal).answers == ["shop": "two"])
+        machine.restart()
+        #expect(try machine.load(.start).answers == ["shop": "two"])
+    }
+
     @Test func `at a cold start a bad file without a good version is left out`() throws {
         let machine = try LiveMachine(["a": "site {", "b": answering("1", host: "b.example")])
         let revision = try machine.load(.start)

@@ -102,7 +102,7 @@ struct LiveMachine {
     @discardableResult
     func load(_ cause: ReloadStatus.Cause = .signal) throws -> LiveConfiguration.Revision {
         let revision = live.load(cause)
-        try live.persist()
+        #expect(try live.persist())
         return revision
     }
 }

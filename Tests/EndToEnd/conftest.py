@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("rig.client", "rig.wire", "rig.origin", "rig.gateway")
+pytest.register_assert_rewrite("rig.client", "rig.wire", "rig.origin", "rig.gateway", "rig.metrics")
 
 from rig.gateway import BINARY, Gateway  # noqa: E402
 from rig.origin import EchoOrigin, Origin  # noqa: E402

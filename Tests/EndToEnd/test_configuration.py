@@ -176,7 +176,7 @@ LATER = {
     "fastcgi": site("fastcgi unix:/run/php.sock"), "uwsgi": site("uwsgi 127.0.0.1:1"), "scgi": site("scgi 127.0.0.1:1"),
     "php": site("php . unix:/run/php.sock"), "cache": site("cache on", "respond 200"), "compress": site("compress", "respond 200"),
     "cors": site("cors", "respond 200"), "auth forward": site("auth forward localhost:80", "respond 200"),
-    "limit requests": site("limit requests 100/s", "respond 200"), "browse": site("files . browse"),
+    "limit sessions": site("limit sessions 16 per=client", "respond 200"), "browse": site("files . browse"),
     "check": site("proxy localhost:80 {", "check /healthz every=5s", "}"), "mirror": site("proxy localhost:80 {", "mirror web 10%", "}"),
     "balance": site("proxy localhost:80 {", "balance least-requests", "}"), "h2c": site("proxy h2c://localhost:80"),
     "https": site("proxy https://localhost"),

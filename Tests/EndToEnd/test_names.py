@@ -24,7 +24,7 @@ def mounts_are_private() -> bool:
                           capture_output=True).returncode == 0
 
 
-pytestmark = pytest.mark.skipif(not mounts_are_private(), reason="needs root, for a name server of its own")
+pytestmark = pytest.mark.skipif(not mounts_are_private(), reason="needs root and mounts of its own, for a name server")
 
 
 class NameServer:

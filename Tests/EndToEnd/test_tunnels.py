@@ -274,7 +274,8 @@ class WebSocketServer:
 
     async def _main(self):
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        async with websocket_serve(self._handle, "127.0.0.1", 0, max_size=None, subprotocols=["chat"]) as server:
+        async with websocket_serve(self._handle, "127.0.0.1", 0, max_size=None, subprotocols=["chat"],
+                                   open_timeout=60) as server:
             self.port = server.sockets[0].getsockname()[1]
             self._ready.set()
             await self._stop.wait()
@@ -292,6 +293,8 @@ def websocket_server():
 
 
 def dial(gateway, **options):
+    # Hundreds of clients in one process may take a busy machine longer than the library's ten seconds for a handshake.
+    options = {"open_timeout": 60, **options}
     return websocket_connect(f"ws://test:{gateway.port}/chat", host="127.0.0.1", port=gateway.port, proxy=None,
                              max_size=None, subprotocols=["chat"], **options)
 

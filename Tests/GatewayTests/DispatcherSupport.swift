@@ -89,26 +89,32 @@ struct Answered {
     }
 }
 
+/// A clock that a test moves by hand.
+final class HandClock {
+    var nanoseconds: UInt64 = 1_000_000_000_000
+}
+
 /// A dispatcher over the configuration of one tenant.
 final class Dispatching {
     let targets: FakeTargets
     let dispatcher: Dispatcher
     private var sequence = SnapshotSequence()
+    let clock = HandClock()
 
     /// - Parameters:
     ///   - sites: the tenant's file `t.conf`.
     ///   - files: what else there is, by its path below `/etc/chimera`.
     init(_ sites: String, machine: String = "listen 127.0.0.1:80\n", files: [String: String] = [:]) throws {
         targets = try FakeTargets()
-        dispatcher = Dispatcher(
-            sequence.next(try Dispatching.configuration(sites, machine, files)), targets: targets
-        ) { 1 }
+        let snapshot = sequence.next(try Dispatching.configuration(sites, machine, files))
+        dispatcher = Dispatcher(snapshot, targets: targets) { [clock] in clock.nanoseconds }
     }
 
     /// The sites over a configuration that was made by hand.
     init(_ configuration: MachineConfiguration) throws {
         targets = try FakeTargets()
-        dispatcher = Dispatcher(sequence.next(configuration), targets: targets) { 1 }
+        dispatcher = Dispatcher(sequence.next(configuration), targets: targets) { [clock] in clock.nanoseconds
+        }
     }
 
     /// One site `a.example` with these lines.

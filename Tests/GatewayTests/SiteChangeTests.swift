@@ -136,8 +136,8 @@ struct DispatcherUpdateTests {
         dispatching.ask(Asked()).context.end()
         try dispatching.update("site a.example { proxy 127.0.0.1:2 }\n", machine)
         #expect(dispatching.dispatcher.parts.destinationCount == 1)
-        #expect(dispatching.dispatcher.forgetPredecessors(before: 1))
-        #expect(!dispatching.dispatcher.forgetPredecessors(before: 2))
+        #expect(dispatching.dispatcher.forgetPredecessors(before: dispatching.clock.nanoseconds))
+        #expect(!dispatching.dispatcher.forgetPredecessors(before: dispatching.clock.nanoseconds + 1))
         while dispatching.dispatcher.hasPendingSteps { dispatching.dispatcher.step() }
         #expect(dispatching.dispatcher.parts.destinationCount == 0)
     }

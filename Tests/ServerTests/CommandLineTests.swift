@@ -14,6 +14,12 @@ import Testing
         (["files", "."], "FilesCommand"), (["proxy", "127.0.0.1:3000", "--listen", "81"], "ProxyCommand"),
         (["explain", "http://a.example/x", "--method", "POST"], "ExplainCommand"), (["diff"], "DiffCommand"),
         (["reference"], "ReferenceCommand"), (["version"], "VersionCommand"),
+        (["run", "--user", "www:web"], "RunCommand"),
+        (["status", "--admin", "unix:/run/x"], "StatusCommand"),
+        (["status", "--config", "a.conf", "--json"], "StatusCommand"), (["reload"], "ReloadCommand"),
+        (["upgrade"], "UpgradeCommand"), (["stop", "--now"], "StopCommand"), (["connections"], "List"),
+        (["connections", "--limit", "5"], "List"), (["connections", "end", "1-0-3"], "End"),
+        (["data-plane", "--line", "5", "--generation", "1", "--config", "a"], "DataPlaneCommand"),
     ])
     func `each form of the command line finds its command`(words: [String], command: String) throws {
         #expect(try "\(type(of: ChimeraCommand.parseAsRoot(words)))" == command)
@@ -21,7 +27,8 @@ import Testing
 
     @Test(arguments: [
         ["runn"], ["run", "--config"], ["run", "extra"], ["files"], ["proxy"], ["fmt", "--chek"],
-        ["run", "--log-level", "loud"],
+        ["run", "--log-level", "loud"], ["run", "--user", ":x"], ["status", "--admin", "/run/x"],
+        ["connections", "end"], ["data-plane"],
     ])
     func `a command line with a mistake ends with 2`(words: [String]) {
         #expect(status(of: words) == .usage)
@@ -104,7 +111,7 @@ import Testing
             ([SIGINT, SIGTERM, SIGINT], [.drain, .stopNow, .exit]), ([SIGHUP, SIGHUP], [.reload, .reload]),
             ([SIGTERM, SIGHUP], [.drain, .nothing]),
             ([SIGUSR1, SIGTERM, SIGUSR1], [.reopenLogs, .drain, .reopenLogs]),
-            ([SIGUSR2, SIGTERM], [.nothing, .drain]),
+            ([SIGUSR2, SIGTERM, SIGUSR2], [.upgrade, .drain, .nothing]),
         ] as [([Int32], [ServiceAction])])
     func `signals are obeyed in their order`(signals: [Int32], actions: [ServiceAction]) {
         var plan = SignalPlan()

@@ -43,3 +43,49 @@ int chimera_query_name(const char *name, int v6, unsigned char *answer, int capa
 
 /// How many cores the process's affinity allows; at least 1.
 int chimera_usable_cores(void);
+
+// Processes: packets with descriptors, signals as a descriptor, and what a process may do.
+
+/// A connected pair of sockets that keep the bounds of packets (SOCK_SEQPACKET), closed on exec.
+int chimera_packet_pair(int pair[2]);
+
+/// Sends one packet, with descriptors (SCM_RIGHTS, at most 253); without `wait`, EAGAIN where there is no room.
+long chimera_send_packet(int socket, const void *bytes, size_t size, const int *descriptors, size_t count, int wait);
+
+/// Receives one packet. `count` is the room for descriptors before and their number after; those are closed on
+/// exec. EMSGSIZE for a packet that does not fit, which is lost then; 0 for the other side's end.
+long chimera_receive_packet(int socket, void *room, size_t size, int *descriptors, size_t *count, int wait);
+
+/// Drops the segments that would begin a connection (SYN without ACK) to a listening TCP socket; handshakes that
+/// are under way go on, and whoever is dropped tries again (a socket filter).
+int chimera_refuse_handshakes(int listener);
+
+/// Takes that back.
+int chimera_admit_handshakes(int listener);
+
+/// A descriptor from which these signals, which are blocked, can be read (signalfd), without blocking.
+int chimera_signal_descriptor(const int *signals, size_t count);
+
+/// The next signal of such a descriptor; 0 where none waits.
+int chimera_next_signal(int descriptor);
+
+/// No exec of this thread and its children gives it more rights (PR_SET_NO_NEW_PRIVS).
+int chimera_refuse_new_privileges(void);
+
+/// The process's environment.
+char **chimera_environment(void);
+
+/// Gives up every capability of the calling thread.
+int chimera_drop_capabilities(void);
+
+/// Adds to a number that this thread alone writes and that others may read: a relaxed load and a relaxed store, which
+/// is what an ordinary addition costs.
+static inline void chimera_count(uint64_t *cell, int64_t amount) {
+    uint64_t value = __atomic_load_n(cell, __ATOMIC_RELAXED);
+    __atomic_store_n(cell, value + (uint64_t)amount, __ATOMIC_RELAXED);
+}
+
+/// Such a number as it was a moment ago.
+static inline uint64_t chimera_counted(const uint64_t *cell) {
+    return __atomic_load_n(cell, __ATOMIC_RELAXED);
+}

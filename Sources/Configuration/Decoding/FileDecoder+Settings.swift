@@ -105,6 +105,23 @@ extension FileDecoder {
         change(&settings.access[0])
     }
 
+    // MARK: - Limits
+
+    /// What `per=` of a limit names.
+    func limitKey(_ token: Token) -> Value? {
+        switch token.text {
+        case "client": return .limitKey(.client)
+        case "site": return .limitKey(.site)
+        case let text where text.hasPrefix("header:") && FieldName.isToken(String(text.dropFirst(7))):
+            return .limitKey(.header(text.dropFirst(7).lowercased()))
+        default:
+            reportMismatch(
+                token, ValueType.limitKey.description,
+                NearMiss.suggestions(for: token.text, among: ["client", "site"]))
+            return nil
+        }
+    }
+
     // MARK: - Timeouts
 
     func setTimeouts(_ arguments: Arguments, _ timeouts: inout Timeouts) {

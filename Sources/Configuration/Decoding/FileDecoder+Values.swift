@@ -21,7 +21,8 @@ extension FileDecoder {
         case .listenAddress: return listenAddress(token)
         case .upstream: return upstream(token).map { .upstream($0) }
         case .outgoing: return outgoing(token)
-        case .text, .duration, .timeLimit, .size, .workers, .onOff, .status, .cidr:
+        case .limitKey: return limitKey(token)
+        case .text, .duration, .timeLimit, .size, .workers, .onOff, .status, .cidr, .rate, .count:
             guard let text = resolved(token) else { return nil }
             return scalar(text, token, type)
         }
@@ -96,6 +97,11 @@ extension FileDecoder {
             if let status = Int(text), range.contains(status), only.isEmpty || only.contains(status) {
                 return .number(status)
             }
+        case .rate:
+            if let rate = Rate(text) { return .rate(rate) }
+            suggestions = Rate.suggestions(for: text)
+        case .count:
+            if let count = Int(text), (1...1_000_000_000).contains(count) { return .number(count) }
         case .cidr:
             if let block = CIDR(text) {
                 warnOfHostBits(text, block, token)

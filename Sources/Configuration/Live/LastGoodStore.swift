@@ -5,6 +5,7 @@ internal import Glibc
 /// ```
 /// DIR/index      a line for each tenant, with the digest of its version, and one for each of its hosts
 /// DIR/ID.good    the version: the file's text and the content of what it refers to
+/// DIR/lock       locked by the process that writes here
 /// ```
 /// Each file is replaced as a whole. One that is damaged counts as missing.
 package struct LastGoodStore: Sendable {
@@ -86,6 +87,27 @@ package struct LastGoodStore: Sendable {
             }
         }
         if access(directory, W_OK | X_OK) != 0 { throw Failure(path: directory, number: errno) }
+    }
+
+    /// The right to write, until it is freed or the process ends.
+    final class Lock: Sendable {
+        private let descriptor: Int32
+
+        fileprivate init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+        deinit { close(descriptor) }
+    }
+
+    /// Nil where another process has it.
+    func lock() throws(Failure) -> Lock? {
+        let path = directory + "/lock"
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw Failure(path: path, number: errno) }
+        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return Lock(descriptor) }
+        let number = errno
+        close(descriptor)
+        guard number == EWOULDBLOCK else { throw Failure(path: path, number: number) }
+        return nil
     }
 
     func write(_ bundle: TenantBundle, of id: String) throws(Failure) {

@@ -53,6 +53,8 @@ package final class LiveConfiguration {
     private var remembered: [HostOwners.Claim: String] = [:]
     private var index = LastGoodStore.Index()
     private var store: LastGoodStore?
+    /// Held for as long as this process is the one that writes to the store.
+    private var lock: LastGoodStore.Lock?
     private let storeDirectory: String?
     private var status = ReloadStatus()
     /// The last configuration was not taken up, so that the next one is news even where it is the same.
@@ -389,7 +391,7 @@ package final class LiveConfiguration {
         isUnapplied = false
         status.outcome = isNews ? .applied : .unchanged
         status.changedSites = changed
-        status.sites = next.sites.count
+        status.sites = next.sites.count { !$0.site.isTelemetry }
         status.machineErrors = []
         status.finishedAt = clock()
         status.succeededAt = status.finishedAt
@@ -454,9 +456,28 @@ package final class LiveConfiguration {
     package var keepsLastGoodIn: String? { store?.directory }
 
     /// Writes to the store what has changed since the last time. Meant for after the workers have been told.
+    /// - Returns: false where another process has the store: this one is to try again.
     /// - Throws: the first file that could not be written; the rest is tried again the next time.
-    package func persist() throws(LastGoodStore.Failure) {
-        guard let store else { return }
+    package func persist() throws(LastGoodStore.Failure) -> Bool {
+        guard let store else { return true }
+        if lock == nil {
+            try store.prepare()
+            guard let taken = try store.lock() else { return false }
+            lock = taken
+            // Whoever had it may have written since the start.
+            index = store.index()
+        }
+        try persist(in: store)
+        return true
+    }
+
+    /// Writes no more, so that another process can.
+    package func leaveStore() {
+        lock = nil
+        store = nil
+    }
+
+    private func persist(in store: LastGoodStore) throws(LastGoodStore.Failure) {
         var next = LastGoodStore.Index()
         var isPrepared = false
         for id in order {
@@ -475,7 +496,6 @@ package final class LiveConfiguration {
             next.entries[id] = LastGoodStore.Index.Entry(digest: served.digest, claims: served.claims)
         }
         guard next != index else { return }
-        if !isPrepared { try store.prepare() }
         try store.write(next)
         for id in index.entries.keys where next.entries[id] == nil { store.remove(id) }
         index = next

@@ -51,6 +51,22 @@ package struct ConfigurationLoader: Sendable {
         return load.result()
     }
 
+    /// Loads `machineFile` alone, without the tenants' files: for what is to be known before those are read. Where it
+    /// has errors, the configuration is what could be read of it all the same, and serves nothing.
+    package func load(machineFileAlone machineFile: String) -> LoadResult {
+        let session = session
+        do throws(FileFailure) {
+            let source = try session.source(machineFile)
+            let load = Load(session, FileDecoder(source, owner: "", session: session, machine: nil))
+            var result = load.result()
+            result.configuration = load.machineConfiguration
+            return result
+        } catch {
+            return LoadResult(
+                configuration: nil, diagnostics: [Self.unreadable(machineFile, error)], refusedTenants: [])
+        }
+    }
+
     /// The configuration of `chimera files DIR`: every host's files, on these addresses.
     package func load(files directory: String, listen: [String] = ["127.0.0.1:8080"]) -> LoadResult {
         load(verb: ["files", directory], listen: listen)

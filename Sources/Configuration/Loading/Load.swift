@@ -37,6 +37,11 @@ struct Load {
         }
     }
 
+    // MARK: - The result
+
+    /// What the machine's file says so far, with errors or without.
+    var machineConfiguration: MachineConfiguration { machine.configuration }
+
     func result() -> LoadResult {
         var configuration = machine.configuration
         configuration.sites = machine.sites.map(SharedSite.init)

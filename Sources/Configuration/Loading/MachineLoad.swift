@@ -54,6 +54,9 @@ struct MachineLoad {
                 "no `listen` says where to accept connections", [])
         }
         self.sites = sites.map { machine.checkedSite($0, over: settings) }
+        if let metrics = configuration.listeners.first(where: { $0.name == Site.telemetryListener }) {
+            self.sites.append(.telemetry(position: metrics.position))
+        }
         configuration.watchedPatterns = imports.filter { $0.isOn("watch") != false }.flatMap { arguments in
             arguments.all("PATTERN").map {
                 FilePath.resolve($0.token.text, in: arguments.statement.source.directory)
@@ -212,6 +215,8 @@ struct TenantLoad {
         if let most = rails?.permits.limitHead {
             settings.limitHead = min(most, settings.limitHead ?? Settings.limitHeadDefault)
         }
+        settings.requestLimits += rails?.permits.requestLimits ?? []
+        settings.connectionLimits += rails?.permits.connectionLimits ?? []
         var sites: [Site] = []
         decoder.decode(
             decoder.topLevel(in: .tenantFile), in: .tenantFile, other: decoder.isMatcherDefinition,

@@ -11,6 +11,8 @@ package enum Destination: Sendable, Equatable {
     case welcome
     /// The handler of the program that embeds the gateway; no verb leads there.
     case handler
+    /// What the gateway tells of itself; no verb leads there.
+    case telemetry(TelemetryPage)
 }
 
 /// `files DIR`.

@@ -15,7 +15,7 @@ package struct GuardRails: Sendable, Equatable {
         guard let own = own[id] else { return common }
         guard let common else {
             // Without a `tenants` block only what the tenant's own block bounds counts.
-            guard own.limitBody != nil || own.limitHead != nil else { return nil }
+            guard own.hasLimits else { return nil }
             var bounds = own
             bounds.bindsVerbs = false
             return bounds
@@ -63,8 +63,16 @@ package struct Permits: Sendable, Equatable {
     /// The most that a tenant may set, in bytes; nil: no bound.
     package var limitBody: Int64?
     package var limitHead: Int64?
+    /// What counts over all sites of a tenant, beside what it sets for itself.
+    package var requestLimits: [RequestLimit] = []
+    package var connectionLimits: [ConnectionLimit] = []
 
     package init(position: SourcePosition) { self.position = position }
+
+    /// Whether there is any bound on what requests take.
+    var hasLimits: Bool {
+        limitBody != nil || limitHead != nil || !requestLimits.isEmpty || !connectionLimits.isEmpty
+    }
 
     /// Verbs that need no permit.
     static let free: Set<String> = ["redirect", "respond"]
@@ -79,6 +87,8 @@ package struct Permits: Sendable, Equatable {
         sum.hosts = own.hosts
         sum.limitBody = own.limitBody ?? limitBody
         sum.limitHead = own.limitHead ?? limitHead
+        if !own.requestLimits.isEmpty { sum.requestLimits = own.requestLimits }
+        if !own.connectionLimits.isEmpty { sum.connectionLimits = own.connectionLimits }
         return sum
     }
 

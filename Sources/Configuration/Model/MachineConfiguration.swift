@@ -8,6 +8,12 @@ package struct MachineConfiguration: Sendable, Equatable {
     package var dataDirectory: String?
     /// Nil: text on a terminal and JSON elsewhere, to standard output.
     package var accessLog: AccessLog?
+    /// The absolute path of the administration's socket; nil for the usual place.
+    package var adminSocket: String?
+    /// Who serves, where the gateway is started as root; nil for the usual one.
+    package var user: UserName?
+    /// How long a drain gives to what is under way, in milliseconds.
+    package var drainMilliseconds: Int64 = 30_000
     /// The peers whose `X-Forwarded-For` is believed.
     package var trust: [CIDR] = []
     /// The machine's own settings; every site's settings already have them.
@@ -22,6 +28,21 @@ package struct MachineConfiguration: Sendable, Equatable {
     package var warnings: [Diagnostic] = []
 
     package init() {}
+}
+
+/// A user of the machine, by names or numbers that are looked up when they are needed.
+package struct UserName: Sendable, Equatable {
+    package var name: String
+    /// Nil: the user's own groups.
+    package var group: String?
+
+    /// `NAME` or `NAME:GROUP`; nil where one of them is empty.
+    package init?(_ text: String) {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty }) else { return nil }
+        name = parts[0]
+        group = parts.count == 2 ? parts[1] : nil
+    }
 }
 
 package enum WorkerCount: Sendable, Equatable {

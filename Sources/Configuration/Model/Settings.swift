@@ -17,6 +17,10 @@ package struct Settings: Sendable, Equatable {
     package var limitBody: Int64?
     /// Bytes; 431 past it.
     package var limitHead: Int64?
+    /// All of them count.
+    package var requestLimits: [RequestLimit] = []
+    /// All of them count.
+    package var connectionLimits: [ConnectionLimit] = []
     package var timeouts = Timeouts()
     /// The first that names a status counts.
     package var errorPages: [ErrorPage] = []
@@ -40,6 +44,8 @@ package struct Settings: Sendable, Equatable {
         merged.closed = specific.closed ?? closed
         merged.limitBody = specific.limitBody ?? limitBody
         merged.limitHead = specific.limitHead ?? limitHead
+        merged.requestLimits += specific.requestLimits
+        merged.connectionLimits += specific.connectionLimits
         merged.timeouts = timeouts.merging(specific.timeouts)
         merged.errorPages = specific.errorPages + errorPages
         merged.logAccess = specific.logAccess ?? logAccess

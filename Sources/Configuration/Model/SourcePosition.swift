@@ -22,7 +22,7 @@ package struct SourcePosition: Sendable, Hashable, CustomStringConvertible {
     package var isWhole: Bool { line == 0 }
 
     /// `conf.d/shop.conf:7:12`, or the file's name alone.
-    package var description: String { isWhole ? file : "\(file):\(line):\(column)" }
+    package var description: String { isWhole ? Shown.text(file) : "\(Shown.text(file)):\(line):\(column)" }
 }
 
 /// One thing that is wrong with a configuration, or that looks wrong.

@@ -9,14 +9,14 @@ extension Diagnostic {
         var text = message
         if let suggestion { text += "; did you mean \(suggestion)?" }
         if let other { text += " (see \(other))" }
-        return text
+        return Shown.text(text)
     }
 
     /// As it is printed: the position and the text, then the line and a caret.
     package var rendered: String {
         var result = "\(position): \(severity == .warning ? "warning: " : "")\(text)"
         guard let sourceLine else { return result }
-        result += "\n\(sourceLine)\n"
+        result += "\n\(Shown.text(sourceLine, keepsTabs: true))\n"
         let before = sourceLine.unicodeScalars.prefix(position.column - 1)
         // A tab stays a tab, so that the caret stands under its column whatever a tab's width.
         for scalar in before { result += scalar == "\t" ? "\t" : " " }
@@ -56,6 +56,32 @@ extension [Diagnostic] {
     }
 }
 
+/// What stands in a file as it is printed: with a picture where a terminal would act on a character, so that no file
+/// writes on the screen of whoever checks it.
+enum Shown {
+    /// For one line of output; a line of a file keeps its tabs, and is as wide as before.
+    static func text(_ text: String, keepsTabs: Bool = false) -> String {
+        guard text.unicodeScalars.contains(where: isControl) else { return text }
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            result.append(isControl(scalar) && !(keepsTabs && scalar == "\t") ? picture(scalar) : scalar)
+        }
+        return String(result)
+    }
+
+    /// C0, DEL and C1.
+    static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
+    }
+
+    /// The Unicode block "Control Pictures" has one for each of C0 and for DEL, but none for C1.
+    private static func picture(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
+        let value: UInt32 =
+            scalar.value < 0x20 ? 0x2400 + scalar.value : scalar.value == 0x7f ? 0x2421 : 0xfffd
+        return Unicode.Scalar(value) ?? "\u{fffd}"
+    }
+}
+
 /// RFC 8259 §7.
 enum JSONText {
     static func quoted(_ text: String) -> String {
@@ -67,7 +93,7 @@ enum JSONText {
             case "\n": result += "\\n"
             case "\r": result += "\\r"
             case "\t": result += "\\t"
-            case _ where scalar.value < 0x20 || scalar.value == 0x7f:
+            case _ where Shown.isControl(scalar):
                 let digits = String(scalar.value, radix: 16)
                 result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
             default: result.unicodeScalars.append(scalar)

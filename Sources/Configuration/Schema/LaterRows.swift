@@ -2,8 +2,6 @@ extension Schema {
     /// Directives of later versions: known by name, so that an error can say so.
     static let laterDirectives: [Directive] = [
         later("store", .machine, .machine, "The cache's size for the whole machine."),
-        later("admin", .machine, .machine, "The socket of the administration interface."),
-        later("metrics", .machine, .machine, "Where `/metrics`, `/ready` and `/status` answer."),
         later("limit store", .machine, [.machine, .tenants], "A tenant's part of the cache."),
         later("session", .verb, .site, "A program for each WebSocket client."),
         later("fastcgi", .verb, .site, "Passes the request to a FastCGI program."),
@@ -23,8 +21,6 @@ extension Schema {
         later("hsts", .setting, .tls, "Strict-Transport-Security."),
         later("profile", .setting, .tls, "Which TLS versions and ciphers are offered."),
         later("auth forward", .setting, .settings, "Asks another service whether to admit a request."),
-        later("limit requests", .setting, .settings, "Requests in a time."),
-        later("limit connections", .setting, .settings, "Connections at once."),
         later("limit sessions", .setting, .settings, "Sessions at once."),
         later("limit processes", .setting, [.machine, .site, .route, .tenants], "Programs at once."),
         later("cache", .setting, [.machine, .site, .route, .proxy], "Keeps answers."),

@@ -80,6 +80,7 @@ extension Schema {
             ],
             isRepeatable: true,
             meaning: "The tenants' files, one tenant each. A tenant's id is its file's stem."),
+        metricsDirective,
     ]
 
     /// Sites and shared names.

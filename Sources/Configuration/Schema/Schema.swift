@@ -2,8 +2,8 @@
 package enum Schema {
     /// Every directive of the language, also those of later versions.
     package static let directives: [Directive] =
-        machineDirectives + structureDirectives + verbDirectives + upstreamDirectives + settingDirectives
-        + guardRailDirectives + laterDirectives
+        machineDirectives + processDirectives + structureDirectives + verbDirectives + upstreamDirectives
+        + settingDirectives + guardRailDirectives + laterDirectives
 
     /// Rows by name; several where the same name means different things in different places.
     private static let byName = Dictionary(grouping: directives, by: \.name)

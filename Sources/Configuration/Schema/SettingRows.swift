@@ -1,7 +1,7 @@
 extension Schema {
     /// What merges from the machine's file down to the route.
     static let settingDirectives: [Directive] =
-        pathSettings + headerSettings + accessSettings + limitSettings + answerSettings
+        pathSettings + headerSettings + accessSettings + limitSettings + countingLimits + answerSettings
 
     private static let pathSettings: [Directive] = [
         Directive(

@@ -39,6 +39,12 @@ enum ValueType: Sendable {
     case headerField
     /// `10.0.0.0/8` or `unix:/path`: where connections may lead.
     case outgoing
+    /// `100/s`
+    case rate
+    /// A number from 1.
+    case count
+    /// `client`, `site` or `header:NAME`
+    case limitKey
     /// An option without a value.
     case flag
 
@@ -76,6 +82,9 @@ enum ValueType: Sendable {
         case .subject: "CIDR|@m|all"
         case .headerField: "FIELD"
         case .outgoing: "CIDR"
+        case .rate: "RATE"
+        case .count: "N"
+        case .limitKey: "client|site|header:NAME"
         case .flag: ""
         }
     }
@@ -109,6 +118,9 @@ enum ValueType: Sendable {
         case .subject: "all, @matcher or a block of addresses such as 10.0.0.0/8"
         case .headerField: "a field's name, with +, - or ? before it"
         case .outgoing: "a block of addresses such as 10.0.0.0/8, or unix:/path"
+        case .rate: "a rate such as 100/s or 5/m"
+        case .count: "a number from 1 to 1000000000"
+        case .limitKey: "client, site or header:NAME"
         case .flag: "without a value"
         }
     }
@@ -137,6 +149,8 @@ enum Value: Sendable {
     case subject(AccessRule.Subject)
     case header(HeaderOperation.Kind, name: String)
     case outgoing(OutgoingTarget)
+    case rate(Rate)
+    case limitKey(LimitKey)
 }
 
 /// One `to=` of a `permit`.

@@ -2,10 +2,17 @@ internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 
-/// A `listen` line that is bound: one socket for each worker, so that the kernel spreads connections.
+/// A `listen` line that is bound, with the sockets that each worker accepts from.
 struct BoundListener: Sendable {
+    /// One worker's descriptor of one socket.
+    struct Share: Sendable {
+        let worker: Int
+        let descriptor: Int32
+    }
+
     let listener: Listener
-    let descriptors: [Int32]
+    /// Each socket of the group with some worker, and each worker with some socket.
+    let shares: [Share]
     /// The port that was bound, which differs where the line asks for any; 0 for a Unix socket.
     let port: UInt16
 
@@ -19,58 +26,46 @@ struct BoundListener: Sendable {
         }
     }
 
-    /// Binds the listener for so many workers.
-    ///
-    /// - Parameter ownPorts: ports that this gateway listens on already, under another address perhaps.
-    init(_ listener: Listener, workers: Int, ownPorts: Set<UInt16> = []) throws(Failure) {
+    /// Opens the listener for so many workers.
+    init(_ listener: Listener, workers: Int, from source: any ListenerSource) throws(Failure) {
         self.listener = listener
-        var made: [Int32] = []
         do throws(SystemError) {
-            var (address, dualStack) = BoundListener.socketAddress(of: listener.address)
-            if case .unix(let path) = address { Sockets.removeStale(path) }
-            // The sockets of the workers share the port, and would share it with another process of the same user too.
-            if !ownPorts.contains(listener.address.port) {
-                try Sockets.checkFree(address, dualStack: dualStack)
-            }
-            for index in 0..<workers {
-                if index > 0, case .unix = address {
-                    made.append(try Sockets.duplicate(made[0]))
-                    continue
-                }
-                let descriptor = try Sockets.listen(address, dualStack: dualStack)
-                made.append(descriptor)
-                if case .ip(let ip, 0) = address {
-                    address = .ip(ip, port: Sockets.localAddress(of: descriptor).port)
-                }
-            }
-            if case .ip(_, let bound) = address { port = bound } else { port = 0 }
+            let group = try source.open(listener.address, count: workers)
+            group.descriptors.forEach(Sockets.admitHandshakes)
+            shares = try BoundListener.shares(of: group, among: workers)
+            port = group.port
         } catch {
-            made.forEach(FileDescriptors.close)
             throw Failure(listener: listener, error: error)
         }
-        descriptors = made
     }
 
     /// The sockets of `bound`, whose address `listener` has as well, under what that says now.
     init(_ listener: Listener, socketsOf bound: BoundListener) {
         precondition(listener.address == bound.listener.address)
         self.listener = listener
-        descriptors = bound.descriptors
+        shares = bound.shares
         port = bound.port
     }
 
-    /// Closes the sockets, which no worker has been given.
-    func close() { descriptors.forEach(FileDescriptors.close) }
-
-    private static func socketAddress(of address: Listener.Address) -> (SocketAddress, dualStack: Bool) {
-        switch address {
-        case .anyAddress(let port):
-            Sockets.hasIPv6
-                ? (.ip(IPAddress(high: 0, low: 0), port: port), true)
-                : (.ip(IPAddress(v4: 0), port: port), false)
-        case .ip(let ip, let port): (.ip(ip, port: port), false)
-        case .unix(let path): (.unix(path: path), false)
+    /// A socket for each worker where there are as many. Where the group has more, because there were more workers
+    /// when it was made, some workers have several; where it has fewer, some workers share one.
+    private static func shares(of group: ListeningGroup, among workers: Int) throws(SystemError) -> [Share] {
+        var shares = group.descriptors.enumerated().map { Share(worker: $0 % workers, descriptor: $1) }
+        do throws(SystemError) {
+            for worker in group.descriptors.count..<max(workers, group.descriptors.count) {
+                let shared = group.descriptors[worker % group.descriptors.count]
+                shares.append(Share(worker: worker, descriptor: try Sockets.duplicate(shared)))
+            }
+        } catch {
+            for share in shares { FileDescriptors.close(share.descriptor) }
+            throw error
         }
+        return shares
+    }
+
+    /// Closes what no worker has got.
+    func close() {
+        for share in shares { FileDescriptors.close(share.descriptor) }
     }
 
     /// What the log calls it.
@@ -78,25 +73,6 @@ struct BoundListener: Sendable {
         switch listener.address {
         case .anyAddress: "*:\(port)"
         case .ip(let ip, _): ip.isV4 ? "\(ip):\(port)" : "[\(ip)]:\(port)"
-        case .unix(let path): "unix:\(path)"
-        }
-    }
-}
-
-extension Listener.Address {
-    /// 0 where the line asks for any, and for a Unix socket.
-    var port: UInt16 {
-        switch self {
-        case .anyAddress(let port), .ip(_, let port): port
-        case .unix: 0
-        }
-    }
-
-    /// As it is written in a configuration.
-    var text: String {
-        switch self {
-        case .anyAddress(let port): "\(port)"
-        case .ip(let ip, let port): ip.isV4 ? "\(ip):\(port)" : "[\(ip)]:\(port)"
         case .unix(let path): "unix:\(path)"
         }
     }

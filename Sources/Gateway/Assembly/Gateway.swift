@@ -1,7 +1,7 @@
 package import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
-package import ChimeraTelemetry
+internal import ChimeraTelemetry
 internal import ChimeraUpstream
 package import Logging
 internal import Synchronization
@@ -21,6 +21,7 @@ public final class Gateway: Sendable {
         var workers: [WorkerThread] = []
         var bound: [BoundListener] = []
         var undrained: Set<Int> = []
+        var startedAt: Int64 = 0
         var hasStarted = false
         var isStopping = false
     }
@@ -38,15 +39,15 @@ public final class Gateway: Sendable {
     private let welcome: WelcomeSource
     private let loads: WorkerLoads
     private let handover = Handover()
+    private let limits = LimitTables()
+    private let metrics: MetricsSource
     private let workerCount: Int
+    private let source: any ListenerSource
     private let files: any ConfigurationFileSystem
     /// One change of configuration at a time.
     private let reloading = Mutex(())
     private let drained = Latch()
     private let stopped = Latch()
-
-    /// The turns of workers that reloads caused, and how long they took.
-    package let reloadTurns = TurnHistogram()
 
     /// How long workers may take to let go of what a reload replaced, before it counts as done without them.
     private static let changeMilliseconds: Int64 = 10_000
@@ -54,15 +55,21 @@ public final class Gateway: Sendable {
     private static let logMilliseconds: Int64 = 2_000
     /// How long tasks may take to notice that their connection was cut off.
     private static let cutOffMilliseconds: Int64 = 500
+    /// How long workers have to answer a question of the operator.
+    private static let answerMilliseconds: Int64 = 2_000
 
     /// Makes a gateway that serves nothing yet.
     ///
-    /// - Parameter handler: where routes of the configuration to an embedded handler lead.
+    /// - Parameters:
+    ///   - source: where the listening sockets come from; it binds them itself if not given.
+    ///   - handler: where routes of the configuration to an embedded handler lead.
     /// - Throws: when the access log cannot be opened.
     package init(
         configuration: MachineConfiguration, logger: Logger,
-        files: any ConfigurationFileSystem = SystemFileSystem(), handler: (any Handler)? = nil
+        files: any ConfigurationFileSystem = SystemFileSystem(),
+        listeners source: any ListenerSource = ListenerGroups(), handler: (any Handler)? = nil
     ) throws {
+        self.source = source
         self.logger = logger
         self.files = files
         workerCount = configuration.workers.resolved
@@ -74,6 +81,9 @@ public final class Gateway: Sendable {
             State(
                 configuration: configuration,
                 sequence: SnapshotSequence(handler: handler, counters: counters)))
+        metrics = MetricsSource(
+            state: ServiceState(), counters: counters, loads: loads, limits: limits,
+            pools: [("files", pool), ("names", namePool), ("passwords", passwordPool)], log: log)
     }
 
     private static func makeLog(_ wanted: AccessLog?, _ logger: Logger) throws -> AccessLogWriter? {
@@ -108,10 +118,11 @@ public final class Gateway: Sendable {
         var bound: [BoundListener] = []
         do {
             for listener in configuration.listeners {
-                bound.append(try BoundListener(listener, workers: workerCount))
+                bound.append(try BoundListener(listener, workers: workerCount, from: source))
             }
         } catch {
             for listener in bound { listener.close() }
+            source.closeAll()
             throw error
         }
         welcome.update(configuration, from: files)
@@ -120,15 +131,19 @@ public final class Gateway: Sendable {
             workers = try startWorkers(makeSnapshot(configuration))
         } catch {
             for listener in bound { listener.close() }
+            source.closeAll()
             throw error
         }
         log?.start()
         handover.set(workers)
+        metrics.set(workers.map(\.worker.turns))
         state.withLock { state in
             state.workers = workers
             state.bound = bound
             state.undrained = Set(0..<workerCount)
+            state.startedAt = Clock.monotonicMilliseconds()
         }
+        metrics.state.configured(configuration)
         for listener in bound { open(listener, on: workers) }
     }
 
@@ -157,14 +172,17 @@ public final class Gateway: Sendable {
     private func makeShared() -> SharedParts {
         SharedParts(
             pool: pool, passwordPool: passwordPool, resolver: Resolver(pool: namePool), counters: counters,
-            log: log, welcome: welcome, loads: loads, handover: handover, reloadTurns: reloadTurns,
+            log: log, welcome: welcome, loads: loads, handover: handover, limits: limits, metrics: metrics,
             drained: { [weak self] index in self?.workerDrained(index) })
     }
 
     private func open(_ listener: BoundListener, on workers: [WorkerThread]) {
-        let opened = Latch()
-        for (worker, descriptor) in zip(workers, listener.descriptors) {
-            worker.listen(descriptor, listener) { [logger] error in
+        let (expected, opened) = (Latch(), Latch())
+        let all = Countdown(workers.count) { expected.open() }
+        for worker in workers { worker.expect(listener, done: all.countDown) }
+        expected.wait(milliseconds: 5_000)
+        for share in listener.shares {
+            workers[share.worker].listen(share.descriptor, listener) { [logger] error in
                 if let error { logger.error("a worker cannot accept on \(listener.text): \(error)") }
                 opened.open()
             }
@@ -188,33 +206,91 @@ public final class Gateway: Sendable {
     }
 
     private func change(to configuration: MachineConfiguration) throws {
-        let (workers, bound) = state.withLock { ($0.workers, $0.bound) }
-        let change = try ListenerChange(from: bound, to: configuration.listeners, workers: workerCount)
+        let (workers, bound, isStopping) = state.withLock { ($0.workers, $0.bound, $0.isStopping) }
+        guard !isStopping else { return }
+        let change = try ListenerChange(
+            from: bound, to: configuration.listeners, workers: workerCount, source: source)
         welcome.update(configuration, from: files)
         let before = state.withLock { $0.sequence.latest }
         let snapshot = makeSnapshot(configuration)
-        let done = Countdown(workers.count)
-        for worker in workers { worker.update(to: snapshot, change.kept) { done.count() } }
+        let changed = Latch()
+        let all = Countdown(workers.count + 1) { changed.open() }
+        all.countDown()
+        for worker in workers { worker.update(to: snapshot, change.kept, done: all.countDown) }
+        metrics.state.configured(configuration)
         for listener in change.fresh { open(listener, on: workers) }
-        for listener in change.gone {
-            for (worker, descriptor) in zip(workers, listener.descriptors) { worker.unlisten(descriptor) }
-            logger.info("no longer listening on \(listener.text)")
-        }
         state.withLock { state in
             state.configuration = configuration
             state.bound = change.kept + change.fresh
         }
         // What was before is freed here, and not on the worker that lets go of it last.
         withExtendedLifetime(before) {
-            if done.wait(milliseconds: Gateway.changeMilliseconds) {
+            if changed.wait(milliseconds: Gateway.changeMilliseconds) {
                 state.withLock { $0.sequence.workersAreDone() }
             }
-            let turns = reloadTurns.totals()
-            logger.debug(
-                "turns of workers that reloads caused",
-                metadata: ["count": "\(turns.count)", "longest_us": "\(turns.longestNanoseconds / 1_000)"])
+        }
+        for listener in change.gone { leave(listener, workers, change.handshakeMilliseconds(of: listener)) }
+    }
+
+    /// Gives a listener up: what has begun to connect is accepted first.
+    private func leave(_ listener: BoundListener, _ workers: [WorkerThread], _ milliseconds: Int64) {
+        logger.info("no longer listening on \(listener.text)")
+        let all = Countdown(listener.shares.count) { [weak self] in self?.left(listener) }
+        for share in listener.shares {
+            workers[share.worker].unlisten(
+                share.descriptor, handshakeMilliseconds: milliseconds, done: all.countDown)
         }
     }
+
+    /// The source keeps an address that meanwhile is listened on again.
+    private func left(_ listener: BoundListener) {
+        let address = listener.listener.address
+        let isBound = state.withLock { $0.bound.contains { $0.listener.address == address } }
+        if !isBound { source.close(address) }
+    }
+
+    /// Gives up what is listened on at these addresses, and serves the rest as before.
+    package func leave(_ addresses: [Listener.Address]) {
+        let (workers, going) = state.withLock { state in
+            let going = state.bound.filter { addresses.contains($0.listener.address) }
+            state.bound.removeAll { addresses.contains($0.listener.address) }
+            return (state.workers, going)
+        }
+        for listener in going { leave(listener, workers, ListenerChange.handshakeMilliseconds) }
+    }
+
+    /// What each worker answers to a question, in their order; a worker that is busy for too long is left out.
+    func ask<Answer: Sendable>(_ question: @escaping @Sendable (GatewayWorker) -> Answer) -> [Answer] {
+        let workers = state.withLock { $0.workers }
+        guard !workers.isEmpty else { return [] }
+        let latch = Latch()
+        let answers = WorkerAnswers<Answer>()
+        let all = Countdown(workers.count) { latch.open() }
+        for worker in workers {
+            worker.ask { host in
+                if let host { answers.add(question(host), of: worker.worker.index) }
+                all.countDown()
+            }
+        }
+        latch.wait(milliseconds: Gateway.answerMilliseconds)
+        return answers.inOrder
+    }
+
+    /// How the gateway is.
+    package func status() -> GatewayStatus {
+        let (configuration, startedAt, bound) = state.withLock {
+            ($0.configuration, $0.startedAt, $0.bound.map(\.text))
+        }
+        let totals = counters.totals()
+        return GatewayStatus(
+            workers: ask { $0.connectionCount }, listening: bound,
+            sites: configuration.sites.count { !$0.site.isTelemetry },
+            requests: totals[.requests],
+            uptimeMilliseconds: startedAt == 0 ? 0 : Clock.monotonicMilliseconds() - startedAt)
+    }
+
+    /// The configuration was loaded, or could not be: for the metrics.
+    package func note(_ status: ReloadStatus) { metrics.state.noted(status) }
 
     /// Opens the access log's file again by its name.
     public func reopenLogs() { log?.reopen() }
@@ -223,13 +299,31 @@ public final class Gateway: Sendable {
 
     /// Accepts no more, closes idle connections, gives the others so long to finish, and stops. Returns at once.
     public func drain(deadlineMilliseconds: Int64) {
+        drain(deadlineMilliseconds: deadlineMilliseconds, idleMilliseconds: 0)
+    }
+
+    /// The same, but a connection without a request is open for a moment more: where another data plane takes over,
+    /// a request that is on its way now is answered, and its answer says that the connection closes.
+    ///
+    /// Where nobody takes over, `/ready` and the other pages of `metrics ADDRESS` answer until the end.
+    ///
+    /// - Parameter idleMilliseconds: how long that is. A second call with 0 closes them at once.
+    package func drain(deadlineMilliseconds: Int64, idleMilliseconds: Int64) {
         let (workers, isFirst) = state.withLock { state in
             defer { state.isStopping = true }
             return (state.workers, !state.isStopping)
         }
-        guard isFirst else { return }
-        for worker in workers { worker.drain() }
+        let keepsMetrics = idleMilliseconds == 0
+        guard isFirst else {
+            for worker in workers { worker.drain(idleMilliseconds: idleMilliseconds, keepsMetrics: false) }
+            return
+        }
+        metrics.state.drainBegins()
         Thread.start(name: "chimera-drain") { [self] in
+            stopAccepting(workers, keepsMetrics: keepsMetrics)
+            for worker in workers {
+                worker.drain(idleMilliseconds: idleMilliseconds, keepsMetrics: keepsMetrics)
+            }
             if !drained.wait(milliseconds: deadlineMilliseconds) {
                 logger.warning("connections were open at the deadline and are closed")
                 cutOff(workers)
@@ -238,12 +332,23 @@ public final class Gateway: Sendable {
         }
     }
 
+    /// Returns when no worker accepts any more: what one of them passed to another before is in that one's mail.
+    private func stopAccepting(_ workers: [WorkerThread], keepsMetrics: Bool) {
+        guard !workers.isEmpty else { return }
+        let latch = Latch()
+        let all = Countdown(workers.count) { latch.open() }
+        for worker in workers { worker.stopAccepting(keepsMetrics: keepsMetrics, done: all.countDown) }
+        latch.wait(milliseconds: Gateway.cutOffMilliseconds)
+        source.closeAll()
+    }
+
     /// Closes every connection and stops. Returns at once.
     public func stopNow() {
         let workers = state.withLock { state in
             state.isStopping = true
             return state.workers
         }
+        metrics.state.drainBegins()
         Thread.start(name: "chimera-stop") { [self] in
             cutOff(workers)
             // A drain that is under way waits no longer.
@@ -278,9 +383,7 @@ public final class Gateway: Sendable {
         handover.set([])
         for worker in workers { worker.stop() }
         for worker in workers { worker.waitUntilEnded() }
-        for listener in state.withLock({ $0.bound }) {
-            if case .unix(let path) = listener.listener.address { Sockets.removeStale(path) }
-        }
+        source.closeAll()
         log?.stop(deadlineMilliseconds: Gateway.logMilliseconds)
         for pool in [pool, namePool, passwordPool] { pool.stop() }
         stopped.open()

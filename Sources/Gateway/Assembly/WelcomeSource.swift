@@ -19,7 +19,7 @@ final class WelcomeSource: Sendable {
     /// Another configuration is in service. Reads its files, so it is for threads that may block.
     func update(_ configuration: MachineConfiguration, from files: any ConfigurationFileSystem) {
         let sites = WelcomeSite.all(in: configuration, from: files)
-        state.withLock { $0 = State(sites: sites, sitesInAll: configuration.sites.count) }
+        state.withLock { $0 = State(sites: sites, sitesInAll: configuration.sites.count { !$0.isTelemetry }) }
     }
 
     /// The page as it is now.

@@ -7,6 +7,13 @@ final class Handover: Sendable {
 
     func set(_ workers: [WorkerThread]) { self.workers.withLock { $0 = workers } }
 
+    /// Every other worker closes connections that were idle for long.
+    func makeRoom(except worker: Int) {
+        for (index, thread) in workers.withLock({ $0 }).enumerated() where index != worker {
+            thread.closeIdle()
+        }
+    }
+
     func pass(_ descriptor: Int32, _ peer: PeerAddress, from listener: String, to worker: Int) {
         guard let chosen = workers.withLock({ $0.indices.contains(worker) ? $0[worker] : nil }) else {
             return FileDescriptors.close(descriptor)
@@ -50,6 +57,9 @@ final class WorkerLoads: Sendable {
         }
         return best
     }
+
+    /// A worker's number of connections, as it was a moment ago.
+    func connections(of worker: Int) -> Int { cells[worker * Self.stride].load(ordering: .relaxed) }
 
     /// The sum over all workers.
     var total: Int {

@@ -32,6 +32,14 @@ final class WorkerThread: @unchecked Sendable {
         if !hasStarted { throw SystemError("pthread_create", EAGAIN) }
     }
 
+    /// Connections of that listener may be handed over from now on; `done` is told on the worker's thread.
+    func expect(_ listener: BoundListener, done: @escaping @Sendable () -> Void) {
+        worker.submit { [self] _ in
+            host?.expect(ListenerFacts(listener))
+            done()
+        }
+    }
+
     /// Accepts on a socket from now on; `done` is told on the worker's thread, of what went wrong too: then the socket
     /// is closed.
     func listen(
@@ -49,9 +57,15 @@ final class WorkerThread: @unchecked Sendable {
         }
     }
 
-    /// Stops to accept on a socket and closes it.
-    func unlisten(_ descriptor: Int32) {
-        worker.submit { [self] _ in host?.unlisten(descriptor) }
+    /// Gives a socket up: what has begun to connect is accepted for so long. `done` is told on the worker's thread
+    /// when the descriptor is closed.
+    func unlisten(
+        _ descriptor: Int32, handshakeMilliseconds: Int64, done: @escaping @Sendable () -> Void
+    ) {
+        worker.submit { [self] _ in
+            guard let host else { return done() }
+            host.unlisten(descriptor, handshakeMilliseconds: handshakeMilliseconds, done: done)
+        }
     }
 
     /// Takes over a connection that another worker accepted.
@@ -62,6 +76,9 @@ final class WorkerThread: @unchecked Sendable {
         }
     }
 
+    /// Closes connections that were idle for long, since another worker needs room.
+    func closeIdle() { worker.submit { [self] _ in host?.closeIdle() } }
+
     /// Serves another configuration from now on, in which `listeners` are those whose sockets stay; `done` is told on the
     /// worker's thread when the worker has let go of what was before.
     func update(
@@ -69,12 +86,33 @@ final class WorkerThread: @unchecked Sendable {
     ) {
         worker.submit { [self] _ in
             guard let host else { return done() }
-            for listener in listeners { host.rename(listener.descriptors[worker.index], as: listener) }
+            for listener in listeners {
+                for share in listener.shares where share.worker == worker.index {
+                    host.rename(share.descriptor, as: listener)
+                }
+            }
             host.update(to: snapshot, done: done)
         }
     }
 
-    func drain() { worker.submit { [self] _ in host?.drain() } }
+    /// Accepts no more; `done` is told on the worker's thread.
+    func stopAccepting(keepsMetrics: Bool, done: @escaping @Sendable () -> Void) {
+        worker.submit { [self] _ in
+            host?.stopAccepting(keepsMetrics: keepsMetrics)
+            done()
+        }
+    }
+
+    func drain(idleMilliseconds: Int64, keepsMetrics: Bool) {
+        worker.submit { [self] _ in
+            host?.drain(idleMilliseconds: idleMilliseconds, keepsMetrics: keepsMetrics)
+        }
+    }
+
+    /// Asks what the worker serves with, on its thread; nil where that has ended.
+    func ask(_ question: @escaping @Sendable (GatewayWorker?) -> Void) {
+        worker.submit { [self] _ in question(host) }
+    }
 
     func closeAll() { worker.submit { [self] _ in host?.closeAll() } }
 

@@ -10,10 +10,13 @@ extension GatewayWorker {
         let context = transaction.context
         let status = transaction.hasAnswer ? transaction.response.status : 0
         counters.exchangeEnded(
-            context.site?.slot ?? .shared, status: status, bytesIn: transaction.bytesIn,
-            bytesOut: transaction.bytesOut)
+            context.site?.slot ?? .shared,
+            route: context.route?.slot ?? context.site?.routelessSlot ?? .shared,
+            status: status, bytesIn: transaction.bytesIn, bytesOut: transaction.bytesOut,
+            nanoseconds: worker.nanoseconds - transaction.startedAt)
         let refusal = transaction.refusal ?? context.refusal
         if let refusal { counters.add(refusal) }
+        if let hit = context.limitHit { counters.add(hit) }
         if transaction.upstreamFigures.retries > 0 { counters.add(.upstreamRetries) }
         guard let log, (context.settings ?? dispatcher.machineSettings).logAccess else { return }
         let labels = context.route?.labels ?? context.site?.labels ?? .none

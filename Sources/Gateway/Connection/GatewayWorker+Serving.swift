@@ -10,11 +10,19 @@ extension GatewayWorker {
     private static let residency: Int64 = 1_000
 
     /// Decides what becomes of a request, and answers it where that needs no wait.
-    func begin(_ transaction: Transaction, peer: PeerAddress, listener: ListenerFacts) -> Verdict {
+    ///
+    /// - Parameter isExcess: its connection is one too many of its client.
+    func begin(
+        _ transaction: Transaction, peer: PeerAddress, listener: ListenerFacts, isExcess: Bool = false
+    ) -> Verdict {
         transaction.startedAt = worker.nanoseconds
         transaction.context.begin(
             peer: peer.ip, peerPort: peer.port, listener: listener.id, port: listener.port,
             isSecure: listener.isSecure)
+        if isExcess {
+            return dispatcher.refuseConnection(
+                transaction.context, transaction.request, transaction.response)
+        }
         return decide(transaction)
     }
 
@@ -26,6 +34,7 @@ extension GatewayWorker {
         switch route.target {
         case .files(let target): return answerFile(target, route, transaction) ?? verdict
         case .welcome: return .answer(answerWelcome(transaction))
+        case .telemetry(let target): return answerTelemetry(target.page, transaction) ?? verdict
         case .proxy, .redirect, .respond, .handler: return verdict
         }
     }
@@ -64,6 +73,7 @@ extension GatewayWorker {
                 case .files(let target): return await serveFile(exchange, target, route)
                 case .proxy(let target): return await serveProxy(exchange, target, route)
                 case .handler(let target): return await serveHandler(exchange, target.handler)
+                case .telemetry(let target): return await serveTelemetry(exchange, target.page)
                 case .welcome, .redirect, .respond:
                     preconditionFailure("the dispatcher answers these at once")
                 }
@@ -85,6 +95,10 @@ extension GatewayWorker {
         if let reason = await FileSender.send(answer, on: exchange, pool: pool, sendTimeout: timeouts.send) {
             exchange.abort(reason)
         }
+    }
+
+    func answer(_ exchange: some GatewayExchange, _ body: AnswerBody) async {
+        await answer(exchange, FilesAnswer.body(body))
     }
 
     /// Sends an error of the gateway's own.

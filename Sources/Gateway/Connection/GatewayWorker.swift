@@ -18,6 +18,9 @@ final class ListenerFacts {
     /// The listener's number for the dispatcher; another after each change of configuration.
     @exclusivity(unchecked) var id = ListenerID.unnamed
 
+    /// It is that of `metrics ADDRESS`, which answers until the end of a drain.
+    var isTelemetry: Bool { name == Site.telemetryListener }
+
     init(_ listener: BoundListener) {
         text = listener.text
         isSecure = listener.listener.tls
@@ -51,8 +54,10 @@ struct SharedParts: Sendable {
     /// How many connections each worker has.
     let loads: WorkerLoads
     let handover: Handover
-    /// The turns of workers that reloads caused.
-    let reloadTurns: TurnHistogram
+    /// What limits count in.
+    let limits: LimitTables
+    /// What `metrics ADDRESS` shows.
+    let metrics: MetricsSource
     /// Told once when a worker's last connection has ended while it drains.
     let drained: @Sendable (Int) -> Void
 }
@@ -75,14 +80,29 @@ final class GatewayWorker {
     @exclusivity(unchecked) private(set) var dispatcher: Dispatcher
     @exclusivity(unchecked) private var factory: WorkerTargets
     @exclusivity(unchecked) private var listeners: [(socket: ListeningSocket, facts: ListenerFacts)] = []
+    /// Listeners that are given up, until what had begun to connect is accepted.
+    @exclusivity(unchecked) private var leaving: [LeavingListener] = []
     @exclusivity(unchecked) private var retired: [RetiredListener] = []
+    /// For each address the listener that was closed last, or that is about to open: another worker may pass on what it
+    /// accepted there.
+    @exclusivity(unchecked) private var closedFacts: [String: ListenerFacts] = [:]
+    /// While it drains: how long connections without a request stay open, in the worker's milliseconds.
+    @exclusivity(unchecked) private(set) var idleUntil: Int64 = 0
+    @exclusivity(unchecked) private var connectionsMade: UInt64 = 0
     @exclusivity(unchecked) private var transactions: [Transaction] = []
-    @exclusivity(unchecked) private var connections: [HTTP1Connection?] = []
+    @exclusivity(unchecked) private(set) var connections: [HTTP1Connection?] = []
     @exclusivity(unchecked) private var freeConnections: [Int] = []
     @exclusivity(unchecked) private var dateSeconds: Int64 = -1
     @exclusivity(unchecked) private var dateText = HTTPDate.format(0)
     @exclusivity(unchecked) private var resumeTimer: ResumeTimer?
     @exclusivity(unchecked) private var change: SiteChange?
+    @exclusivity(unchecked) private var isPaused = false
+    /// `limit connections` of the machine's file.
+    @exclusivity(unchecked) private var connectionLimits = MachineConnectionLimits([])
+    /// Connections of all workers past which accepting pauses.
+    @exclusivity(unchecked) private(set) var connectionsMax = Int.max
+    /// Open connections of the listener of `metrics ADDRESS`.
+    @exclusivity(unchecked) private var telemetryConnections = 0
 
     /// What the log calls endpoints.
     @exclusivity(unchecked) var addressTexts: [SocketAddress: AccessText] = [:]
@@ -98,9 +118,14 @@ final class GatewayWorker {
         self.shared = shared
         counters = shared.counters.counters(ofWorker: worker.index)
         log = shared.log?.makeBuffer()
-        factory = WorkerTargets(files: FilesCache(worker: worker, pool: shared.pool))
-        dispatcher = Dispatcher(snapshot, targets: factory) { UInt64(worker.nanoseconds) }
+        var files = FilesLimits()
+        files.descriptorsMax = max(8, min(files.descriptorsMax, ProcessFigures.descriptorLimit / 32))
+        factory = WorkerTargets(files: FilesCache(worker: worker, pool: shared.pool, limits: files))
+        dispatcher = Dispatcher(snapshot, targets: factory, limits: shared.limits) {
+            UInt64(worker.nanoseconds)
+        }
         factory.host = self
+        worker.whenExhausted = { [unowned self] in freeDescriptor() }
         applySettings()
     }
 
@@ -118,7 +143,8 @@ final class GatewayWorker {
     /// Connections to one endpoint.
     func makePool(_ target: ReachableEndpoint) -> EndpointPool {
         EndpointPool(
-            target.name, on: worker, limits: UpstreamLimits(), resolver: shared.resolver, reach: target.reach)
+            target.name, on: worker, limits: UpstreamLimits(), resolver: shared.resolver, reach: target.reach,
+            meter: UpstreamMeter(target.name.text, counters, shared.counters))
     }
 
     // MARK: Configuration
@@ -126,7 +152,7 @@ final class GatewayWorker {
     /// Another configuration counts from now on; exchanges under way keep their site. What was made of sites that are
     /// others now goes in turns, between which the sockets have theirs; `done` is told after the last.
     func update(to snapshot: Snapshot, done: @escaping @Sendable () -> Void) {
-        let change = change ?? SiteChange(dispatcher, on: worker, turns: shared.reloadTurns)
+        let change = change ?? SiteChange(dispatcher, on: worker)
         self.change = change
         change.begin(snapshot, done: done)
         for listener in listeners { listener.facts.id = dispatcher.listener(named: listener.facts.name) }
@@ -143,6 +169,17 @@ final class GatewayWorker {
         limits.headBytesMax = Int(settings.limitHead)
         limits.startLineBytesMax = min(Limits().startLineBytesMax, limits.headBytesMax)
         timeouts = ConnectionTimeouts(settings.timeouts)
+        connectionLimits = settings.machineConnections
+        let possible = GatewayWorker.connectionsMax(descriptors: ProcessFigures.descriptorLimit)
+        connectionsMax = min(connectionLimits.connectionsMax ?? possible, possible)
+        shared.metrics.set(connectionsMax: connectionsMax)
+    }
+
+    /// Another worker may accept on a listener, and hand connections over, a moment before this one does.
+    func expect(_ facts: ListenerFacts) {
+        guard !listeners.contains(where: { $0.facts.text == facts.text }) else { return }
+        facts.id = dispatcher.listener(named: facts.name)
+        retire(facts)
     }
 
     /// Starts to accept on a listening socket.
@@ -150,20 +187,41 @@ final class GatewayWorker {
         guard !isDraining else { return FileDescriptors.close(descriptor) }
         facts.id = dispatcher.listener(named: facts.name)
         let socket = ListeningSocket(descriptor, on: worker) { [unowned self] in
-            descriptorsExhausted()
+            makeRoom(.descriptors)
         } accepted: { [unowned self] connection, peer in
             accept(connection, peer, facts)
         }
         try socket.resume()
+        closedFacts[facts.text] = nil
         listeners.append((socket, facts))
     }
 
-    /// Stops to accept on a listening socket, after those who wait there already, and closes it.
-    func unlisten(_ descriptor: Int32) {
-        guard let index = listeners.firstIndex(where: { $0.socket.descriptor == descriptor }) else { return }
+    /// Gives a listening socket up: handshakes under way have so long, then the queue is emptied and the descriptor
+    /// closed, and `done` is told.
+    func unlisten(_ descriptor: Int32, handshakeMilliseconds: Int64, done: @escaping () -> Void) {
+        guard let index = listeners.firstIndex(where: { $0.socket.descriptor == descriptor }) else {
+            return done()
+        }
         let (socket, facts) = listeners.remove(at: index)
-        socket.finish()
+        retire(facts)
+        let listener = LeavingListener(socket) { [unowned self] listener in
+            left(listener)
+            done()
+        }
+        leaving.append(listener)
+        worker.set(listener.timer, to: worker.now + handshakeMilliseconds)
+    }
+
+    private func left(_ listener: LeavingListener) {
+        worker.cancel(listener.timer)
+        listener.socket.finish()
+        leaving.removeAll { $0 === listener }
+        if isDraining { tellIfDrained() }
+    }
+
+    private func retire(_ facts: ListenerFacts) {
         retired.append(RetiredListener(facts: facts))
+        closedFacts[facts.text] = facts
     }
 
     /// The line of a listening socket says something else from the next `update` on.
@@ -177,16 +235,18 @@ final class GatewayWorker {
 
     /// Takes over a connection that another worker accepted.
     func take(_ descriptor: Int32, _ peer: PeerAddress, from listener: String) {
-        guard !isDraining, let facts = listeners.first(where: { $0.facts.text == listener })?.facts else {
-            return FileDescriptors.close(descriptor)
-        }
+        let facts = listeners.first { $0.facts.text == listener }?.facts ?? closedFacts[listener]
+        guard let facts else { return FileDescriptors.close(descriptor) }
         serve(descriptor, peer, facts)
     }
 
     /// A listener accepted a connection: it is served here, or by a worker that has notably fewer.
     private func accept(_ descriptor: Int32, _ peer: PeerAddress, _ listener: ListenerFacts) {
+        if listener.isTelemetry { return serve(descriptor, peer, listener) }
+        if isFull { makeRoom(.connections) }
         let chosen = shared.loads.chooser(for: worker.index, having: connectionCount)
         if chosen != worker.index {
+            counters.add(.connectionsHandedOver)
             return shared.handover.pass(descriptor, peer, from: listener.text, to: chosen)
         }
         serve(descriptor, peer, listener)
@@ -195,7 +255,11 @@ final class GatewayWorker {
     private func serve(_ descriptor: Int32, _ peer: PeerAddress, _ listener: ListenerFacts) {
         guard let socket = try? Socket(descriptor, on: worker) else { return }
         counters.add(.connectionsAccepted)
-        let connection = HTTP1Connection(socket, peer: peer, listener: listener, host: self)
+        let (places, isExcess) = enter(peer, listener)
+        let connection = HTTP1Connection(
+            socket, peer: peer, listener: listener, host: self, places: places, isExcess: isExcess)
+        connectionsMade += 1
+        connection.number = connectionsMade
         if let free = freeConnections.popLast() {
             connections[free] = connection
             connection.tableIndex = free
@@ -203,55 +267,117 @@ final class GatewayWorker {
             connection.tableIndex = connections.count
             connections.append(connection)
         }
+        if listener.isTelemetry { telemetryConnections += 1 }
         shared.loads.note(connectionCount, of: worker.index)
     }
 
+    /// Counts a connection for its client where the machine's file bounds those.
+    ///
+    /// - Returns: where it counts, and whether it is one too many.
+    private func enter(_ peer: PeerAddress, _ listener: ListenerFacts) -> (ContiguousArray<Int32>, Bool) {
+        if connectionLimits.perClient.isEmpty { return ([], false) }
+        // Whoever passes on what others ask has their connections as well.
+        guard let ip = peer.ip, !listener.isTelemetry, !dispatcher.isTrusted(ip) else { return ([], false) }
+        var places: ContiguousArray<Int32> = []
+        for limit in connectionLimits.perClient {
+            switch shared.limits.places.enter(limit.key.number(ofPeer: ip), limit: limit.count) {
+            case .entered(let place): places.append(place)
+            case .uncounted: break
+            case .full: return (places, true)
+            }
+        }
+        return (places, false)
+    }
+
+    func forEachConnection(_ body: (HTTP1Connection) -> Void) {
+        for connection in connections { if let connection { body(connection) } }
+    }
+
     func connectionClosed(_ connection: HTTP1Connection, _ reason: CloseReason?) {
+        for place in connection.places { shared.limits.places.leave(place) }
         connections[connection.tableIndex] = nil
         freeConnections.append(connection.tableIndex)
         shared.loads.note(connectionCount, of: worker.index)
         counters.add(.connectionsClosed)
         if let reason { counters.add(reason) }
-        if isDraining && connectionCount == 0 { shared.drained(worker.index) }
+        if connection.listener.isTelemetry { telemetryConnections -= 1 }
+        if isPaused { resumeAccepting() }
+        if isDraining { tellIfDrained() }
     }
 
-    /// The process has no descriptor left: attempts wait in the kernel's queue for a moment.
-    private func descriptorsExhausted() {
-        counters.add(.descriptors)
-        for listener in listeners { listener.socket.pause() }
-        let timer = resumeTimer ?? ResumeTimer { [unowned self] in resumeAccepting() }
+    /// Nothing is left to wait for; what asks for metrics does not hold up the end.
+    private func tellIfDrained() {
+        if connectionCount == telemetryConnections && leaving.isEmpty { shared.drained(worker.index) }
+    }
+
+    /// Attempts to connect wait in the kernel's queue for a moment.
+    func pauseAccepting() {
+        isPaused = true
+        for listener in listeners where !listener.facts.isTelemetry { listener.socket.pause() }
+        for listener in leaving { listener.socket.pause() }
+        let timer = resumeTimer ?? ResumeTimer { [unowned self] in resumeAccepting(isDue: true) }
         resumeTimer = timer
-        worker.set(timer.timer, to: worker.now + 100)
+        worker.set(timer.timer, to: worker.now + GatewayWorker.pauseMilliseconds)
     }
 
-    private func resumeAccepting() {
+    /// Goes on with accepting where there is room.
+    ///
+    /// - Parameter isDue: a pause has lasted as long as it may: where nothing has ended by itself, something idle may
+    ///   give way by now.
+    private func resumeAccepting(isDue: Bool = false) {
         guard !isDraining else { return }
-        for listener in listeners {
-            // Where even epoll has no room, the next try is a moment later.
-            if (try? listener.socket.resume()) == nil { descriptorsExhausted() }
+        if isFull && !(isDue && closeIdle() > 0) {
+            if isDue { pauseAccepting() }
+            return
         }
+        isPaused = false
+        for listener in listeners where (try? listener.socket.resume()) == nil {
+            // Where even epoll has no room, the next try is a moment later.
+            return pauseAccepting()
+        }
+        for listener in leaving { try? listener.socket.resume() }
     }
 
     // MARK: Ending
 
+    /// Closes its listeners; what waits in their queues is for whoever has other descriptors of them.
+    ///
+    /// - Parameter keepsMetrics: the listener of `metrics ADDRESS` goes on.
+    func stopAccepting(keepsMetrics: Bool) {
+        for listener in listeners where !(keepsMetrics && listener.facts.isTelemetry) {
+            listener.socket.close()
+            retire(listener.facts)
+        }
+        listeners.removeAll { !(keepsMetrics && $0.facts.isTelemetry) }
+    }
+
     /// Accepts no more, ends idle connections, and lets the others finish their exchange.
-    func drain() {
-        guard !isDraining else { return }
-        isDraining = true
-        for listener in listeners { listener.socket.close() }
-        listeners = []
+    ///
+    /// - Parameters:
+    ///   - idleMilliseconds: how long idle connections may still begin a last exchange.
+    ///   - keepsMetrics: the listener of `metrics ADDRESS` goes on.
+    func drain(idleMilliseconds: Int64 = 0, keepsMetrics: Bool = false) {
+        stopAccepting(keepsMetrics: keepsMetrics)
         if let resumeTimer { worker.cancel(resumeTimer.timer) }
-        for connection in connections { connection?.drain() }
-        if connectionCount == 0 { shared.drained(worker.index) }
+        if idleMilliseconds == 0 { for listener in leaving { listener.leave() } }
+        isDraining = true
+        idleUntil = worker.now + idleMilliseconds
+        for case let connection? in connections where !(keepsMetrics && connection.listener.isTelemetry) {
+            connection.drain()
+        }
+        tellIfDrained()
     }
 
     /// Lets go of what the worker holds, when its loop has ended.
     func close() {
         drain()
+        for listener in listeners { listener.socket.close() }
+        listeners = []
         for connection in connections { connection?.close(.draining, reset: true) }
         transactions = []
         change?.close()
         dispatcher.close()
+        worker.whenExhausted = nil
     }
 
     /// Ends every connection: those that a task serves as soon as it has seen it.
@@ -303,6 +429,24 @@ private final class ResumeTimer: TimerTarget {
     func deadlineReached(now: Int64) { resume() }
 }
 
+/// A listening socket that is given up.
+private final class LeavingListener: TimerTarget {
+    let socket: ListeningSocket
+    private(set) lazy var timer = Timer(target: self)
+    private let left: (LeavingListener) -> Void
+
+    init(_ socket: ListeningSocket, left: @escaping (LeavingListener) -> Void) {
+        self.socket = socket
+        self.left = left
+        socket.refuseHandshakes()
+    }
+
+    func deadlineReached(now: Int64) { leave() }
+
+    /// Leaves now.
+    func leave() { left(self) }
+}
+
 /// Makes what routes lead to, for one worker.
 private final class WorkerTargets: TargetFactory {
     private let cache: FilesCache
@@ -310,6 +454,12 @@ private final class WorkerTargets: TargetFactory {
 
     init(files cache: FilesCache) {
         self.cache = cache
+    }
+
+    func routeSlots(of site: Site) -> [RouteSlot] {
+        host.shared.counters.routeSlots(
+            of: ChimeraTelemetry.SiteKey(tenant: site.tenant, name: site.name),
+            site.routes.map(\.text) + [""])
     }
 
     func files(_ target: FilesTarget, sourceExtensions: [String]) -> DirectoryTarget {

@@ -9,6 +9,7 @@ extension HTTP1Connection {
 
     /// Reads what came on a parked connection and answers it, in the worker's own buffers.
     func serveParked() {
+        hasServed = true
         let input = host.scratchInput
         input.clear()
         switch socket.read(into: input.writable) {
@@ -58,7 +59,8 @@ extension HTTP1Connection {
             refuse(transaction, error, output)
             return .last
         }
-        let verdict = host.begin(transaction, peer: peer, listener: listener)
+        let verdict = host.begin(
+            transaction, peer: peer, listener: listener, isExcess: isExcess)
         // A request with a body is served by a task even where the answer is known: somebody has to drop the body.
         if case .serve(let route) = verdict, case .proxy(let target) = route.target,
             transaction.request.upgrade.isEmpty,
@@ -121,7 +123,7 @@ extension HTTP1Connection {
     }
 
     /// Both sides want the connection to carry another request.
-    var keepsOpen: Bool { parser.persistence.keepAlive && !host.isDraining }
+    var keepsOpen: Bool { parser.persistence.keepAlive && !host.isDraining && !isExcess }
 
     /// Answers a request that cannot be understood, after which the connection ends.
     func refuse(_ transaction: Transaction, _ refusal: Refusal, _ output: ByteBuffer) {

@@ -53,6 +53,7 @@ extension HTTP1Connection {
     /// The exchange that a relay kept, which is the task's from now on, or a new one.
     private func takeExchange(_ transaction: Transaction, _ active: ActiveState) -> HTTP1Exchange {
         defer { warm = nil }
+        active.transaction = transaction
         if let warm, warm.transaction === transaction { return warm }
         return HTTP1Exchange(self, active, transaction)
     }
@@ -79,7 +80,8 @@ extension HTTP1Connection {
                 return ended { closeGracefully(.refused) }
             case .complete:
                 headDeadline = nil
-                let verdict = host.begin(exchange.transaction, peer: peer, listener: listener)
+                let verdict = host.begin(
+                    exchange.transaction, peer: peer, listener: listener, isExcess: isExcess)
                 exchange.begin()
                 return verdict
             case .incomplete:

@@ -2,6 +2,7 @@ internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTP1
 internal import ChimeraHTTPCore
+internal import ChimeraTelemetry
 internal import ChimeraUpstream
 
 /// One client's connection that speaks HTTP/1.
@@ -17,17 +18,30 @@ internal import ChimeraUpstream
 /// while answers need no wait. Lingering means that the last answer is out and what the client still sends is
 /// dropped for a while, so that the kernel does not reset the connection under the answer.
 final class HTTP1Connection: SocketObserver, TimerTarget {
-    enum Mode: UInt8 { case parked, relay, task, lingering, closed }
+    enum Mode: UInt8 {
+        case parked, relay, task, lingering, closed
+
+        /// Something is under way.
+        var isBusy: Bool { self == .relay || self == .task }
+    }
 
     /// The connection leaves its worker's table when it closes, which breaks the cycle.
     let host: GatewayWorker
     let socket: Socket
     let peer: PeerAddress
     let listener: ListenerFacts
-    @exclusivity(unchecked) var mode = Mode.parked
+    @exclusivity(unchecked) var mode = Mode.parked {
+        didSet {
+            if mode.isBusy != oldValue.isBusy { host.counters.add(.connectionsBusy, mode.isBusy ? 1 : -1) }
+        }
+    }
     @exclusivity(unchecked) var parser: RequestParser
     /// Where the connection stands in its worker's table.
     @exclusivity(unchecked) var tableIndex = -1
+    /// The connection's number among those of its worker, from 1.
+    @exclusivity(unchecked) var number: UInt64 = 0
+    /// When it was accepted, in milliseconds of the worker's clock.
+    let acceptedAt: Int64
     /// What exists only while requests that have to wait follow each other: while a task or a relay serves the
     /// connection, and for a moment after.
     @exclusivity(unchecked) var active: ActiveState?
@@ -35,6 +49,12 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     @exclusivity(unchecked) var warm: HTTP1Exchange?
     /// What is kept goes at the next turn, since too many connections keep theirs.
     @exclusivity(unchecked) private var isCrowded = false
+    /// It is one too many of its client: its first request gets 503.
+    let isExcess: Bool
+    /// Where it counts as a connection of its client; see `PlaceTable`.
+    let places: ContiguousArray<Int32>
+    /// Bytes have come on it.
+    @exclusivity(unchecked) var hasServed = false
     /// The connection closes when what was answered is out.
     @exclusivity(unchecked) var endsAfterOutput = false
     private let timer = Timer()
@@ -54,6 +74,8 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         @exclusivity(unchecked) fileprivate(set) var isCutOff = false
         /// The task while an embedded handler runs in it, who may wait for anything.
         @exclusivity(unchecked) var handlerTask: UnsafeCurrentTask?
+        /// What the task serves, for who asks what the connection does.
+        @exclusivity(unchecked) var transaction: Transaction?
 
         init(input: ByteBuffer, output: ByteBuffer) {
             self.input = input
@@ -61,11 +83,17 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         }
     }
 
-    init(_ socket: Socket, peer: PeerAddress, listener: ListenerFacts, host: GatewayWorker) {
+    init(
+        _ socket: Socket, peer: PeerAddress, listener: ListenerFacts, host: GatewayWorker,
+        places: ContiguousArray<Int32> = [], isExcess: Bool = false
+    ) {
+        self.places = places
+        self.isExcess = isExcess
         self.socket = socket
         self.peer = peer
         self.listener = listener
         self.host = host
+        acceptedAt = host.worker.now
         parser = RequestParser(limits: host.limits)
         timer.target = self
         socket.observe(self)
@@ -106,8 +134,14 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
 
     /// The gateway drains: an idle connection ends now, another one after its exchange.
     func drain() {
-        if mode == .parked { close(.draining) }
+        if mode == .parked { drainParked() }
         if mode == .task { active?.scope.wake(.abort) }
+    }
+
+    /// Waits for a last request while there is time for one.
+    private func drainParked() {
+        guard host.worker.now < host.idleUntil else { return close(.draining) }
+        setDeadline(after: host.idleUntil - host.worker.now)
     }
 
     /// The gateway ends: the connection does so now, or as soon as its task has seen it.
@@ -116,6 +150,15 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         active.isCutOff = true
         active.handlerTask?.cancel()
         active.scope.wake(.abort)
+    }
+
+    /// Since when nothing is under way, in milliseconds of the worker's clock; nil where something is.
+    ///
+    /// It is read off the one deadline, so that keeping it costs a request nothing.
+    var idleSince: Int64? {
+        guard mode == .parked, timer.deadline != .max else { return nil }
+        if warm != nil { return timer.deadline - min(HTTP1Connection.silence, host.timeouts.idle) }
+        return timer.deadline - (hasServed ? host.timeouts.idle : host.timeouts.head)
     }
 
     // MARK: Ending
@@ -157,6 +200,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
 
     /// A parked connection lets go of what it kept for the next request, or has been idle for too long.
     private func parkedDeadlineReached() {
+        if host.isDraining { return close(.draining) }
         guard warm != nil else { return close(.idleTimeout) }
         releaseActive()
         setDeadline(after: max(0, host.timeouts.idle - (isCrowded ? 0 : HTTP1Connection.silence)))
@@ -179,8 +223,12 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         warm = exchange
         parser.reset()
         mode = .parked
-        if host.isDraining { return close(.draining) }
-        waitParked()
+        if host.isDraining {
+            drainParked()
+            if mode == .closed { return }
+        } else {
+            waitParked()
+        }
         // What came while the task ended found nobody to serve it.
         if socket.isReadable { serveParked() }
     }

@@ -33,6 +33,7 @@ final class Transaction: ProxyClient {
     func reset() {
         request.reset()
         response.reset()
+        if !context.places.isEmpty { host.dispatcher.leavePlaces(context) }
         context.end()
         plan = nil
         startedAt = 0

@@ -1,6 +1,7 @@
 internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraHTTPCore
+internal import ChimeraTelemetry
 
 /// What compiled sites of one worker share: destinations, password files and pages, one of each distinct kind, for as
 /// long as a site uses it.
@@ -48,6 +49,8 @@ final class CompiledParts {
         self.factory = factory
         self.handler = handler
     }
+
+    fileprivate func routeSlots(of site: Site) -> [RouteSlot] { factory.routeSlots(of: site) }
 
     /// How many destinations there are, for tests.
     var destinationCount: Int { files.count + proxies.count }
@@ -114,6 +117,9 @@ final class SiteParts {
 
     /// Where routes to an embedded handler lead.
     var handler: (any Handler)? { parts.handler }
+
+    /// Where the site's routes are counted; see `TargetFactory.routeSlots`.
+    func routeSlots(of site: Site) -> [RouteSlot] { parts.routeSlots(of: site) }
 
     func matcherUse(_ use: MatcherUse) -> CompiledMatcherUse {
         CompiledMatcherUse(matcher: CompiledMatcher(use.matcher), isNegated: use.isNegated)

@@ -21,14 +21,17 @@ final class CompiledRoute {
     let upstreamNames: [CompiledTemplate?]
     /// What the access log says of requests that the route serves.
     let labels: AccessLabels
+    /// Where the route's requests are counted.
+    let slot: RouteSlot
     /// Nil where it depends on the request which settings blocks apply.
     let settings: CompiledSettings?
 
     init(
         _ route: Route, index: Int, matchers: [CompiledMatcherUse], settings: CompiledSettings?,
-        sourceExtensions: [String], labels: AccessLabels, _ parts: SiteParts
+        sourceExtensions: [String], labels: AccessLabels, slot: RouteSlot, _ parts: SiteParts
     ) {
         self.labels = labels
+        self.slot = slot
         self.index = index
         self.matchers = matchers
         self.settings = settings
@@ -52,6 +55,7 @@ final class CompiledRoute {
         case .redirect(let location, let status): target = .redirect(RedirectTarget(location, status: status))
         case .respond(let status, let body): target = .respond(RespondTarget(status: status, body: body))
         case .welcome: target = .welcome
+        case .telemetry(let page): target = .telemetry(TelemetryTarget(page))
         case .handler:
             // Only a program that brings a handler makes such routes.
             target =

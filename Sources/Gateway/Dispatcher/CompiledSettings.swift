@@ -20,6 +20,14 @@ final class CompiledSettings {
     let limitBody: Int64
     /// Bytes; 431 past it.
     let limitHead: Int64
+    /// `limit requests`, all of which count.
+    let requestLimits: ContiguousArray<CompiledRequestLimit>
+    /// `limit connections` that counts requests under way.
+    let connectionLimits: ContiguousArray<CompiledConnectionLimit>
+    /// `limit connections` that counts connections: the machine's.
+    let machineConnections: MachineConnectionLimits
+    /// There is a limit to be asked.
+    let hasLimits: Bool
     let timeouts: ResolvedTimeouts
     /// Those of `timeouts` that concern upstreams.
     let upstreamTimeouts: UpstreamTimeouts
@@ -30,7 +38,8 @@ final class CompiledSettings {
     /// A header operation makes the answer markup, in which the values of `respond` are escaped.
     let makesMarkup: Bool
 
-    init(_ settings: Settings, _ parts: SiteParts) {
+    /// - Parameter site: whose settings they are; nil for the machine's own.
+    init(_ settings: Settings, of site: Site? = nil, _ parts: SiteParts) {
         headerOperations = ContiguousArray(settings.headerOperations.compactMap(CompiledHeaderOperation.init))
         requestHeaderOperations = ContiguousArray(
             settings.requestHeaderOperations.compactMap(CompiledHeaderOperation.init))
@@ -41,6 +50,12 @@ final class CompiledSettings {
         closed = settings.closed.map { CompiledClosure($0, parts) }
         limitBody = settings.limitBody ?? Settings.limitBodyDefault
         limitHead = settings.limitHead ?? Settings.limitHeadDefault
+        requestLimits = ContiguousArray(
+            settings.requestLimits.map { CompiledRequestLimit($0, of: site) })
+        connectionLimits = ContiguousArray(
+            settings.connectionLimits.filter(\.countsRequests).map { CompiledConnectionLimit($0, of: site) })
+        machineConnections = MachineConnectionLimits(site == nil ? settings.connectionLimits : [])
+        hasLimits = !requestLimits.isEmpty || !connectionLimits.isEmpty
         timeouts = ResolvedTimeouts(settings.timeouts)
         upstreamTimeouts = UpstreamTimeouts(timeouts)
         errorPages = ContiguousArray(settings.errorPages.map { CompiledErrorPage($0, parts) })

@@ -23,6 +23,8 @@ final class CompiledSite {
     let labels: AccessLabels
     /// Where the site's requests are counted.
     let slot: SiteSlot
+    /// Where requests that no route serves are counted.
+    let routelessSlot: RouteSlot
     private let routeTrie: RouteTrie
     private let blockTrie: RouteTrie
     private let blocks: ContiguousArray<CompiledBlock>
@@ -46,7 +48,9 @@ final class CompiledSite {
         tenant = Array(site.tenant.utf8)
         let compiler = SiteCompiler(site, parts)
         baseSettings = compiler.siteSettings
-        routes = compiler.routes()
+        let slots = parts.routeSlots(of: site)
+        routelessSlot = slots.last ?? .shared
+        routes = compiler.routes(slots)
         blocks = compiler.blocks()
         routeTrie = RouteTrie(site.routesBySpecificity.map { (site.routes[$0].pattern, $0) })
         // The order of blocks is that in which they are merged; the walk wants the most specific one first.
@@ -121,7 +125,7 @@ final class CompiledSite {
         let numbers = UnsafeBufferPointer(start: applied, count: search.count)
         let index = route?.index ?? -1
         if let known = memo.settings(index, numbers) { return known }
-        let made = CompiledSettings(merged(index, numbers), parts)
+        let made = CompiledSettings(merged(index, numbers), of: source, parts)
         memo.store(made, index, numbers)
         return made
     }

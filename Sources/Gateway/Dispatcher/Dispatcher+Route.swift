@@ -28,6 +28,9 @@ extension Dispatcher {
         if let canonical = settings.canonical, !context.canonicalHost.equals(canonical.span) {
             return .answer(redirect(toHost: canonical, context, request, response))
         }
+        if settings.hasLimits, let verdict = checkLimits(settings, context, request, response) {
+            return verdict
+        }
         if settings.access.isOpen { return nil }
         switch settings.access.admission(context, request) {
         case .open: return nil
@@ -51,7 +54,7 @@ extension Dispatcher {
         switch route.target {
         case .redirect(let target): return .answer(redirect(target, context, request, response))
         case .respond(let target): return .answer(respond(target, context, request, response))
-        case .files, .proxy, .welcome, .handler:
+        case .files, .proxy, .welcome, .telemetry, .handler:
             if settings.strip != nil || settings.rewrite != nil || route.prefix != nil,
                 !makeDestination(route, settings, context, request)
             {

@@ -21,6 +21,8 @@ final class Dispatcher {
     @exclusivity(unchecked) var machineSettings: CompiledSettings
     let parts: CompiledParts
     let machineParts: SiteParts
+    /// What limits count in, shared by all workers.
+    let limits: LimitTables
     /// Changes that were begun, and how far the first of them is.
     @exclusivity(unchecked) var pending: [Snapshot] = []
     @exclusivity(unchecked) var pendingIndex = 0
@@ -39,8 +41,14 @@ final class Dispatcher {
     /// Nanoseconds of a clock that never goes back.
     let clock: () -> UInt64
 
-    /// - Parameter clock: nanoseconds of a clock that never goes back: how old a verified password is.
-    init(_ snapshot: Snapshot, targets: any TargetFactory, clock: @escaping () -> UInt64) {
+    /// - Parameters:
+    ///   - limits: what limits count in.
+    ///   - clock: nanoseconds of a clock that never goes back: how old a verified password is, how full a bucket.
+    init(
+        _ snapshot: Snapshot, targets: any TargetFactory, limits: LimitTables = LimitTables(),
+        clock: @escaping () -> UInt64
+    ) {
+        self.limits = limits
         self.clock = clock
         var random = SystemRandomNumberGenerator()
         verified = VerifiedCredentials(random: &random)

@@ -1,5 +1,6 @@
 internal import ChimeraBytes
 internal import ChimeraHTTPCore
+internal import ChimeraTelemetry
 
 /// What routing knows of one request: who asks, on which listener, which site and route serve it, and what
 /// the variables of templates stand for. Reused from request to request, so that one in steady state
@@ -34,6 +35,12 @@ final class RequestContext {
     @exclusivity(unchecked) var settings: CompiledSettings?
     /// Why the request was refused before any route, for the log.
     @exclusivity(unchecked) var refusal: Refusal?
+    /// The limit that refused the request.
+    @exclusivity(unchecked) var limitHit: LimitHit?
+    /// It was counted in the limits that cover it.
+    @exclusivity(unchecked) var hasPassedLimits = false
+    /// Where it counts as under way; see `Dispatcher.leavePlaces`.
+    @exclusivity(unchecked) var places: ContiguousArray<Int32> = []
 
     // MARK: Host, paths, query
 
@@ -100,6 +107,8 @@ final class RequestContext {
         client = peer
         authentication = .unasked
         storedID = nil
+        limitHit = nil
+        hasPassedLimits = false
         forgetRouting()
     }
 

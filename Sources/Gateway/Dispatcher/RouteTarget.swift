@@ -1,6 +1,7 @@
 internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraHTTPCore
+internal import ChimeraTelemetry
 
 /// Where a route leads, with what one worker needs to go there.
 ///
@@ -13,7 +14,18 @@ enum RouteTarget {
     case proxy(UpstreamTargets)
     /// The sample page.
     case welcome
+    /// What the gateway tells of itself.
+    case telemetry(TelemetryTarget)
     case handler(HandlerTarget)
+}
+
+/// One of the pages of `metrics ADDRESS`.
+final class TelemetryTarget {
+    let page: TelemetryPage
+
+    init(_ page: TelemetryPage) {
+        self.page = page
+    }
 }
 
 /// The handler of the program that embeds the gateway.
@@ -31,6 +43,12 @@ protocol TargetFactory: AnyObject {
     /// - Parameter sourceExtensions: in small letters, without their dot: never served, whatever the case.
     func files(_ target: FilesTarget, sourceExtensions: [String]) -> DirectoryTarget
     func proxy(_ target: ProxyTarget) -> UpstreamTargets
+    /// Where the site's routes are counted, in their order; the last is for requests that no route serves.
+    func routeSlots(of site: Site) -> [RouteSlot]
+}
+
+extension TargetFactory {
+    func routeSlots(of site: Site) -> [RouteSlot] { [] }
 }
 
 /// `redirect URL [STATUS]`.

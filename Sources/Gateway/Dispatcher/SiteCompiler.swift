@@ -20,17 +20,19 @@ final class SiteCompiler {
     init(_ site: Site, _ parts: SiteParts) {
         self.site = site
         self.parts = parts
-        siteSettings = CompiledSettings(site.settings, parts)
+        siteSettings = CompiledSettings(site.settings, of: site, parts)
     }
 
-    func routes() -> ContiguousArray<CompiledRoute> {
+    /// - Parameter slots: where the routes are counted, in their order.
+    func routes(_ slots: [RouteSlot]) -> ContiguousArray<CompiledRoute> {
         let sources = sourceExtensions
         return ContiguousArray(
             site.routes.enumerated().map { index, route in
                 CompiledRoute(
                     route, index: index, matchers: route.matchers.map(use), settings: settings(of: route),
                     sourceExtensions: sources,
-                    labels: AccessLabels(tenant: site.tenant, site: site.name, route: route.text), parts)
+                    labels: AccessLabels(tenant: site.tenant, site: site.name, route: route.text),
+                    slot: slots.indices.contains(index) ? slots[index] : .shared, parts)
             })
     }
 
@@ -72,7 +74,7 @@ final class SiteCompiler {
         }
         var merged = site.settings
         for number in applied { merged = merged.merging(site.settingsBlocks[number].settings) }
-        let compiled = CompiledSettings(merged.merging(route.settings), parts)
+        let compiled = CompiledSettings(merged.merging(route.settings), of: site, parts)
         if route.settings == Settings() { mergedSettings[applied] = compiled }
         return compiled
     }

@@ -112,6 +112,12 @@ package struct Explanation {
             add("\(rule.verdict.rawValue) \(shown(rule.subject)) (\(rule.position))")
         }
         if let closed = settings.closed { add("closed \(closed.status) (\(closed.position))") }
+        for limit in settings.requestLimits {
+            add("limit requests \(limit) (\(limit.position))")
+        }
+        for limit in settings.connectionLimits {
+            add("limit connections \(limit) (\(limit.position))")
+        }
         add("limit body \(settings.limitBody ?? Settings.limitBodyDefault) bytes")
         add("limit head \(settings.limitHead ?? Settings.limitHeadDefault) bytes")
         return lines
@@ -172,6 +178,8 @@ package struct Explanation {
                 + [line("", "as \(path)")]
         case .welcome: return [line("answer", "the welcome page")]
         case .handler: return [line("answer", "the handler of the program that embeds the gateway")]
+        case .telemetry(let page):
+            return [line("answer", "what the gateway tells of itself: /\(page.rawValue)")]
         case .redirect, .respond: return []
         }
     }

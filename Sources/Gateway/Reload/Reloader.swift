@@ -11,14 +11,34 @@ internal import Synchronization
 ///             ├─▶ thread ─ LiveConfiguration.load ─▶ apply (the workers are told) ─▶ status, log ─▶ persist
 /// inotify ────┘     200 ms after the last change
 /// ```
+/// The last good versions belong to one process at a time: where another data plane has taken over, this one is stopped,
+/// and where another still has them, this one keeps its own in memory until that one lets go.
 package final class Reloader: Sendable {
-    /// Serves a configuration from now on; blocks until the workers have been told. Throws where nothing has changed,
-    /// since a new address cannot be listened on.
-    package typealias Apply = @Sendable (MachineConfiguration) throws -> Void
+    /// Who serves what was read; told on the thread of reloads.
+    package protocol Server: Sendable {
+        /// The files are looked at.
+        func reloadBegins()
+        /// Serves a configuration from now on; blocks until the workers have been told. Throws where nothing has
+        /// changed, since a new address cannot be listened on.
+        func serve(_ configuration: MachineConfiguration) throws
+        /// What came of it.
+        func reloadEnded(_ outcome: Outcome)
+    }
+
+    /// What came of one reload.
+    package struct Outcome: Sendable {
+        package var status: ReloadStatus
+        /// What is wrong with the files, those that were not read anew included.
+        package var diagnostics: [Diagnostic]
+        /// What serves from now on; nil where all goes on as before, because the machine's file cannot be used.
+        package var configuration: MachineConfiguration?
+        /// No reload came of it, since the reloader was stopped.
+        package var isStopped = false
+    }
 
     private struct Request {
         var cause: ReloadStatus.Cause
-        var done: (@Sendable (ReloadStatus) -> Void)?
+        var done: (@Sendable (Outcome) -> Void)?
     }
 
     private struct State {
@@ -36,6 +56,8 @@ package final class Reloader: Sendable {
         var hasComplained = false
         /// Something may have changed that nobody was told of: another look is due, once the disk is quiet.
         var needsLook = false
+        /// When to try again to keep last good versions, which another process still has.
+        var persistAgainAt: Int64?
     }
 
     private let state = Mutex(State())
@@ -47,6 +69,8 @@ package final class Reloader: Sendable {
     private static let settledMilliseconds: Int64 = 200
     /// How long a directory that is never quiet can put a reload off.
     private static let unsettledMilliseconds: Int64 = 2_000
+    /// How often a process that waits for the last good versions looks whether another one still has them.
+    private static let storeMilliseconds: Int64 = 250
 
     /// - Throws: where the kernel gives no descriptor.
     package init(_ live: sending LiveConfiguration, logger: Logger) throws {
@@ -65,24 +89,18 @@ package final class Reloader: Sendable {
 
     /// Reads the configuration again, soon; `done` is told on the thread of reloads. Several who ask before it begins
     /// get the same reload.
-    package func reload(_ cause: ReloadStatus.Cause, done: (@Sendable (ReloadStatus) -> Void)? = nil) {
+    package func reload(_ cause: ReloadStatus.Cause, done: (@Sendable (Outcome) -> Void)? = nil) {
         let isStopped = state.withLock { state in
             if !state.isStopped { state.requests.append(Request(cause: cause, done: done)) }
             return state.isStopped
         }
-        if isStopped { done?(status) }
+        if isStopped { done?(stoppedOutcome) }
         watch.interrupt()
     }
 
-    /// Reads the configuration again and waits for the outcome; not on a worker.
-    package func reloadAndWait(_ cause: ReloadStatus.Cause) -> ReloadStatus {
-        let latch = Latch()
-        reload(cause) { _ in latch.open() }
-        latch.wait()
-        return status
-    }
+    private var stoppedOutcome: Outcome { Outcome(status: status, diagnostics: [], isStopped: true) }
 
-    /// Reloads no more.
+    /// Reloads no more, and leaves the last good versions to whoever serves next.
     package func stop() {
         state.withLock { $0.isStopped = true }
         watch.interrupt()
@@ -101,7 +119,7 @@ package final class Reloader: Sendable {
     }
 
     /// Starts the thread, once the first configuration is served.
-    package func serve(_ apply: @escaping Apply) {
+    package func serve(_ server: some Server) {
         Thread.start(name: "chimera-reload") { [self] in
             Thread.yieldToOthers()
             work.withLock { work in
@@ -109,29 +127,38 @@ package final class Reloader: Sendable {
                 watchDirectories(&work)
                 persist(&work)
             }
-            run(apply)
+            run(server)
         }
     }
 
     // MARK: - The thread
 
-    private func run(_ apply: Apply) {
+    private func run(_ server: some Server) {
         var settling = Settling()
         while !state.withLock({ $0.isStopped }) {
             let requests = takeRequests()
             let now = Clock.monotonicMilliseconds()
             if let cause = requests.first?.cause ?? (settling.isDue(now) ? .watch : nil) {
                 settling = Settling()
-                reload(cause, apply)
-                for request in requests { request.done?(status) }
-            } else if awaitChange(settling.due.map { $0 - now }) {
+                let outcome = reload(cause, server)
+                for request in requests { request.done?(outcome) }
+            } else if awaitChange(until: [settling.due, persistIfDue(now)].compactMap(\.self).min(), now) {
                 settling.changed(at: Clock.monotonicMilliseconds())
             }
             if work.withLock({ work in exchange(&work.needsLook, with: false) }) {
                 settling.changed(at: Clock.monotonicMilliseconds())
             }
         }
-        for request in takeRequests() { request.done?(status) }
+        work.withLock { $0.live.leaveStore() }
+        for request in takeRequests() { request.done?(stoppedOutcome) }
+    }
+
+    /// - Returns: when it is due next; nil: not before something changes.
+    private func persistIfDue(_ now: Int64) -> Int64? {
+        work.withLock { work in
+            if let due = work.persistAgainAt, due <= now { persist(&work) }
+            return work.persistAgainAt
+        }
     }
 
     /// When a directory that changes counts as quiet.
@@ -157,8 +184,8 @@ package final class Reloader: Sendable {
     }
 
     /// - Returns: whether something that counts has changed.
-    private func awaitChange(_ milliseconds: Int64?) -> Bool {
-        let changes = watch.wait(milliseconds: milliseconds)
+    private func awaitChange(until due: Int64?, _ now: Int64) -> Bool {
+        let changes = watch.wait(milliseconds: due.map { $0 - now })
         guard !changes.isEmpty else { return false }
         let names = work.withLock { $0.names }
         return changes.contains(where: names.covers)
@@ -181,15 +208,16 @@ package final class Reloader: Sendable {
         logger.warning("a directory cannot be watched for changes", metadata: ["directory": "\(first)"])
     }
 
-    private func reload(_ cause: ReloadStatus.Cause, _ apply: Apply) {
+    private func reload(_ cause: ReloadStatus.Cause, _ server: some Server) -> Outcome {
         work.withLock { work in
+            server.reloadBegins()
             let began = Clock.monotonicMilliseconds()
             var revision = work.live.load(cause)
             var isRefused = false
             if let configuration = revision.configuration {
                 work.patterns = configuration.watchedPatterns
                 do {
-                    if revision.status.outcome == .applied { try apply(configuration) }
+                    if revision.status.outcome == .applied { try server.serve(configuration) }
                 } catch {
                     logger.error("\(error); the old configuration stays in service")
                     revision.configuration = nil
@@ -202,8 +230,13 @@ package final class Reloader: Sendable {
             status.durationMilliseconds = Clock.monotonicMilliseconds() - began
             state.withLock { $0.status = status }
             report(revision, status, isRefused: isRefused, &work)
+            let outcome = Outcome(
+                status: status, diagnostics: revision.diagnostics + (isRefused ? status.machineErrors : []),
+                configuration: revision.configuration)
+            server.reloadEnded(outcome)
             watchDirectories(&work)
             if revision.configuration != nil { persist(&work) }
+            return outcome
         }
     }
 
@@ -245,8 +278,11 @@ package final class Reloader: Sendable {
     }
 
     private func persist(_ work: inout Work) {
+        work.persistAgainAt = nil
         do throws(LastGoodStore.Failure) {
-            try work.live.persist()
+            if try !work.live.persist() {
+                work.persistAgainAt = Clock.monotonicMilliseconds() + Self.storeMilliseconds
+            }
         } catch {
             guard !work.hasComplained else { return }
             work.hasComplained = true

@@ -1,12 +1,9 @@
 internal import ChimeraEventLoop
-internal import ChimeraTelemetry
-internal import Synchronization
 
 /// A worker's share of a reload, in turns of a millisecond: between two of them the worker's sockets have theirs.
 final class SiteChange: TurnTarget, TimerTarget {
     private let dispatcher: Dispatcher
     private let worker: Worker
-    private let turns: TurnHistogram
     @exclusivity(unchecked) private var isPostponed = false
     @exclusivity(unchecked) private var waiting: [@Sendable () -> Void] = []
     private(set) lazy var timer = Timer(target: self)
@@ -16,10 +13,9 @@ final class SiteChange: TurnTarget, TimerTarget {
     /// How long a site that was replaced is kept for its successor, in milliseconds.
     private static let keptMilliseconds: Int64 = 30_000
 
-    init(_ dispatcher: Dispatcher, on worker: Worker, turns: TurnHistogram) {
+    init(_ dispatcher: Dispatcher, on worker: Worker) {
         self.dispatcher = dispatcher
         self.worker = worker
-        self.turns = turns
         dispatcher.hasRetired = { [unowned self] in postpone() }
     }
 
@@ -53,12 +49,12 @@ final class SiteChange: TurnTarget, TimerTarget {
     }
 
     private func go(since start: Int64) {
+        worker.noteReload()
         var now = start
         while dispatcher.hasPendingSteps, now - start < SiteChange.turnNanoseconds {
             dispatcher.step()
             now = Clock.monotonicNanoseconds()
         }
-        turns.add(nanoseconds: Clock.monotonicNanoseconds() - start)
         if dispatcher.hasPendingSteps { postpone() } else { finish() }
     }
 
@@ -73,22 +69,4 @@ final class SiteChange: TurnTarget, TimerTarget {
         waiting = []
         for done in told { done() }
     }
-}
-
-/// Opens when it was counted down.
-final class Countdown: Sendable {
-    private let left: Atomic<Int>
-    private let latch = Latch()
-
-    init(_ count: Int) {
-        left = Atomic(count)
-        if count <= 0 { latch.open() }
-    }
-
-    func count() {
-        if left.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 { latch.open() }
-    }
-
-    /// - Returns: whether it was counted down within so many milliseconds.
-    func wait(milliseconds: Int64) -> Bool { latch.wait(milliseconds: milliseconds) }
 }

@@ -67,7 +67,8 @@ package struct WelcomeSite: Sendable, Equatable {
     ) -> [WelcomeSite] {
         var texts: [String: String] = [:]
         let directory = files.currentDirectory
-        let sites = configuration.sites.prefix(WelcomePage.sitesMax).map(\.site).map { site in
+        let shown = configuration.sites.lazy.map(\.site).filter { !$0.isTelemetry }
+        let sites = shown.prefix(WelcomePage.sitesMax).map { site in
             let path = site.file.hasPrefix("/") ? site.file : directory + "/" + site.file
             if texts[site.file] == nil, let bytes = try? files.read(path, atMost: WelcomePage.fileBytesMax) {
                 texts[site.file] = String(decoding: bytes, as: UTF8.self)
@@ -108,6 +109,7 @@ package struct WelcomeSite: Sendable, Equatable {
         case .redirect(let target, let status): ("redirect", "\(target) \(status)")
         case .respond(let status, _): ("respond", "\(status)")
         case .welcome: ("welcome", "this page")
+        case .telemetry(let page): ("metrics", page.rawValue)
         case .handler: ("handler", "the program that embeds the gateway")
         }
     }

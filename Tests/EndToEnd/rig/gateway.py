@@ -49,13 +49,14 @@ class Gateway:
 
     def __init__(self, directory: Path, sites: str | dict[str, str] = "", machine: str = "", log: str | None = None,
                  listen: bool = True, env: dict[str, str] | None = None, arguments: list[str] | None = None,
-                 wrapper: list[str] | None = None):
+                 wrapper: list[str] | None = None, binary: Path | None = None):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.sites, self.machine, self.listen = sites, machine, listen
         self.import_line = "import conf.d/*.conf"
         self.log_line = "log access json access.log" if log is None else log
         self.env, self.arguments, self.wrapper = env or {}, arguments, wrapper or []
+        self.binary = binary or BINARY
         self.port = 0
         self.process: subprocess.Popen | None = None
         self.vitals: Vitals | None = None
@@ -70,8 +71,11 @@ class Gateway:
     def write_configuration(self) -> None:
         """Writes the files that `start` and `reload` read."""
         listen = f"listen 127.0.0.1:{self.port}\n" if self.listen else ""
+        # Root's directories are closed to others, so it is root who serves, without its privileges.
+        user = "user root\n" if os.geteuid() == 0 and "user " not in self.machine else ""
+        admin = "admin unix:admin.sock\n" if "admin " not in self.machine else ""
         (self.directory / "chimera.conf").write_text(
-            f"workers 2\n{listen}{self.log_line}\n{self.machine.replace('PORT', str(self.port))}\n"
+            f"workers 2\n{user}{admin}{listen}{self.log_line}\n{self.machine.replace('PORT', str(self.port))}\n"
             f"{self.import_line}\n" + ("" if "data " in self.machine else "data data\n"))
         folder = self.directory / "conf.d"
         folder.mkdir(exist_ok=True)
@@ -103,7 +107,7 @@ class Gateway:
         arguments = self.arguments or ["run", "--config", str(self.directory / "chimera.conf")]
         arguments = [a.replace("PORT", str(self.port)) for a in arguments]
         self.process = subprocess.Popen(
-            [*self.wrapper, str(BINARY), *arguments], cwd=self.directory, env=environment(**self.env),
+            [*self.wrapper, str(self.binary), *arguments], cwd=self.directory, env=environment(**self.env),
             stdin=subprocess.DEVNULL, stdout=open(self.directory / "stdout", "ab"), stderr=subprocess.PIPE)
         self._collector = threading.Thread(target=self._collect, args=(self.process.stderr,), daemon=True)
         self._collector.start()
@@ -154,7 +158,28 @@ class Gateway:
 
     @property
     def pid(self) -> int:
-        return self.process.pid
+        """The process that serves: the newest data plane, or the one process of a form without a supervisor."""
+        return (self.data_planes() or [self.process.pid])[-1]
+
+    def data_planes(self) -> list[int]:
+        """The data planes that live, the oldest first; what has ended and is not yet reaped is none."""
+        return children(self.process.pid)
+
+    def command(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess:
+        """Runs an operator's command for this gateway."""
+        return run(*arguments, "--admin", f"unix:{self.directory}/admin.sock", timeout=timeout)
+
+    def status(self) -> dict:
+        """What `chimera status --json` says."""
+        done = self.command("status", "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def upgrade(self) -> None:
+        """Lets a new data plane take over, and waits until it serves."""
+        done = self.command("upgrade")
+        assert done.returncode == 0, done.stderr + self.stderr
+        self.vitals = Vitals(self.pid)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -247,9 +272,24 @@ class Gateway:
         return False
 
 
+def children(pid: int) -> list[int]:
+    """The processes whose parent is `pid` and that live, in the order of their start."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] not in "ZX":
+            found.append((int(fields[19]), int(entry.parent.name)))
+    return [number for _, number in sorted(found)]
+
+
 def run(*arguments: str, cwd: Path | None = None, stdin: str | None = None, timeout: float = 20,
         **env) -> subprocess.CompletedProcess:
     """Runs a command of the binary to its end, as text."""
+    if arguments[0] == "run" and os.geteuid() == 0:
+        arguments = (*arguments, "--user", "root")
     done = subprocess.run([str(BINARY), *map(str, arguments)], cwd=cwd, input=stdin, text=True, capture_output=True,
                           timeout=timeout, env=environment(**env))
     assert done.returncode not in CRASH_SIGNALS and not CRASH.search(done.stderr), \

@@ -1,0 +1,115 @@
+internal import ChimeraBytes
+internal import ChimeraConfiguration
+internal import ChimeraHTTPCore
+
+/// What all workers count limits in.
+final class LimitTables: Sendable {
+    let rates = RateTable()
+    let places = PlaceTable()
+}
+
+/// By what a limit counts, in the form in which one worker asks.
+struct CompiledLimitKey {
+    private enum Source {
+        case everything
+        case client
+        case site
+        case header([UInt8])
+    }
+
+    private let source: Source
+    /// Tells the limit from all others; the same on every worker of the process, and unknown outside of it.
+    private let seed: Int
+
+    /// - Parameters:
+    ///   - site: whose limit it is; nil for one that counts over all sites.
+    ///   - ofTenant: it counts over all sites of the site's tenant.
+    ///   - identity: what tells it from other limits of the same place.
+    init(_ key: LimitKey, of site: Site?, ofTenant: Bool, _ identity: some Hashable) {
+        switch key {
+        case .everything: source = .everything
+        case .client: source = .client
+        case .site: source = .site
+        case .header(let name): source = .header(Array(name.utf8))
+        }
+        var hasher = Hasher()
+        hasher.combine(site?.tenant)
+        hasher.combine(ofTenant ? nil : site?.name)
+        hasher.combine(identity)
+        seed = hasher.finalize()
+    }
+
+    /// The number that stands for what the request is counted by; never 0.
+    func number(_ context: RequestContext, _ request: RequestHead) -> UInt64 {
+        var hasher = Hasher()
+        hasher.combine(seed)
+        switch source {
+        case .everything: break
+        case .client: CompiledLimitKey.combine(context.client, into: &hasher)
+        case .site:
+            if let site = context.site {
+                for byte in site.tenant { hasher.combine(byte) }
+                hasher.combine(UInt8(0))
+                for byte in site.name { hasher.combine(byte) }
+            }
+        case .header(let name):
+            if let index = request.index(ofName: name.span) {
+                request[request.line(at: index).value].withUnsafeBytes { hasher.combine(bytes: $0) }
+            }
+        }
+        return UInt64(bitPattern: Int64(hasher.finalize())) | 1 << 63
+    }
+
+    /// The number that stands for a peer.
+    func number(ofPeer peer: IPAddress) -> UInt64 {
+        var hasher = Hasher()
+        hasher.combine(seed)
+        CompiledLimitKey.combine(peer, into: &hasher)
+        return UInt64(bitPattern: Int64(hasher.finalize())) | 1 << 63
+    }
+
+    /// Of an IPv6 address the first half, since a client has the other half to itself.
+    private static func combine(_ client: IPAddress?, into hasher: inout Hasher) {
+        guard let client else { return hasher.combine(UInt8(0)) }
+        if let v4 = client.v4 { hasher.combine(v4) } else { hasher.combine(client.high) }
+    }
+}
+
+/// `limit requests` in the form in which one worker asks.
+struct CompiledRequestLimit {
+    let rate: TokenRate
+    let key: CompiledLimitKey
+
+    init(_ limit: RequestLimit, of site: Site?) {
+        rate = TokenRate(limit.rate, burst: limit.burst)
+        key = CompiledLimitKey(
+            limit.key, of: limit.isOfMachine ? nil : site, ofTenant: limit.isOfTenant, limit)
+    }
+}
+
+/// `limit connections` in the form in which one worker asks.
+struct CompiledConnectionLimit {
+    let count: Int
+    let key: CompiledLimitKey
+
+    init(_ limit: ConnectionLimit, of site: Site?) {
+        count = limit.count
+        key = CompiledLimitKey(
+            limit.key, of: limit.isOfMachine ? nil : site, ofTenant: limit.isOfTenant, limit)
+    }
+}
+
+/// What `limit connections` of the machine's file says of connections themselves.
+struct MachineConnectionLimits {
+    /// Connections at once; nil: only descriptors bound them.
+    let connectionsMax: Int?
+    /// For each client's address.
+    let perClient: ContiguousArray<CompiledConnectionLimit>
+
+    init(_ limits: [ConnectionLimit]) {
+        let own = limits.filter { !$0.countsRequests }
+        connectionsMax = own.filter { $0.key == .everything }.map(\.count).min()
+        perClient = ContiguousArray(
+            own.filter { $0.key == .client }.map { CompiledConnectionLimit($0, of: nil) })
+    }
+}

@@ -1,0 +1,135 @@
+internal import CLinux
+internal import ChimeraEventLoop
+internal import Glibc
+
+/// Takes operators' requests at the administration's socket, for the supervisor's loop: nothing here blocks.
+final class AdminDesk {
+    /// A request, and the connection on which it is answered, which is the taker's to close.
+    struct Visit {
+        let connection: Int32
+        let line: [UInt8]
+    }
+
+    private struct Visitor {
+        let connection: Int32
+        var line: [UInt8] = []
+        let deadline: Int64
+    }
+
+    private(set) var path: String?
+    private var listener: Int32 = -1
+    private var visitors: [Visitor] = []
+
+    /// Visitors at a time, and how long one may take to say what it wants, in milliseconds.
+    static let visitorsMax = 32
+    static let patience: Int64 = 5_000
+
+    deinit { close() }
+
+    /// Listens at the first of these places that can be had; where it does so already, nothing happens.
+    ///
+    /// - Throws: why the last one cannot be had.
+    func listen(at places: [String], makesFolder: Bool) throws(SystemError) {
+        if let path, places.contains(path) { return }
+        var failure = SystemError("listen", ENOENT)
+        for place in places {
+            do throws(SystemError) {
+                let descriptor = try AdminSocket.listen(place, makesFolder: makesFolder)
+                close()
+                (path, listener) = (place, descriptor)
+                return
+            } catch {
+                failure = error
+            }
+        }
+        throw failure
+    }
+
+    /// Listens no more, and removes the socket.
+    func close() {
+        for visitor in visitors { FileDescriptors.close(visitor.connection) }
+        visitors = []
+        guard let path else { return }
+        FileDescriptors.close(listener)
+        unlink(path)
+        self.path = nil
+        listener = -1
+    }
+
+    /// What the loop waits for.
+    var descriptors: [Int32] {
+        guard listener >= 0 else { return [] }
+        return (visitors.count < Self.visitorsMax ? [listener] : []) + visitors.map(\.connection)
+    }
+
+    /// When the next visitor has taken too long, in milliseconds; `Int64.max` for never.
+    var deadline: Int64 { visitors.map(\.deadline).min() ?? .max }
+
+    /// Takes what is there, and the requests that are whole.
+    func visits(now: Int64) -> [Visit] {
+        accept(now)
+        var visits: [Visit] = []
+        visitors = visitors.filter {
+            $0.deadline > now || Self.refuse($0.connection, "the request took too long")
+        }
+        visitors = visitors.compactMap { visitor in
+            var visitor = visitor
+            switch Self.read(visitor.connection, &visitor.line) {
+            case .line:
+                visits.append(Visit(connection: visitor.connection, line: visitor.line))
+                return nil
+            case .open: return visitor
+            case .over:
+                FileDescriptors.close(visitor.connection)
+                return nil
+            }
+        }
+        return visits
+    }
+
+    private func accept(_ now: Int64) {
+        while listener >= 0, visitors.count < Self.visitorsMax {
+            var address = sockaddr_storage()
+            var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+            let connection = chimera_accept(listener, &address, &length)
+            guard connection >= 0 else { return }
+            visitors.append(Visitor(connection: connection, deadline: now + Self.patience))
+        }
+    }
+
+    private enum Reading { case line, open, over }
+
+    private static func read(_ connection: Int32, _ line: inout [UInt8]) -> Reading {
+        var room = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = Glibc.read(connection, &room, room.count)
+            if count < 0 { return errno == EAGAIN || errno == EINTR ? .open : .over }
+            if count == 0 { return .over }
+            line += room[..<count]
+            if let end = line.firstIndex(of: UInt8(ascii: "\n")) {
+                line.removeSubrange(end...)
+                return .line
+            }
+            // What is too long is read as a line, so that it is answered.
+            if line.count > AdminRequest.bytesMax { return .line }
+        }
+    }
+
+    /// - Returns: false, for a visitor that is gone.
+    private static func refuse(_ connection: Int32, _ reason: String) -> Bool {
+        answer(connection, AdminRequest.failed(reason))
+        return false
+    }
+
+    /// Answers with one line and closes the connection.
+    static func answer(_ connection: Int32, _ line: JSON) {
+        write(line, to: connection)
+        FileDescriptors.close(connection)
+    }
+
+    /// Writes a short line; a client that does not read loses it.
+    static func write(_ line: JSON, to connection: Int32) {
+        let bytes = Array((line.text + "\n").utf8)
+        _ = send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+    }
+}

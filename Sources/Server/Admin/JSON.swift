@@ -1,0 +1,65 @@
+/// A JSON value (RFC 8259), read from bounded text. Numbers are integers where they are written as such.
+enum JSON: Equatable, Sendable {
+    case null
+    case bool(Bool)
+    case integer(Int64)
+    case number(Double)
+    case string(String)
+    case array([JSON])
+    /// In the order in which the members are written.
+    case object([Member])
+
+    struct Member: Equatable, Sendable {
+        var name: String
+        var value: JSON
+    }
+
+    /// An object of these members.
+    static func of(_ members: KeyValuePairs<String, JSON?>) -> JSON {
+        .object(members.compactMap { name, value in value.map { Member(name: name, value: $0) } })
+    }
+
+    /// The member with this name; the last one where there are several.
+    subscript(_ name: String) -> JSON? {
+        guard case .object(let members) = self else { return nil }
+        return members.last { $0.name == name }?.value
+    }
+
+    var string: String? { if case .string(let text) = self { text } else { nil } }
+
+    var integer: Int64? { if case .integer(let number) = self { number } else { nil } }
+
+    var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+
+    var array: [JSON]? { if case .array(let elements) = self { elements } else { nil } }
+
+    /// One line, without spaces.
+    var text: String {
+        switch self {
+        case .null: "null"
+        case .bool(let value): value ? "true" : "false"
+        case .integer(let number): String(number)
+        case .number(let number): number.isFinite ? String(number) : "null"
+        case .string(let text): JSON.quoted(text)
+        case .array(let elements): "[" + elements.map(\.text).joined(separator: ",") + "]"
+        case .object(let members):
+            "{" + members.map { JSON.quoted($0.name) + ":" + $0.value.text }.joined(separator: ",") + "}"
+        }
+    }
+
+    private static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case "\n": result += "\\n"
+            case _ where scalar.value < 0x20 || (0x7F..<0xA0).contains(scalar.value):
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+}

@@ -1,0 +1,102 @@
+/// What the supervisor and a data plane tell each other: a kind, and fields that are found by their tags.
+///
+/// ```
+///  octet 0      the format, 1
+///  octet 1      the kind
+///  then fields: tag (1 octet), length (4 octets, big-endian), value
+/// ```
+/// An upgrade lets two versions talk: a kind or a tag that one side does not know is passed over, a field that is
+/// missing has a meaning, and the numbers here are never given another one.
+struct ControlMessage: Equatable, Sendable {
+    /// What a message is about. From 1 the data plane tells, from 64 the supervisor.
+    enum Kind: UInt8, Sendable {
+        /// Asks for the sockets of an address: `request`, `address`, `count`; answered by `sockets` or `refused`.
+        case listen = 1
+        /// Nobody accepts there any more: `address`.
+        case unlisten = 2
+        /// It serves: `version`, `milliseconds` of its drain.
+        case ready = 3
+        /// Where the supervisor is to take the operator's questions: `text`, the path of a Unix socket.
+        case administer = 4
+        /// A configuration is loaded.
+        case reloading = 5
+        /// The load has ended: `failure` where the old configuration stays.
+        case reloaded = 6
+
+        /// Sockets as descriptors: `request`, `count` for the port, `more` for how many are still to come.
+        case sockets = 64
+        /// The address cannot be had: `request`, `text` for the system call, `count` for the error number.
+        case refused = 65
+        /// Finish what is under way: `count` is 1 where it is for another data plane, which accepts already.
+        case drain = 66
+        case stopNow = 67
+        case reload = 68
+        case reopenLogs = 69
+        /// An address is not needed any more by those who come after: `address`.
+        case leave = 70
+        /// A connection to the administration, as a descriptor: `text` is its request, `context` what the supervisor
+        /// knows.
+        case question = 71
+    }
+
+    /// What a field is.
+    enum Tag: UInt8, Sendable {
+        case request = 1
+        case address = 2
+        case count = 3
+        case version = 4
+        case milliseconds = 5
+        case text = 6
+        case context = 7
+        case failure = 8
+        case more = 9
+    }
+
+    var kind: Kind
+    private(set) var fields: [Tag: [UInt8]] = [:]
+
+    private static let format: UInt8 = 1
+
+    init(_ kind: Kind) { self.kind = kind }
+
+    func with(_ tag: Tag, _ text: String) -> ControlMessage {
+        var copy = self
+        copy.fields[tag] = Array(text.utf8)
+        return copy
+    }
+
+    func with(_ tag: Tag, _ number: Int64) -> ControlMessage { with(tag, String(number)) }
+
+    func text(_ tag: Tag) -> String? { fields[tag].map { String(decoding: $0, as: UTF8.self) } }
+
+    func number(_ tag: Tag) -> Int64? { text(tag).flatMap { Int64($0) } }
+
+    // MARK: On the wire
+
+    var encoded: [UInt8] {
+        var bytes = [ControlMessage.format, kind.rawValue]
+        for (tag, value) in fields.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            bytes.append(tag.rawValue)
+            for shift in [24, 16, 8, 0] { bytes.append(UInt8(truncatingIfNeeded: value.count >> shift)) }
+            bytes += value
+        }
+        return bytes
+    }
+
+    /// The message of a packet; nil for one of another format or kind, or that is malformed.
+    init?(_ bytes: [UInt8]) {
+        guard bytes.count >= 2, bytes[0] == ControlMessage.format, let kind = Kind(rawValue: bytes[1]) else {
+            return nil
+        }
+        self.kind = kind
+        var rest = bytes[2...]
+        while !rest.isEmpty {
+            guard rest.count >= 5, let first = rest.first else { return nil }
+            let length = rest.dropFirst().prefix(4).reduce(0) { $0 << 8 | Int($1) }
+            rest = rest.dropFirst(5)
+            guard length <= rest.count else { return nil }
+            if let tag = Tag(rawValue: first) { fields[tag] = Array(rest.prefix(length)) }
+            rest = rest.dropFirst(length)
+        }
+    }
+}

@@ -1,0 +1,127 @@
+internal import CLinux
+internal import Chimera
+internal import ChimeraConfiguration
+internal import ChimeraEventLoop
+internal import Glibc
+internal import Synchronization
+
+/// Answers operators in the data plane, each on a thread of its own.
+final class DataPlaneAdministration: Sendable {
+    /// The lines of an answer; the last one says how it went.
+    typealias Answer = @Sendable (JSON) -> [JSON]
+
+    private let gateway: any RunningGateway
+    private let reloader: Reloader
+    private let generation: Int
+    private let busy = Mutex(0)
+
+    /// Requests that are answered at a time, and connections that are listed.
+    static let requestsMax = 16
+    static let connectionsMax = 10_000
+    /// How long a reader of an answer may stand still, in seconds.
+    private static let patience = 10
+
+    init(_ gateway: any RunningGateway, _ reloader: Reloader, generation: Int) {
+        self.gateway = gateway
+        self.reloader = reloader
+        self.generation = generation
+    }
+
+    /// The commands, by name; `reload` is not among them, since it waits for its turn.
+    private func command(_ name: String, context: JSON) -> Answer? {
+        switch name {
+        case "status": return { [self] _ in [status(context)] }
+        case "connections": return { [self] body in connections(body) }
+        case "end": return { [self] body in [endConnection(body)] }
+        default: return nil
+        }
+    }
+
+    /// Answers on the connection and closes it.
+    func answer(_ connection: Int32, _ request: AdminRequest, context: JSON) {
+        guard let command = command(request.name, context: context) else {
+            return Self.reply([AdminRequest.failed("there is no command \"\(request.name)\"")], connection)
+        }
+        let isFree = busy.withLock { busy in
+            guard busy < Self.requestsMax else { return false }
+            busy += 1
+            return true
+        }
+        guard isFree else {
+            return Self.reply([AdminRequest.failed("too many requests are being answered")], connection)
+        }
+        let work: @Sendable () -> Void = { [self] in
+            Self.reply(command(request.body), connection)
+            busy.withLock { $0 -= 1 }
+        }
+        if !Thread.start(name: "chimera-admin", work) { work() }
+    }
+
+    /// Writes the lines and closes the connection; a reader that stands still loses the rest.
+    static func reply(_ lines: [JSON], _ connection: Int32) {
+        defer { FileDescriptors.close(connection) }
+        let text = lines.lazy.map { $0.text + "\n" }
+        for line in text {
+            let bytes = Array(line.utf8)
+            var done = 0
+            while done < bytes.count {
+                let count = bytes[done...].withUnsafeBytes {
+                    send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                }
+                if count > 0 {
+                    done += count
+                    continue
+                }
+                guard errno == EAGAIN || errno == EINTR else { return }
+                var ready = pollfd(fd: connection, events: Int16(POLLOUT), revents: 0)
+                guard poll(&ready, 1, Int32(patience * 1000)) == 1 else { return }
+            }
+        }
+    }
+
+    // MARK: Commands
+
+    private func status(_ context: JSON) -> JSON {
+        let status = gateway.status()
+        let reload = reloader.status
+        let plane = JSON.of([
+            "generation": .integer(Int64(generation)), "version": .string(Version.text),
+            "workers": .array(status.workers.map { .of(["connections": .integer(Int64($0))]) }),
+            "connections": .integer(Int64(status.workers.reduce(0, +))),
+            "requests": .integer(Int64(clamping: status.requests)), "sites": .integer(Int64(status.sites)),
+            "listening": .array(status.listening.map { .string($0) }),
+            "uptime_ms": .integer(status.uptimeMilliseconds),
+            "last_reload": .of([
+                "cause": .string(reload.cause.rawValue), "outcome": .string(reload.outcome.rawValue),
+                "at": .integer(reload.finishedAt / 1_000), "ms": .integer(reload.durationMilliseconds),
+                "changed": .integer(Int64(reload.changedSites)),
+                "why": .array(reload.machineErrors.map { .string("\($0.position): \($0.text)") }),
+            ]),
+            "outdated_tenants": reload.outdatedJSON,
+        ])
+        return AdminRequest.done(.of(["supervisor": context, "data_plane": plane]))
+    }
+
+    private func connections(_ body: JSON) -> [JSON] {
+        let wanted = body["limit"]?.integer.flatMap { Int(exactly: $0) } ?? Self.connectionsMax
+        let (reports, total) = gateway.connections(atMost: max(0, min(wanted, Self.connectionsMax)))
+        let lines = reports.map { report in
+            JSON.of([
+                "id": .string("\(generation)-\(report.id)"), "peer": .string(report.peer),
+                "listener": .string(report.listener), "age_ms": .integer(report.ageMilliseconds),
+                "state": .string(report.activity.rawValue), "request": report.request.map { .string($0) },
+                "request_ms": report.requestMilliseconds.map { .integer($0) },
+            ])
+        }
+        return lines + [AdminRequest.done(.of(["total": .integer(Int64(total))]))]
+    }
+
+    private func endConnection(_ body: JSON) -> JSON {
+        guard let id = body["id"]?.string else { return AdminRequest.failed("the request has no \"id\"") }
+        let parts = id.split(separator: "-", maxSplits: 1)
+        guard parts.count == 2, parts[0] == "\(generation)", gateway.endConnection(String(parts[1])) else {
+            return AdminRequest.failed("there is no connection \(id)")
+        }
+        return AdminRequest.done()
+    }
+}

@@ -1,0 +1,41 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Each target is a property under libFuzzer: `make fuzz` builds and runs them, see README.md here.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+/// A property's executable: the product has the corpus's name, the folder is below Targets.
+func target(_ folder: String) -> Target {
+    .executableTarget(
+        name: "Fuzz" + folder, dependencies: ["FuzzProperties"], path: "Targets/" + folder,
+        swiftSettings: settings)
+}
+
+let package = Package(
+    name: "fuzz",
+    products: [
+        .executable(name: "http1-request", targets: ["FuzzRequest"]),
+        .executable(name: "http1-response", targets: ["FuzzResponse"]),
+        .executable(name: "http1-chunked", targets: ["FuzzChunked"]),
+        .executable(name: "path", targets: ["FuzzPath"]),
+        .executable(name: "configuration", targets: ["FuzzConfiguration"]),
+    ],
+    dependencies: [.package(name: "chimera", path: "../..")],
+    targets: [
+        .target(
+            name: "FuzzProperties", dependencies: [.product(name: "Chimera", package: "chimera")],
+            path: "Properties",
+            swiftSettings: settings),
+        target("Request"),
+        target("Response"),
+        target("Chunked"),
+        target("Path"),
+        target("Configuration"),
+    ]
+)
