@@ -41,7 +41,7 @@ test: lint test-unit build test-end-to-end ## lint, unit tests, and the release 
 
 test-unit:
 	@Tools/require build
-	swift test
+	@Tools/unit-tests
 
 test-end-to-end:
 	@Tools/require test

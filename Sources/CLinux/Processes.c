@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -71,25 +70,6 @@ long chimera_receive_packet(int socket, void *room, size_t size, int *descriptor
         return -1;
     }
     return received;
-}
-
-int chimera_refuse_handshakes(int listener) {
-    // A filter of a TCP socket sees the segment from its header on; octet 13 has the flags.
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
-        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-        BPF_STMT(BPF_RET | BPF_K, 0xFFFFFFFF),
-    };
-    struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
-    return setsockopt(listener, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-}
-
-int chimera_admit_handshakes(int listener) {
-    int none = 0;
-    int result = setsockopt(listener, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
-    return result < 0 && errno == ENOENT ? 0 : result;
 }
 
 int chimera_signal_descriptor(const int *signals, size_t count) {

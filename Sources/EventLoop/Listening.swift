@@ -28,6 +28,7 @@ package final class ListeningSocket: EventTarget {
     private let accepted: (Int32, PeerAddress) -> Void
     /// Told when the process has no descriptor left; the owner pauses and resumes.
     private let exhausted: () -> Void
+    private var refusesHandshakes = false
 
     /// Connections accepted in one turn.
     private static let acceptsPerTurn = 64
@@ -65,7 +66,10 @@ package final class ListeningSocket: EventTarget {
     }
 
     /// Begins to give the socket up: no new handshake begins, and those under way go on and are accepted.
-    package func refuseHandshakes() { _ = chimera_refuse_handshakes(descriptor) }
+    package func refuseHandshakes() {
+        refusesHandshakes = true
+        Sockets.setLeastHops(Sockets.unreachableHops, of: descriptor)
+    }
 
     /// Accepts who waits in the kernel's queue, then closes the descriptor.
     package func finish() {
@@ -88,6 +92,7 @@ package final class ListeningSocket: EventTarget {
                 if number == ECONNABORTED || number == EINTR { continue }
                 return
             }
+            if refusesHandshakes { Sockets.setLeastHops(0, of: connection) }
             accepted(connection, PeerAddress(storage))
             if watch == nil { return }
         }
@@ -197,7 +202,20 @@ package enum Sockets {
     }
 
     /// Lets a listening socket take connections again that was about to be given up.
-    package static func admitHandshakes(_ descriptor: Int32) { _ = chimera_admit_handshakes(descriptor) }
+    package static func admitHandshakes(_ descriptor: Int32) { setLeastHops(0, of: descriptor) }
+
+    /// What the time to live of hardly any segment is: systems begin with 64 or 128.
+    static let unreachableHops: Int32 = 255
+
+    /// Drops segments whose time to live (hop limit) is below a value; 0 drops none.
+    ///
+    /// On a listening socket these are the SYNs, whose senders try again; the last segment of a handshake under way is
+    /// not looked at, but the connection that it makes inherits the value. Unlike a socket filter it needs no privilege
+    /// anywhere. A Unix socket has nothing of the kind, and an IPv4 socket only the first.
+    static func setLeastHops(_ hops: Int32, of descriptor: Int32) {
+        _ = try? set(descriptor, Int32(IPPROTO_IP), IP_MINTTL, hops)
+        _ = try? set(descriptor, Int32(IPPROTO_IPV6), IPV6_MINHOPCOUNT, hops)
+    }
 
     /// Removes a Unix socket on which nobody listens any more.
     package static func removeStale(_ path: String) {

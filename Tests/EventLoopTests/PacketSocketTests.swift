@@ -68,10 +68,19 @@ import Testing
         return poll(&polled, 1, milliseconds) == 1 && polled.revents & Int16(POLLERR | POLLHUP) == 0
     }
 
-    @Test func `who has connected stays, and who begins waits until it is admitted`() async throws {
+    /// Listens on one address, and connects to the other; the IPv6 socket of the last takes IPv4 as well.
+    static let addresses: [(IPAddress, IPAddress)] = [
+        (.loopback4, .loopback4), (IPAddress(high: 0, low: 1), IPAddress(high: 0, low: 1)),
+        (IPAddress(high: 0, low: 0), .loopback4),
+    ]
+
+    @Test(arguments: addresses)
+    func `who has connected stays, and who begins waits until it is admitted`(
+        listening: IPAddress, connecting: IPAddress
+    ) async throws {
         let (accepted, late, again) = try await onWorker { worker in
-            let descriptor = try Sockets.listen(.ip(.loopback4, port: 0))
-            let address = SocketAddress.ip(.loopback4, port: Sockets.localAddress(of: descriptor).port)
+            let descriptor = try Sockets.listen(.ip(listening, port: 0), dualStack: true)
+            let address = SocketAddress.ip(connecting, port: Sockets.localAddress(of: descriptor).port)
             var accepted = 0
             let listener = ListeningSocket(descriptor, on: worker, exhausted: {}) { connection, _ in
                 accepted += 1

@@ -56,13 +56,6 @@ long chimera_send_packet(int socket, const void *bytes, size_t size, const int *
 /// exec. EMSGSIZE for a packet that does not fit, which is lost then; 0 for the other side's end.
 long chimera_receive_packet(int socket, void *room, size_t size, int *descriptors, size_t *count, int wait);
 
-/// Drops the segments that would begin a connection (SYN without ACK) to a listening TCP socket; handshakes that
-/// are under way go on, and whoever is dropped tries again (a socket filter).
-int chimera_refuse_handshakes(int listener);
-
-/// Takes that back.
-int chimera_admit_handshakes(int listener);
-
 /// A descriptor from which these signals, which are blocked, can be read (signalfd), without blocking.
 int chimera_signal_descriptor(const int *signals, size_t count);
 

@@ -26,7 +26,8 @@ final class Handover: Sendable {
 /// reads the rest, each on a cache line of its own.
 final class WorkerLoads: Sendable {
     private nonisolated(unsafe) let cells: UnsafeMutablePointer<Atomic<Int>>
-    private let count: Int
+    /// Of the workers.
+    let count: Int
     private static let stride = 8
 
     init(workers: Int) {

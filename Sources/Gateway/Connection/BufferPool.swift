@@ -27,3 +27,19 @@ struct BufferPool: ~Copyable {
         free.append(buffer)
     }
 }
+
+/// How much of what served a request one worker keeps for the next. The process keeps so much in all, however many
+/// workers share it: what a burst of connections leaves behind does not grow with the cores.
+struct SpareLimits {
+    /// Connections past which an idle one keeps neither its exchange nor its buffers, some 10 KiB.
+    let active: Int
+    let buffers: Int
+    let transactions: Int
+
+    /// - Parameter workers: how many share.
+    init(workers: Int) {
+        // Some stay for each: a worker with that many clients at once should not allocate for each request.
+        func share(_ count: Int) -> Int { max(count / workers, 64) }
+        (active, buffers, transactions) = (share(384), share(768), share(256))
+    }
+}

@@ -73,7 +73,8 @@ final class GatewayWorker {
     let log: AccessLogBuffer?
     @exclusivity(unchecked) private(set) var limits = Limits()
     @exclusivity(unchecked) private(set) var timeouts = ConnectionTimeouts()
-    @exclusivity(unchecked) var buffers = BufferPool(capacity: 1024, capacityMax: 16 * 1024, keptMax: 1024)
+    let spares: SpareLimits
+    @exclusivity(unchecked) var buffers: BufferPool
     /// How many connections have what is needed for a request that waits.
     @exclusivity(unchecked) var activeConnections = 0
     @exclusivity(unchecked) private(set) var isDraining = false
@@ -108,14 +109,12 @@ final class GatewayWorker {
     @exclusivity(unchecked) var addressTexts: [SocketAddress: AccessText] = [:]
 
     static let addressTextsMax = 1024
-    private static let transactionsKept = 256
-    /// Past so many, connections do not keep what served one request for the next: each has some 8 KiB then, which a
-    /// burst of many would leave behind.
-    static let activeKeptMax = 512
 
     init(worker: Worker, shared: SharedParts, snapshot: Snapshot) {
         self.worker = worker
         self.shared = shared
+        spares = SpareLimits(workers: shared.loads.count)
+        buffers = BufferPool(capacity: 1024, capacityMax: 16 * 1024, keptMax: spares.buffers)
         counters = shared.counters.counters(ofWorker: worker.index)
         log = shared.log?.makeBuffer()
         var files = FilesLimits()
@@ -395,7 +394,7 @@ final class GatewayWorker {
 
     func giveTransaction(_ transaction: Transaction) {
         transaction.reset()
-        if transactions.count < GatewayWorker.transactionsKept { transactions.append(transaction) }
+        if transactions.count < spares.transactions { transactions.append(transaction) }
     }
 }
 

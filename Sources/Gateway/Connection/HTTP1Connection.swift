@@ -236,7 +236,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     /// Sets the deadline of a parked connection: for letting go of what it keeps, or for its end.
     func waitParked() {
         guard warm != nil else { return setDeadline(after: host.timeouts.idle) }
-        isCrowded = host.activeConnections > GatewayWorker.activeKeptMax
+        isCrowded = host.activeConnections > host.spares.active
         setDeadline(after: isCrowded ? 0 : min(HTTP1Connection.silence, host.timeouts.idle))
     }
 
