@@ -125,7 +125,8 @@ package final class Reloader: Sendable {
             work.withLock { work in
                 work.patterns = work.live.watchedPatterns
                 watchDirectories(&work)
-                persist(&work)
+                // The look that is due anyway keeps what it finds; after that the thread is quiet.
+                if !work.needsLook { persist(&work) }
             }
             run(server)
         }
@@ -138,14 +139,12 @@ package final class Reloader: Sendable {
         while !state.withLock({ $0.isStopped }) {
             let requests = takeRequests()
             let now = Clock.monotonicMilliseconds()
+            if work.withLock({ work in exchange(&work.needsLook, with: false) }) { settling.changed(at: now) }
             if let cause = requests.first?.cause ?? (settling.isDue(now) ? .watch : nil) {
                 settling = Settling()
                 let outcome = reload(cause, server)
                 for request in requests { request.done?(outcome) }
             } else if awaitChange(until: [settling.due, persistIfDue(now)].compactMap(\.self).min(), now) {
-                settling.changed(at: Clock.monotonicMilliseconds())
-            }
-            if work.withLock({ work in exchange(&work.needsLook, with: false) }) {
                 settling.changed(at: Clock.monotonicMilliseconds())
             }
         }
