@@ -1,4 +1,5 @@
 import ChimeraConfiguration
+import Synchronization
 import Testing
 
 @testable import Chimera
@@ -164,6 +165,36 @@ private func at(_ seconds: Double) -> Int64 { 1_000_000_000_000 + Int64(seconds 
         }
         #expect((1...2).contains(most))
         #expect(table.enter(key, limit: 1) != .full)
+    }
+}
+
+extension PlaceTableTests {
+    /// Places of the row become free and taken again all the time, so that keys meet without one.
+    @Test func `a key that workers meet at the same moment has one place`() async {
+        let table = PlaceTable(rows: 1)
+        let inside = (0..<20).map { _ in Counted() }
+        let most = await withTaskGroup(of: Int.self) { group in
+            for worker in 0..<4 {
+                group.addTask {
+                    var most = 0
+                    for step in 0..<20_000 {
+                        let number = (step &* 7 &+ worker / 2) % inside.count
+                        let key = UInt64(number + 1) << 40
+                        guard case .entered(let place) = table.enter(key, limit: 1) else { continue }
+                        most = max(most, inside[number].value.wrappingAdd(1, ordering: .relaxed).newValue)
+                        inside[number].value.wrappingSubtract(1, ordering: .relaxed)
+                        table.leave(place)
+                    }
+                    return most
+                }
+            }
+            return await group.reduce(0, max)
+        }
+        #expect(most == 1)
+    }
+
+    private final class Counted: Sendable {
+        let value = Atomic(0)
     }
 }
 
