@@ -20,7 +20,7 @@ func module(_ folder: String, _ dependencies: [Target.Dependency]) -> Target {
 
 func tests(of folder: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(
-        name: "Chimera\(folder)Tests", dependencies: dependencies,
+        name: "Chimera\(folder)Tests", dependencies: dependencies + ["ChimeraTestSupport"],
         path: "Tests/\(folder)Tests", swiftSettings: settings)
 }
 
@@ -74,6 +74,10 @@ let package = Package(
             ],
             path: "Sources/Server", swiftSettings: settings),
 
+        // What tests of several modules share.
+        .target(
+            name: "ChimeraTestSupport", dependencies: ["ChimeraEventLoop"], path: "Tests/TestSupport",
+            swiftSettings: settings),
         tests(of: "Bytes", ["ChimeraBytes"]),
         tests(of: "EventLoop", ["ChimeraEventLoop", "ChimeraBytes", "CLinux"]),
         tests(of: "HTTPCore", ["ChimeraHTTPCore", "ChimeraBytes"]),

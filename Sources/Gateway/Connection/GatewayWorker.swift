@@ -190,6 +190,7 @@ final class GatewayWorker {
         } accepted: { [unowned self] connection, peer in
             accept(connection, peer, facts)
         }
+        socket.admitHandshakes()
         try socket.resume()
         closedFacts[facts.text] = nil
         listeners.append((socket, facts))
