@@ -41,10 +41,7 @@ def started(start_gateway, origins):
         root = gateway.directory / "conf.d/root"
         root.mkdir(parents=True)
         (root / "1kB").write_bytes(b"x" * 1024)
-        gateway.start()
-        # The last that a start does: from here on nothing happens by itself.
-        wait_until((gateway.directory / "data/tenants/index").exists, what="the last good versions on the disk")
-        return gateway
+        return gateway.start().settle()
     return start
 
 

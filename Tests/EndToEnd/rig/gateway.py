@@ -102,6 +102,11 @@ class Gateway:
             self._lines.clear()
         raise AssertionError("no free port in five attempts")
 
+    def settle(self) -> "Gateway":
+        """Waits for the last that a start does by itself: the last good versions are kept, in a file that stays open."""
+        wait_until((self.directory / "data/tenants/index").exists, what="the last good versions on the disk")
+        return self
+
     def spawn(self) -> None:
         """Starts the process without waiting for it."""
         arguments = self.arguments or ["run", "--config", str(self.directory / "chimera.conf")]
