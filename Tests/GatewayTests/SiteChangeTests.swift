@@ -1,6 +1,7 @@
 import ChimeraConfiguration
 import ChimeraEventLoop
 import ChimeraTelemetry
+import ChimeraTestSupport
 import Testing
 
 @testable import Chimera
@@ -69,7 +70,7 @@ struct SnapshotSequenceTests {
 
     @Test(arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
     func `after any changes every host leads to its site`(seed: UInt64) {
-        var random = DispatcherSeed(seed)
+        var random = SeededGenerator(seed: seed)
         let board = CounterBoard(workers: 1)
         var sequence = SnapshotSequence(counters: board)
         var sites: [String: SharedSite] = [:]
