@@ -28,6 +28,8 @@ let package = Package(
     name: "chimera",
     products: [
         .library(name: "Chimera", targets: ["Chimera"]),
+        // Of no use to others; the fuzz targets, a package of their own, reach it here.
+        .library(name: "ChimeraAdministration", targets: ["ChimeraAdministration"]),
         .executable(name: "chimera", targets: ["ChimeraServer"]),
     ],
     dependencies: [
@@ -55,6 +57,7 @@ let package = Package(
         module(
             "Upstream", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1"]),
         module("Configuration", ["ChimeraBytes", "ChimeraHTTPCore"]),
+        module("Administration", []),
         module("Telemetry", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         .target(
             name: "Chimera",
@@ -68,7 +71,8 @@ let package = Package(
         .executableTarget(
             name: "ChimeraServer",
             dependencies: [
-                "Chimera", "CLinux", "ChimeraConfiguration", "ChimeraEventLoop", "ChimeraTelemetry",
+                "Chimera", "CLinux", "ChimeraAdministration", "ChimeraConfiguration", "ChimeraEventLoop",
+                "ChimeraTelemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -91,10 +95,14 @@ let package = Package(
             ]),
         tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
-        tests(of: "Server", ["ChimeraServer", "ChimeraConfiguration"]),
+        tests(of: "Server", ["ChimeraServer", "ChimeraAdministration", "ChimeraConfiguration"]),
         // What the fuzz targets of Tests/Fuzz check, on the inputs that are kept there.
         tests(
-            of: "Fuzz", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration"]),
+            of: "Fuzz",
+            [
+                "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes",
+                "ChimeraConfiguration",
+            ]),
         tests(
             of: "Gateway",
             [

@@ -1,4 +1,5 @@
 internal import Chimera
+internal import ChimeraAdministration
 internal import ChimeraConfiguration
 
 extension Reloader.Outcome {

@@ -25,11 +25,16 @@ let package = Package(
         .executable(name: "http1-chunked", targets: ["FuzzChunked"]),
         .executable(name: "path", targets: ["FuzzPath"]),
         .executable(name: "configuration", targets: ["FuzzConfiguration"]),
+        .executable(name: "administration", targets: ["FuzzAdministration"]),
     ],
     dependencies: [.package(name: "chimera", path: "../..")],
     targets: [
         .target(
-            name: "FuzzProperties", dependencies: [.product(name: "Chimera", package: "chimera")],
+            name: "FuzzProperties",
+            dependencies: [
+                .product(name: "Chimera", package: "chimera"),
+                .product(name: "ChimeraAdministration", package: "chimera"),
+            ],
             path: "Properties",
             swiftSettings: settings),
         target("Request"),
@@ -37,5 +42,6 @@ let package = Package(
         target("Chunked"),
         target("Path"),
         target("Configuration"),
+        target("Administration"),
     ]
 )

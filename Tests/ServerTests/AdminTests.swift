@@ -1,3 +1,4 @@
+import ChimeraAdministration
 import Testing
 
 @testable import ChimeraServer

@@ -16,9 +16,18 @@ private final class RefusingPort: Sendable {
     let port: UInt16
 
     init() throws {
-        descriptor = try Sockets.listen(.ip(loopback, port: 0))
+        // Never listened on: a socket that stops to listen gives its port away.
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let bound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard bound == 0 else { throw ScriptFailed("bind") }
         port = Sockets.localAddress(of: descriptor).port
-        shutdown(descriptor, Int32(SHUT_RDWR))
     }
 
     deinit { close(descriptor) }

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import ChimeraAdministration
 
 /// `chimera status`: how the gateway is.
 struct StatusCommand: ParsableCommand {

@@ -1,3 +1,5 @@
+internal import ChimeraAdministration
+
 /// What the gateway's answers look like to people.
 enum StatusText {
     /// `chimera status`

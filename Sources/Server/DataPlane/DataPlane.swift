@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import CLinux
 internal import Chimera
+internal import ChimeraAdministration
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import Glibc

@@ -10,6 +10,7 @@ public enum Property: String, CaseIterable, Sendable {
     case chunked = "http1-chunked"
     case path
     case configuration
+    case administration
 
     /// - Returns: what does not hold of these bytes, or nil.
     public func failure(of bytes: [UInt8]) -> String? {
@@ -19,6 +20,7 @@ public enum Property: String, CaseIterable, Sendable {
         case .chunked: chunkedFailure(bytes)
         case .path: pathFailure(bytes)
         case .configuration: configurationFailure(bytes)
+        case .administration: administrationFailure(bytes)
         }
     }
 
