@@ -46,6 +46,7 @@ package enum Thread {
     /// thread.
     package static func yieldToOthers() {
         // Linux: the niceness is the thread's, and 0 names the calling one.
-        _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 5)
+        let which = __priority_which_t(PRIO_PROCESS.rawValue)
+        _ = setpriority(which, 0, min(19, getpriority(which, 0) + 5))
     }
 }

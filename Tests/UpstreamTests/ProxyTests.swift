@@ -17,7 +17,7 @@ private final class RefusingPort: Sendable {
 
     init() throws {
         // Never listened on: a socket that stops to listen gives its port away.
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
@@ -26,8 +26,9 @@ private final class RefusingPort: Sendable {
                 bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        guard bound == 0 else { throw ScriptFailed("bind") }
+        self.descriptor = descriptor
         port = Sockets.localAddress(of: descriptor).port
+        guard bound == 0 else { throw ScriptFailed("bind") }
     }
 
     deinit { close(descriptor) }
