@@ -1,6 +1,6 @@
-import ChimeraAdministration
 import Testing
 
+@testable import ChimeraAdministration
 @testable import ChimeraServer
 
 @Suite struct JSONTests {

@@ -18,6 +18,9 @@ private final class RefusingPort: Sendable {
     init() throws {
         // Never listened on: a socket that stops to listen gives its port away.
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        // Who names the port may listen on it; a port that the kernel chooses is never this one.
+        var one: Int32 = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, socklen_t(MemoryLayout<Int32>.size))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
