@@ -109,6 +109,8 @@ def test_attempts_wait_while_nobody_serves(crashing):
         assert gateway.get().text == "ok"
     old = gateway.pid
     os.kill(old, signal.SIGSEGV)
+    # What it still accepts it takes along.
+    wait_until(lambda: old not in gateway.data_planes(), what="the data plane's end")
     connections = [gateway.connect() for _ in range(20)]
     for connection in connections:
         connection.send(request_bytes())

@@ -49,6 +49,27 @@ def test_upgrades_under_load_lose_nothing(start_gateway, installed, origins, web
     upgrade_under_load(start_gateway, installed, origins, websocket_server, 4)
 
 
+def test_the_newest_data_plane_reloads_and_keeps_last_good_versions(start_gateway, installed, origins):
+    """architecture.md, Processes: the newest data plane owns what is kept; the one that drains reads no files any more."""
+    origin = origins(lambda connection: (connection.read_request(), connection.wait_closed()))
+    gateway = start_gateway(f"site test {{ /wait proxy {origin.target} ; /* respond 200 one }}", "drain 10m", binary=installed)
+    kept = gateway.directory / "data/tenants/test.good"
+    wait_until(lambda: kept.exists() and b"200 one" in kept.read_bytes(), what="the first version on the disk")
+    with gateway.connect() as busy:
+        busy.send(request_bytes(target="/wait"))
+        origin.request()
+        gateway.upgrade()
+        assert len(gateway.data_planes()) == 2
+        seen = gateway.stderr_lines
+        gateway.sites = "site test { respond 200 two }"
+        gateway.write_configuration()
+        wait_until(lambda: gateway.get().text == "two", what="the change that the directory told of")
+        wait_until(lambda: b"200 two" in kept.read_bytes(), what="the second version on the disk")
+        gateway.await_stderr("configuration loaded again.*changed=1", after=seen)
+        assert sum("configuration loaded again" in line for line in gateway.stderr.splitlines()[seen:]) == 1
+        assert len(gateway.data_planes()) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_twenty_upgrades_under_load_lose_nothing(start_gateway, installed, origins, websocket_server):

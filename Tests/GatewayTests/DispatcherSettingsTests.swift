@@ -328,7 +328,7 @@ struct DispatcherSettingsTests {
                     position: position))
         }
         var configuration = MachineConfiguration()
-        configuration.sites = [site]
+        configuration.sites = [SharedSite(site)]
         let dispatching = try Dispatching(configuration)
         for _ in 0..<150 {
             let path = (0..<Int.random(in: 0...3, using: &random)).map { _ in

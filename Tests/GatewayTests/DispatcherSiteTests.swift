@@ -121,7 +121,7 @@ struct DispatcherSiteTests {
             if sites.contains(where: { $0.hosts == [pattern] }) { continue }
             sites.append(Site(tenant: "t", name: "\(pattern)", hosts: [pattern], position: position))
         }
-        let directory = SiteDirectory(sites, seed: seed)
+        let directory = SiteDirectory(sites.map(SharedSite.init), seed: seed)
         for _ in 0..<400 {
             let host = name(1...5)
             let found = directory.table.site(for: Array(host.utf8).span, on: .unnamed)
