@@ -11,6 +11,7 @@ VENV := .build/venv
 PYTEST_FLAGS ?= -n 2
 FUZZ_SECONDS ?= 20
 BENCH_FLAGS ?=
+TENANTS_FLAGS ?=
 
 SWIFT_FILES = Package.swift $(shell find Sources Tests -name '*.swift' -not -path '*/.build/*')
 # A plain user's PATH on Debian is without the folder that nginx is in.
@@ -21,7 +22,7 @@ RELEASE = -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=uncheck
 THREAD_SANITIZER = --sanitize thread --scratch-path .build/thread-sanitizer
 
 .PHONY: help build run test check lint format bench fuzz docs clean
-.PHONY: test-slow test-unit test-end-to-end check-end-to-end latency soak
+.PHONY: bench-tenants test-slow test-unit test-end-to-end check-end-to-end latency soak
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +80,10 @@ format: ## rewrite the Swift sources in the project's format
 bench: build ## CPU time for a request, beside nginx and HAProxy (BENCH_FLAGS="--rounds 15")
 	@Tools/require bench
 	python3 Tests/Benchmark/bench.py $(BENCH_FLAGS)
+
+bench-tenants: build ## ten thousand tenant files: cold start, one change, what others notice (TENANTS_FLAGS="--windows 5")
+	@Tools/require bench
+	$(TEST_ENVIRONMENT) python3 Tests/Benchmark/tenants.py $(TENANTS_FLAGS)
 
 latency: build ## latency at half of the capacity, beside nginx
 	@Tools/require bench

@@ -20,7 +20,7 @@ func module(_ folder: String, _ dependencies: [Target.Dependency]) -> Target {
 
 func tests(of folder: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(
-        name: "Chimera\(folder)Tests", dependencies: dependencies,
+        name: "Chimera\(folder)Tests", dependencies: dependencies + ["ChimeraTestSupport"],
         path: "Tests/\(folder)Tests", swiftSettings: settings)
 }
 
@@ -28,6 +28,8 @@ let package = Package(
     name: "chimera",
     products: [
         .library(name: "Chimera", targets: ["Chimera"]),
+        // Of no use to others; the fuzz targets, a package of their own, reach it here.
+        .library(name: "ChimeraAdministration", targets: ["ChimeraAdministration"]),
         .executable(name: "chimera", targets: ["ChimeraServer"]),
     ],
     dependencies: [
@@ -52,10 +54,16 @@ let package = Package(
         module("HTTPCore", ["ChimeraBytes", "ChimeraEventLoop"]),
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("HTTP2", ["ChimeraBytes", "ChimeraHTTPCore"]),
+        module("WebSocket", ["ChimeraBytes"]),
         module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         module(
-            "Upstream", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1"]),
+            "Upstream",
+            [
+                "CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1",
+                "ChimeraWebSocket",
+            ]),
         module("Configuration", ["ChimeraBytes", "ChimeraHTTPCore"]),
+        module("Administration", []),
         module("Telemetry", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         .target(
             name: "Chimera",
@@ -70,17 +78,23 @@ let package = Package(
         .executableTarget(
             name: "ChimeraServer",
             dependencies: [
-                "Chimera", "CLinux", "ChimeraConfiguration", "ChimeraEventLoop", "ChimeraTelemetry",
+                "Chimera", "CLinux", "ChimeraAdministration", "ChimeraConfiguration", "ChimeraEventLoop",
+                "ChimeraTelemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Sources/Server", swiftSettings: settings),
 
+        // What tests of several modules share.
+        .target(
+            name: "ChimeraTestSupport", dependencies: ["ChimeraEventLoop"], path: "Tests/TestSupport",
+            swiftSettings: settings),
         tests(of: "Bytes", ["ChimeraBytes"]),
         tests(of: "EventLoop", ["ChimeraEventLoop", "ChimeraBytes", "CLinux"]),
         tests(of: "HTTPCore", ["ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "HTTP1", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "HTTP2", ["ChimeraHTTP2", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "WebSocket", ["ChimeraWebSocket", "ChimeraBytes"]),
         tests(of: "Files", ["ChimeraFiles", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(
             of: "Upstream",
@@ -90,11 +104,14 @@ let package = Package(
             ]),
         tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
-        tests(of: "Server", ["ChimeraServer", "ChimeraConfiguration"]),
+        tests(of: "Server", ["ChimeraServer", "ChimeraAdministration", "ChimeraConfiguration"]),
         // What the fuzz targets of Tests/Fuzz check, on the inputs that are kept there.
         tests(
             of: "Fuzz",
-            ["ChimeraHTTP1", "ChimeraHTTP2", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration"]),
+            [
+                "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraHTTPCore", "ChimeraWebSocket",
+                "ChimeraBytes", "ChimeraConfiguration",
+            ]),
         tests(
             of: "Gateway",
             [

@@ -28,7 +28,8 @@ package final class ListeningSocket: EventTarget {
     private let accepted: (Int32, PeerAddress) -> Void
     /// Told when the process has no descriptor left; the owner pauses and resumes.
     private let exhausted: () -> Void
-    private var refusesHandshakes = false
+    /// Whether the socket has ever refused handshakes: what was under way then inherits the drop of segments.
+    private var hasRefused = false
 
     /// Connections accepted in one turn.
     private static let acceptsPerTurn = 64
@@ -67,8 +68,17 @@ package final class ListeningSocket: EventTarget {
 
     /// Begins to give the socket up: no new handshake begins, and those under way go on and are accepted.
     package func refuseHandshakes() {
-        refusesHandshakes = true
+        hasRefused = true
         Sockets.setLeastHops(Sockets.unreachableHops, of: descriptor)
+    }
+
+    /// Takes connections again, where the socket was about to be given up by another descriptor of it.
+    ///
+    /// To be called on the thread that refused: in another order the socket would stay deaf.
+    package func admitHandshakes() {
+        guard Sockets.leastHops(of: descriptor) != 0 else { return }
+        hasRefused = true
+        Sockets.setLeastHops(0, of: descriptor)
     }
 
     /// Accepts who waits in the kernel's queue, then closes the descriptor.
@@ -92,7 +102,7 @@ package final class ListeningSocket: EventTarget {
                 if number == ECONNABORTED || number == EINTR { continue }
                 return
             }
-            if refusesHandshakes { Sockets.setLeastHops(0, of: connection) }
+            if hasRefused { Sockets.setLeastHops(0, of: connection) }
             accepted(connection, PeerAddress(storage))
             if watch == nil { return }
         }
@@ -201,9 +211,6 @@ package enum Sockets {
         try SystemError.check(fcntl(descriptor, F_DUPFD_CLOEXEC, 0), "fcntl")
     }
 
-    /// Lets a listening socket take connections again that was about to be given up.
-    package static func admitHandshakes(_ descriptor: Int32) { setLeastHops(0, of: descriptor) }
-
     /// What the time to live of hardly any segment is: systems begin with 64 or 128.
     static let unreachableHops: Int32 = 255
 
@@ -215,6 +222,13 @@ package enum Sockets {
     static func setLeastHops(_ hops: Int32, of descriptor: Int32) {
         _ = try? set(descriptor, Int32(IPPROTO_IP), IP_MINTTL, hops)
         _ = try? set(descriptor, Int32(IPPROTO_IPV6), IPV6_MINHOPCOUNT, hops)
+    }
+
+    /// The value that was set last; 0 where there is none.
+    static func leastHops(of descriptor: Int32) -> Int32 {
+        var hops: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, Int32(IPPROTO_IP), IP_MINTTL, &hops, &size) == 0 ? hops : 0
     }
 
     /// Removes a Unix socket on which nobody listens any more.

@@ -41,4 +41,12 @@ package enum Thread {
         pthread_detach(thread)
         return true
     }
+
+    /// Lets the others go first where there are too few cores: for work that is heavy and not urgent. Of the calling
+    /// thread.
+    package static func yieldToOthers() {
+        // Linux: the niceness is the thread's, and 0 names the calling one.
+        let which = __priority_which_t(PRIO_PROCESS.rawValue)
+        _ = setpriority(which, 0, min(19, getpriority(which, 0) + 5))
+    }
 }

@@ -5,6 +5,7 @@ internal import Glibc
 struct LoadRequest: Sendable {
     var directory: String
     var confinedTo: String?
+    var confinementIsReal = false
     /// Below the directory, beginning with a slash.
     var path: [UInt8]
     /// Names tried in a directory.
@@ -58,7 +59,9 @@ struct FileLoader {
     /// Does what `request` asks for.
     static func load(_ request: LoadRequest) -> LoadOutcome {
         do throws(ErrorNumber) {
-            let root = try RootDirectory(request.directory, confinedTo: request.confinedTo)
+            let root = try RootDirectory(
+                request.directory, confinedTo: request.confinedTo,
+                confinementIsReal: request.confinementIsReal)
             return try FileLoader(request: request, root: root).load()
         } catch {
             return .failed(status: status(for: error.value))

@@ -98,7 +98,8 @@ package final class FilesCache {
         let path = entry.path
         let request = LoadRequest(
             directory: place.options.directory, confinedTo: place.options.confinedTo,
-            path: [UInt8](copying: path.span), index: place.index, blobBytesMax: limits.blobBytesMax,
+            confinementIsReal: place.options.confinementIsReal, path: [UInt8](copying: path.span),
+            index: place.index, blobBytesMax: limits.blobBytesMax,
             known: entry.stamps)
         let worker = self.worker
         // Sound: the pool's thread only carries the two back to the worker's thread, where they are used.

@@ -6,6 +6,8 @@ package struct FilesOptions: Sendable, Equatable {
     /// A directory above `directory` which that must not lead out of, by symbolic links either; nil for no
     /// bound.
     package var confinedTo: String?
+    /// Whether `confinedTo` has to be free of links itself, so that nobody can put one in its place.
+    package var confinementIsReal: Bool
     /// File names that are tried in a directory, in this order.
     package var index: [String]
     /// Served with 200 where nothing is found, as a path below the directory that begins with `/`.
@@ -16,12 +18,14 @@ package struct FilesOptions: Sendable, Equatable {
     package var sourceExtensions: [String]
 
     package init(
-        directory: String, confinedTo: String? = nil, index: [String] = ["index.html"],
+        directory: String, confinedTo: String? = nil, confinementIsReal: Bool = false,
+        index: [String] = ["index.html"],
         fallback: String? = nil,
         servesHidden: Bool = false, sourceExtensions: [String] = []
     ) {
         self.directory = directory
         self.confinedTo = confinedTo
+        self.confinementIsReal = confinementIsReal
         self.index = index
         self.fallback = fallback
         self.servesHidden = servesHidden

@@ -73,13 +73,20 @@ final class OpenedFile {
 final class RootDirectory {
     private let descriptor: Int32
 
-    init(_ path: String, confinedTo base: String?) throws(ErrorNumber) {
+    init(
+        _ path: String, confinedTo base: String?, confinementIsReal: Bool = false
+    ) throws(ErrorNumber) {
         if let base, base != path {
             guard let rest = RootDirectory.relative(path, to: base) else { throw ErrorNumber(value: EXDEV) }
-            descriptor = try RootDirectory(base, confinedTo: nil).open(rest).take()
+            descriptor = try RootDirectory(base, confinedTo: base, confinementIsReal: confinementIsReal)
+                .open(rest).take()
         } else {
             let place = chimera_open_place(AT_FDCWD, path)
             guard place >= 0 else { throw ErrorNumber.current }
+            if confinementIsReal, RootDirectory.path(of: place) != Array(path.utf8) {
+                FileDescriptors.close(place)
+                throw ErrorNumber(value: EXDEV)
+            }
             descriptor = place
         }
     }

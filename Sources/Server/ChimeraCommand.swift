@@ -14,6 +14,7 @@ struct ChimeraCommand: ParsableCommand {
         version: "chimera \(Version.text)",
         subcommands: [
             RunCommand.self, CheckCommand.self, FormatCommand.self, FilesCommand.self, ProxyCommand.self,
+            ExplainCommand.self, DiffCommand.self,
             StatusCommand.self, ConnectionsCommand.self, ReloadCommand.self, UpgradeCommand.self,
             StopCommand.self, ReferenceCommand.self, VersionCommand.self, DataPlaneCommand.self,
         ])

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import ChimeraAdministration
 internal import ChimeraConfiguration
 internal import ChimeraTelemetry
 

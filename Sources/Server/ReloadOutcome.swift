@@ -1,22 +1,42 @@
+internal import Chimera
+internal import ChimeraAdministration
 internal import ChimeraConfiguration
 
-/// What came of loading a configuration.
-struct ReloadOutcome: Sendable {
-    /// The configuration that serves from now on; nil where the old one stays.
-    var configuration: MachineConfiguration?
-    /// Why the old one stays.
-    var failure: String?
-    var diagnostics: [Diagnostic]
-    /// The tenants that do not serve what their files say.
-    var outdated: [OutdatedTenant] = []
+extension Reloader.Outcome {
+    /// Why the old configuration stays; nil where the new one serves.
+    var failure: String? {
+        if isStopped { return "this data plane ends, and loads nothing any more" }
+        return configuration == nil ? "the machine's file cannot be used; the old configuration stays" : nil
+    }
 
     /// The line that tells an operator.
     var json: JSON {
-        let all = JSON.array(diagnostics.map { .string("\($0.position): \($0.text)") })
-        guard let configuration else {
-            return .of(["error": .string(failure ?? "the old configuration stays"), "diagnostics": all])
-        }
+        let all = JSON.array(diagnostics.prefix(1_000).map { .string("\($0.position): \($0.text)") })
+        if let failure { return .of(["error": .string(failure), "diagnostics": all]) }
         return AdminRequest.done(
-            .of(["sites": .integer(Int64(configuration.sites.count)), "diagnostics": all]))
+            .of([
+                "outcome": .string(status.outcome.rawValue), "sites": .integer(Int64(status.sites)),
+                "changed": .integer(Int64(status.changedSites)), "ms": .integer(status.durationMilliseconds),
+                "diagnostics": all, "outdated_tenants": status.outdatedJSON,
+            ]))
+    }
+}
+
+extension ReloadStatus {
+    /// Tenants that do not serve what their files say, by id.
+    var outdatedTenants: [TenantStatus] { tenants.filter { $0.service != .current } }
+
+    /// Those that an answer names.
+    var outdatedJSON: JSON { .array(outdatedTenants.prefix(1_000).map(\.json)) }
+}
+
+extension TenantStatus {
+    /// What `chimera status` and `chimera reload` say of a tenant that does not serve what its file says.
+    var json: JSON {
+        .of([
+            "tenant": .string(id), "serves": .string(service.rawValue),
+            "served_since": servedSince > 0 ? .integer(servedSince / 1_000) : nil,
+            "why": .array(errors.map { .string("\($0.position): \($0.text)") }),
+        ])
     }
 }

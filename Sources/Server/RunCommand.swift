@@ -12,8 +12,9 @@ struct RunCommand: ParsableCommand {
         abstract: "Serve what the configuration says.",
         discussion: """
             SIGTERM and SIGINT drain: idle connections close, the rest have 30 seconds, or as the configuration's \
-            `drain` says; a second one ends at once. SIGHUP loads the configuration again, and keeps the old one \
-            where the new one has errors. SIGUSR1 opens the access log's file again. SIGUSR2 lets the binary that is \
+            `drain` says; a second one ends at once. SIGHUP loads the configuration again, as a change in the \
+            directory of the tenants' files does; a tenant whose file has errors keeps its last good version. \
+            SIGUSR1 opens the access log's file again. SIGUSR2 lets the binary that is \
             at this one's path now take over.
             """)
 

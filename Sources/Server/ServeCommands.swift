@@ -1,5 +1,7 @@
 internal import ArgumentParser
+internal import Chimera
 internal import ChimeraConfiguration
+internal import Logging
 
 /// `chimera files DIR`: serves a directory without any configuration.
 struct FilesCommand: ParsableCommand {

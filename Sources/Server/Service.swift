@@ -6,7 +6,7 @@ internal import Glibc
 internal import Logging
 internal import Synchronization
 
-/// One gateway from its start to its end, and the signals that it is told by.
+/// One gateway whose configuration is the command line, from its start to its end, and the signals that it is told by.
 ///
 /// The main thread waits for signals and does what they say; all others have them blocked. One more thread
 /// waits for the gateway's end and then wakes the main thread.
@@ -15,13 +15,13 @@ struct Service: Sendable {
     private let load: @Sendable () -> LoadResult
     private let make: GatewayMaker
 
-    /// How long a drain gives to what is under way, where no configuration says it.
+    /// How long a drain gives to what is under way.
     static let drainMilliseconds: Int64 = 30_000
 
     /// - Parameters:
     ///   - logger: For diagnostics.
     ///   - make: Makes the gateway.
-    ///   - load: Reads the configuration; called at the start and at each reload.
+    ///   - load: Makes the configuration.
     init(
         _ logger: Logger, make: @escaping GatewayMaker = Gateways.make,
         load: @escaping @Sendable () -> LoadResult
@@ -39,8 +39,12 @@ struct Service: Sendable {
         let signals = ServiceSignals()
         signals.block()
         DescriptorLimit.raise(logger)
-        let loaded = try firstConfiguration()
-        let gateway = try started(loaded, ListenerGroups())
+        let configuration = try firstConfiguration()
+        var status = ReloadStatus()
+        status.outcome = .applied
+        status.finishedAt = LiveConfiguration.wallMilliseconds()
+        status.succeededAt = status.finishedAt
+        let gateway = try Self.started(configuration, status, ListenerGroups(), logger, make: make)
         let ended = Self.watch(gateway)
         var plan = SignalPlan()
         while !ended.isSet {
@@ -54,52 +58,29 @@ struct Service: Sendable {
 
     // MARK: Start
 
-    /// Tenants whose files have errors are left out; the others do not wait for them.
-    ///
-    /// - Throws: the exit code, where the machine's own file cannot be used.
-    func firstConfiguration() throws(ExitCode) -> LoadedConfiguration {
+    /// - Throws: the exit code, where it cannot be used.
+    private func firstConfiguration() throws(ExitCode) -> MachineConfiguration {
         let result = load()
         Stream.error.write(result.diagnostics.rendered)
-        guard let configuration = result.configuration else { throw CommandStatus.configuration.exitCode }
-        for tenant in result.refusedTenants {
-            logger.error("a tenant is not served: its file has errors", metadata: ["tenant": "\(tenant)"])
+        guard let configuration = result.configuration, !result.hasErrors else {
+            throw CommandStatus.configuration.exitCode
         }
-        return LoadedConfiguration(
-            configuration: configuration, outdated: OutdatedTenant.left(out: result),
-            status: Self.status(of: result, .applied, .start))
-    }
-
-    /// What a load came to, for the metrics.
-    private static func status(
-        of result: LoadResult, _ outcome: ReloadStatus.Outcome, _ cause: ReloadStatus.Cause
-    ) -> ReloadStatus {
-        var status = ReloadStatus()
-        (status.outcome, status.cause) = (outcome, cause)
-        status.finishedAt = ProcessFigures.wallSeconds * 1_000
-        status.succeededAt = outcome == .failed ? 0 : status.finishedAt
-        let names = Set(result.configuration?.sites.map(\.tenant) ?? []).subtracting([""])
-        let refused = outcome == .failed ? TenantStatus.Service.lastGood : .none
-        for (tenants, service) in [(names.sorted(), .current), (result.refusedTenants, refused)] {
-            status.tenants += tenants.map {
-                TenantStatus(
-                    id: $0, file: "", service: service,
-                    servedSince: service == .current ? status.finishedAt : 0,
-                    readAt: status.finishedAt)
-            }
-        }
-        return status
+        return configuration
     }
 
     /// A gateway that serves.
     ///
-    /// - Parameter listeners: where its sockets come from.
+    /// - Parameters:
+    ///   - status: what the metrics say of the configuration.
+    ///   - listeners: where its sockets come from.
     /// - Throws: the exit code, where it cannot.
-    func started(
-        _ loaded: LoadedConfiguration, _ listeners: any ListenerSource
+    static func started(
+        _ configuration: MachineConfiguration, _ status: ReloadStatus, _ listeners: any ListenerSource,
+        _ logger: Logger, make: GatewayMaker = Gateways.make
     ) throws(ExitCode) -> any RunningGateway {
         do {
-            let gateway = try make(loaded.configuration, logger, listeners)
-            gateway.note(loaded.status)
+            let gateway = try make(configuration, logger, listeners)
+            gateway.note(status)
             try gateway.start()
             return gateway
         } catch {
@@ -132,49 +113,12 @@ struct Service: Sendable {
             logger.info("stopping at once")
             gateway.stopNow()
         case .exit: return false
-        case .reload: _ = reload(gateway)
         case .reopenLogs: gateway.reopenLogs()
-        case .nothing, .upgrade: break
+        // Its configuration is the command line, which stays.
+        case .nothing, .reload, .upgrade: break
         }
         return true
     }
-
-    /// Loads the configuration again; one with errors changes nothing.
-    func reload(_ gateway: any RunningGateway) -> ReloadOutcome {
-        let result = load()
-        for diagnostic in result.diagnostics {
-            let text: Logger.Message = "\(diagnostic.position): \(diagnostic.text)"
-            if diagnostic.severity == .error { logger.error(text) } else { logger.warning(text) }
-        }
-        guard let configuration = result.configuration, !result.hasErrors else {
-            return refused("the configuration has errors; the old one stays in service", result, gateway)
-        }
-        do {
-            try gateway.reload(configuration)
-        } catch {
-            return refused("\(error); the old configuration stays in service", result, gateway)
-        }
-        gateway.note(Self.status(of: result, .applied, .signal))
-        logger.info("configuration loaded again", metadata: ["sites": "\(configuration.sites.count)"])
-        return ReloadOutcome(configuration: configuration, diagnostics: result.diagnostics)
-    }
-
-    private func refused(
-        _ reason: String, _ result: LoadResult, _ gateway: any RunningGateway
-    ) -> ReloadOutcome {
-        logger.error("\(reason)")
-        gateway.note(Self.status(of: result, .failed, .signal))
-        return ReloadOutcome(failure: reason, diagnostics: result.diagnostics)
-    }
-}
-
-/// A configuration to begin with.
-struct LoadedConfiguration {
-    let configuration: MachineConfiguration
-    /// The tenants that do not serve what their files say.
-    let outdated: [OutdatedTenant]
-    /// What the metrics say of it.
-    let status: ReloadStatus
 }
 
 /// Set once, by another thread.

@@ -46,6 +46,22 @@ package final class CounterBoard: Sendable {
         }
     }
 
+    /// Gives the places of sites that leave to those that come, where only some of all sites change. A site that does
+    /// both keeps its place and its numbers.
+    ///
+    /// - Returns: the places, in the order of `coming`.
+    package func exchange(_ leaving: [SiteKey], for coming: [SiteKey]) -> [SiteSlot] {
+        slots.withLock { slots in
+            let gone = Set(leaving).subtracting(coming)
+            for site in gone {
+                guard let slot = slots.bySite.removeValue(forKey: site) else { continue }
+                slots.free.append(slot.index)
+            }
+            if !gone.isEmpty { slots.routes.removeAll { gone.contains($0.site) } }
+            return coming.map { place($0, &slots) }
+        }
+    }
+
     // MARK: Routes and endpoints
 
     /// The places of a site's routes, in the order of `routes`; equal texts share one. A site without counters of

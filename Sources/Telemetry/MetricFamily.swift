@@ -190,8 +190,8 @@ extension MetricFamily {
         "Tenants whose file in service is the one on disk (`current`), an earlier version (`last-good`), or nothing (`none`)."
     )
     package static let configTenantOld = MetricFamily(
-        "chimera_config_tenant_outdated", .gauge, ["tenant"],
-        "1 for each tenant whose file has errors, so that an earlier version or nothing is in service; the first 1,000."
+        "chimera_config_tenant_outdated", .gauge, ["tenant", "serves", "error"],
+        "1 for each tenant whose file has errors, so that an earlier version (`last-good`) or nothing (`none`) is in service, with the place of the first error; the first 1,000."
     )
     package static let configTenantLoaded = MetricFamily(
         "chimera_config_tenant_loaded_timestamp_seconds", .gauge, ["tenant"],

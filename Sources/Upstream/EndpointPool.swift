@@ -1,4 +1,4 @@
-internal import ChimeraBytes
+package import ChimeraBytes
 package import ChimeraEventLoop
 package import ChimeraHTTPCore
 
@@ -25,6 +25,10 @@ package final class EndpointPool: TimerTarget {
     let worker: Worker
     private let limits: UpstreamLimits
     private let resolver: Resolver
+    /// Where connections may lead; nil: anywhere.
+    private let reach: [CIDR]?
+    /// Whether the name had addresses of late, and none that connections may lead to.
+    @exclusivity(unchecked) private(set) var isOutOfReach = false
     let meter: (any EndpointMeter)?
     @exclusivity(unchecked) private var idle: [UpstreamConnection] = []
     @exclusivity(unchecked) private var timer: Timer?
@@ -47,17 +51,20 @@ package final class EndpointPool: TimerTarget {
     /// Until when the endpoint is passed over.
     @exclusivity(unchecked) var avoidedUntil = Int64.min
 
-    /// - Parameter meter: counts what comes of the endpoint.
+    /// - Parameters:
+    ///   - reach: where connections may lead, checked on each address; nil: anywhere.
+    ///   - meter: counts what comes of the endpoint.
     package init(
         _ name: EndpointName, on worker: Worker, limits: UpstreamLimits, resolver: Resolver,
-        meter: (any EndpointMeter)? = nil
+        reach: [CIDR]? = nil, meter: (any EndpointMeter)? = nil
     ) {
+        self.reach = reach
         self.meter = meter
         self.name = name
         self.worker = worker
         self.limits = limits
         self.resolver = resolver
-        if case .address(let address) = name { addresses = [address] }
+        if case .address(let address) = name { addresses = permitted([address]) }
     }
 
     /// The number of idle connections.
@@ -194,9 +201,20 @@ package final class EndpointPool: TimerTarget {
     private func take(_ found: [SocketAddress]) {
         // A name server that fails does not take the addresses away that were good.
         guard !found.isEmpty else { return }
+        let found = permitted(found)
         let isAnyGone = addresses.contains { !found.contains($0) }
         addresses = found
         if isAnyGone { dropGone() }
+    }
+
+    private func permitted(_ found: [SocketAddress]) -> [SocketAddress] {
+        guard let reach else { return found }
+        let permitted = found.filter { address in
+            guard case .ip(let ip, port: _) = address else { return true }
+            return reach.contains { $0.contains(ip) }
+        }
+        isOutOfReach = permitted.isEmpty
+        return permitted
     }
 
     /// Closes the idle connections to addresses that are the name's no longer.

@@ -201,8 +201,8 @@ package final class Proxy {
             case .lost(let reason): return .lost(reason)
             case .none:
                 endpoint.failed()
-                endpoint.meter?.failed(.nameNotResolved)
-                lastError = .nameNotResolved
+                lastError = endpoint.isOutOfReach ? .addressNotPermitted : .nameNotResolved
+                endpoint.meter?.failed(lastError)
                 endpoint = chooseEndpoint()
                 continue
             }

@@ -2,6 +2,7 @@ internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTP1
 internal import ChimeraHTTPCore
+internal import ChimeraWebSocket
 
 /// Moves one request to an upstream and its answer back, both ways at once, in one task.
 ///
@@ -14,30 +15,30 @@ internal import ChimeraHTTPCore
 /// A turn does whatever can be done in either direction and then waits for news of either side or for the one
 /// deadline. A side that does not take what it gets is not given more, and the other side is not read meanwhile.
 struct Relay: ~Copyable {
-    private enum Phase { case head, body, tunnel, over }
+    enum Phase { case head, body, tunnel, farewell, over }
 
-    private let exchange: any Exchange
+    let exchange: any Exchange
     private let client: any ProxyClient
-    private let scratch: ByteBuffer
-    private let worker: Worker
+    let scratch: ByteBuffer
+    let worker: Worker
     private let response: ResponseHead
-    private let connection: UpstreamConnection
+    let connection: UpstreamConnection
     private let timeouts: UpstreamTimeouts
     private let limits: Limits
     private var parser: ResponseParser
     private var decoder: BodyDecoder
-    private var phase = Phase.head
+    var phase = Phase.head
     private var requestFraming = WireFraming.none
-    private var requestEnded = false
+    var requestEnded = false
     private var requestTouched = false
     /// The last look at the request's body found something, so there may be more.
-    private var passedRequest = false
+    var passedRequest = false
     private var isReusable = false
     /// The upstream took only a part of the request.
     private var isCutShort = false
     private var isEventStream = false
     private var sawAnswerBytes = false
-    private var tunnelUpstreamEnded = false
+    var tunnelUpstreamEnded = false
     private var interimAnswers = 0
     /// What the upstream had acknowledged when it was last asked about.
     private var acknowledged: UInt64 = 0
@@ -137,6 +138,7 @@ struct Relay: ~Copyable {
     /// Does what can be done in both directions.
     private mutating func turn() -> ProxyOutcome? {
         passedRequest = false
+        if phase == .farewell { return farewellTurn() }
         let unsent = connection.output.count
         if !connection.flush() { return upstreamLost() }
         if connection.output.count < unsent { progressAt = worker.now }
@@ -157,6 +159,7 @@ struct Relay: ~Copyable {
 
     /// Whether a turn now would do something.
     var hasWork: Bool {
+        if phase == .farewell { return hasFarewellWork }
         if passedRequest && connection.output.isEmpty { return true }
         if connection.socket.isReadable && !exchange.isBlocked && !tunnelUpstreamEnded { return true }
         if !connection.output.isEmpty { return connection.socket.isWritable }
@@ -173,6 +176,7 @@ struct Relay: ~Copyable {
 
     /// Something has happened while nothing could be done.
     mutating func woken(_ wake: Wake) -> ProxyOutcome? {
+        if phase == .farewell { return nil }
         if let lost = exchange.lost { return clientLost(lost) }
         if isEventStream && exchange.clientHasEnded { return clientLost(.clientClosed) }
         guard wake.contains(.deadline), let limit, worker.now >= limit, !takerHasProgressed() else {
@@ -183,6 +187,7 @@ struct Relay: ~Copyable {
 
     /// When waiting ends, by what is waited for; nil for never.
     private func waitLimit() -> Int64? {
+        if phase == .farewell { return connection.webSocket?.endsAt }
         let whole = timeouts.response.map { startedAt + $0 }
         guard let step = stepTimeout() else { return whole }
         return min(progressAt + step, whole ?? .max)
@@ -225,13 +230,14 @@ struct Relay: ~Copyable {
         return requestEnded ? .failed(.answerTimeout) : .refused(.bodyTimeout)
     }
 
-    private func abort(_ reason: CloseReason) -> ProxyOutcome {
+    func abort(_ reason: CloseReason) -> ProxyOutcome {
         exchange.abort(reason)
         return .answered
     }
 
-    private func clientLost(_ reason: CloseReason) -> ProxyOutcome {
-        exchange.hasSentHead ? abort(reason) : .clientLost(reason)
+    private mutating func clientLost(_ reason: CloseReason) -> ProxyOutcome? {
+        if reason == .draining && beginsFarewell() { return nil }
+        return exchange.hasSentHead ? abort(reason) : .clientLost(reason)
     }
 
     // MARK: The request
@@ -240,9 +246,11 @@ struct Relay: ~Copyable {
     private mutating func passRequest() -> ProxyOutcome? {
         let connection = self.connection
         let framing = phase == .tunnel ? WireFraming.untilClose : requestFraming
+        let webSocket = phase == .tunnel ? connection.webSocket : nil
         var passed = 0
         let progress = exchange.readBody { bytes in
             passed += bytes.count
+            webSocket?.fromClient.follow(bytes)
             connection.send(bytes, framing: framing)
         }
         if passed > 0 {
@@ -327,10 +335,11 @@ struct Relay: ~Copyable {
                 return passBody(input)
             case .tunnel:
                 let readable = input.readable
+                connection.webSocket?.fromUpstream.follow(readable)
                 exchange.send(readable)
                 input.clear()
                 return nil
-            case .over:
+            case .farewell, .over:
                 // RFC 9112 §6.3: what follows a response that is over belongs to none.
                 if !input.isEmpty { isReusable = false }
                 return nil
@@ -414,7 +423,7 @@ struct Relay: ~Copyable {
         case .tunnel:
             tunnelUpstreamEnded = true
             return nil
-        case .over:
+        case .farewell, .over:
             return nil
         }
     }
@@ -451,6 +460,7 @@ struct Relay: ~Copyable {
         client.upstreamAnswered()
         exchange.acceptUpgrade(response[token])
         connection.socket.enableKeepAlive(afterSeconds: 60)
+        if response[token].equalsIgnoringCase("websocket") { connection.webSocket = WebSocketTunnel() }
         phase = .tunnel
         requestEnded = false
         return nil

@@ -20,6 +20,8 @@ final class UpstreamConnection: SocketObserver {
     @exclusivity(unchecked) var idleSince: Int64 = 0
     /// The generation of the pool's addresses in which the connection's was the name's.
     @exclusivity(unchecked) var generation: UInt32
+    /// Where the connection became a WebSocket, what passes on it.
+    @exclusivity(unchecked) var webSocket: WebSocketTunnel?
     @exclusivity(unchecked) private var scope: Scope?
     let pool: EndpointPool
 

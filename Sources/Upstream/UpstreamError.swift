@@ -3,6 +3,8 @@ package enum UpstreamError: UInt8, Error, CaseIterable, Sendable {
     case nameNotResolved, nameTimeout, connectionRefused, connectionTimeout, connectionFailed
     case connectionTerminated, answerTimeout, readTimeout, writeTimeout, answerMalformed, answerIncomplete
     case upgradeUnexpected, overloaded
+    /// The address is none that the tenant's connections may lead to.
+    case addressNotPermitted
 
     /// What the client is told.
     package var status: Int {
@@ -29,6 +31,7 @@ package enum UpstreamError: UInt8, Error, CaseIterable, Sendable {
         case .answerIncomplete: "http_response_incomplete"
         case .upgradeUnexpected: "http_upgrade_failed"
         case .overloaded: "proxy_internal_error"
+        case .addressNotPermitted: "destination_ip_prohibited"
         }
     }
 
@@ -48,6 +51,7 @@ package enum UpstreamError: UInt8, Error, CaseIterable, Sendable {
         case .answerIncomplete: "http-response-incomplete"
         case .upgradeUnexpected: "http-upgrade-failed"
         case .overloaded: "proxy-internal-error"
+        case .addressNotPermitted: "destination-ip-prohibited"
         }
     }
 }

@@ -1,4 +1,5 @@
 import ChimeraBytes
+import ChimeraTestSupport
 import Testing
 
 @Suite struct `HTTP dates` {

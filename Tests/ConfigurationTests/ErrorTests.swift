@@ -408,8 +408,6 @@ struct ErrorTests {
         ErrorCase("store 10GB", 1, "this version does not have `store` yet"),
         ErrorCase("admin 127.0.0.1:81", 7, "the administration has a Unix socket: `unix:PATH`"),
         ErrorCase("user a:b:c", 6, "\"a:b:c\" is not NAME or NAME:GROUP"),
-        ErrorCase("tenants { permit files under=/srv }", 1, "this version does not have `tenants` yet"),
-        ErrorCase("tenant shop { hosts a }", 1, "this version does not have `tenant` yet"),
         ErrorCase("files ./x", 1, "`files` stands in a site, not in the machine's file"),
         ErrorCase("/x/* { strip /x }", 1, "a route stands in a site, not in the machine's file"),
     ]

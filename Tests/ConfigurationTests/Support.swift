@@ -30,7 +30,7 @@ func load(machine: String, files: [String: String] = [:], limits: ConfigurationL
 func site(_ content: String, environment: [String: String] = [:]) throws -> Site {
     let result = load(tenant: "site a.example {\n\(content)\n}\n", environment: environment)
     #expect(!result.hasErrors, "\(result.diagnostics.rendered)")
-    return try #require(result.configuration?.sites.first)
+    return try #require(result.configuration?.sites.first?.site)
 }
 
 /// The only route of a site that must be right.

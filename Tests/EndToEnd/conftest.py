@@ -100,3 +100,13 @@ def shared_origins():
     made = Origins()
     yield made
     made.finish()
+
+
+@pytest.fixture
+def websocket_server():
+    """An echo server of the websockets library."""
+    # Not above: the tests of the rig itself need no packages.
+    from rig.websocket import WebSocketServer
+    server = WebSocketServer()
+    yield server
+    server.stop()

@@ -133,7 +133,7 @@ def test_a_reader_that_stops(start_gateway, origins, where):
     root.mkdir(parents=True)
     with open(root / "large", "wb") as file:
         file.truncate(1_000_000_000)
-    gateway.start()
+    gateway.start().settle()
     before = gateway.vitals.descriptors
     with gateway.connect(receive_buffer=16384) as connection:
         connection.send(request_bytes(target=where))

@@ -104,6 +104,23 @@ def test_reload_waits_for_its_outcome(start_gateway):
     assert gateway.get().text == "new"
 
 
+def test_a_reload_names_tenants_that_keep_their_last_good_version(start_gateway):
+    """config.md, Rules 3: the others serve what their files say; the bad one's place is named, then and later."""
+    sites = {"good.conf": SITE, "bad.conf": "site bad.test { respond 200 one }"}
+    gateway = start_gateway(sites)
+    gateway.sites = {"good.conf": "site test { respond 200 new }", "bad.conf": "site bad.test {\n    respnd 200 two\n}"}
+    gateway.write_configuration()
+    done = gateway.command("reload")
+    assert done.returncode == 1 and "2 sites" in done.stdout
+    assert re.search(r"bad\.conf:2:5: .*respnd", done.stderr) and "tenant bad serves an older version" in done.stderr
+    assert gateway.get().text == "new" and gateway.get("/", "bad.test").text == "one"
+    tenant, = gateway.status()["data_plane"]["outdated_tenants"]
+    assert (tenant["tenant"], tenant["serves"]) == ("bad", "last-good") and tenant["served_since"] > 1_600_000_000
+    assert re.search(r"bad\.conf:2:5: .*respnd", tenant["why"][0])
+    text = gateway.command("status").stdout
+    assert "tenant bad serves an older version of its file" in text and "bad.conf:2:5: " in text
+
+
 def test_connections_are_listed_and_ended(start_gateway, origins):
     """Issue: who, how long, doing what; end one."""
     origin = origins(lambda connection: (connection.read_request(), connection.wait_closed()))

@@ -41,7 +41,7 @@ def started(start_gateway, origins):
         root = gateway.directory / "conf.d/root"
         root.mkdir(parents=True)
         (root / "1kB").write_bytes(b"x" * 1024)
-        return gateway.start()
+        return gateway.start().settle()
     return start
 
 

@@ -186,10 +186,17 @@ def test_status(start_gateway):
     assert response.fields["Content-Type"] == "application/json"
     status = json.loads(response.text)
     assert status["ready"] is True and status["draining"] is False and status["sites"] == 1
-    assert status["outdated"] == {"bad": "none"}
+    assert status["outdated"]["bad"]["serves"] == "none" and "bad.conf:1:10: " in status["outdated"]["bad"]["why"]
     page = metrics.page()
     assert page.value("chimera_config_tenants", state="current") == 1
-    assert page.value("chimera_config_tenant_outdated", tenant="bad") == 1
+    assert page.value("chimera_config_tenant_outdated", tenant="bad", serves="none",
+                      error=f"{metrics.gateway.directory}/conf.d/bad.conf:1:10") == 1
+    metrics.gateway.reload({"good.conf": "site a {\nrespnd 200 }", "bad.conf": "site b { respond 200 }"})
+    wait_until(lambda: metrics.value("chimera_config_tenant_outdated", tenant="good", serves="last-good",
+                                     error=f"{metrics.gateway.directory}/conf.d/good.conf:2:1") == 1,
+               what="the tenant whose last good version serves")
+    assert json.loads(metrics.get("/status").text)["outdated"]["good"]["serves"] == "last-good"
+    assert metrics.page().value("chimera_config_tenants", state="last-good") == 1
 
 
 def test_reloads(start_gateway):

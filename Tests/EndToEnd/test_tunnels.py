@@ -9,7 +9,6 @@ import time
 
 import pytest
 from websockets.asyncio.client import connect as websocket_connect
-from websockets.asyncio.server import serve as websocket_serve
 
 from rig.client import request_bytes, wait_until
 from rig.origin import OK, PATTERN, response_bytes
@@ -254,43 +253,6 @@ def test_a_tunnel_has_backpressure(start_gateway, origins):
 
 
 # WebSockets with a real library on both ends
-
-class WebSocketServer:
-    """An echo server of the websockets library in a thread."""
-
-    def __init__(self):
-        self.closed: list[tuple[int, str]] = []
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
-        self._thread.start()
-        assert self._ready.wait(10)
-
-    async def _handle(self, socket):
-        try:
-            async for message in socket:
-                await socket.send(message)
-        finally:
-            self.closed.append((socket.close_code, socket.close_reason))
-
-    async def _main(self):
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        async with websocket_serve(self._handle, "127.0.0.1", 0, max_size=None, subprotocols=["chat"],
-                                   open_timeout=60) as server:
-            self.port = server.sockets[0].getsockname()[1]
-            self._ready.set()
-            await self._stop.wait()
-
-    def stop(self):
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-
-
-@pytest.fixture
-def websocket_server():
-    server = WebSocketServer()
-    yield server
-    server.stop()
-
 
 def dial(gateway, **options):
     # Hundreds of clients in one process may take a busy machine longer than the library's ten seconds for a handshake.

@@ -14,6 +14,7 @@ from rig.gateway import BINARY, free_port
 from rig.load import Load
 from rig.origin import pattern, pattern_digest
 from rig.process import MiB
+from rig.websocket import dial
 
 SITE = "site test { respond 200 ok }"
 
@@ -42,46 +43,90 @@ def executable(pid):
     return os.stat(f"/proc/{pid}/exe").st_ino
 
 
-def test_upgrades_under_load_lose_nothing(start_gateway, installed):
-    """Issue: zero lost requests, resets or refused connections in 3 upgrades under load with keep-alive connections and a
-    download open (20 in the long form)."""
-    upgrade_under_load(start_gateway, installed, 3)
+def test_upgrades_under_load_lose_nothing(start_gateway, installed, origins, websocket_server):
+    """Issue: zero lost requests, resets or refused connections in 4 upgrades under load with keep-alive connections, a
+    download and a WebSocket open (20 in the long form)."""
+    upgrade_under_load(start_gateway, installed, origins, websocket_server, 4)
+
+
+def test_the_newest_data_plane_reloads_and_keeps_last_good_versions(start_gateway, installed, origins):
+    """architecture.md, Processes: the newest data plane owns what is kept; the one that drains reads no files any more."""
+    origin = origins(lambda connection: (connection.read_request(), connection.wait_closed()))
+    gateway = start_gateway(f"site test {{ /wait proxy {origin.target} ; /* respond 200 one }}", "drain 10m", binary=installed)
+    kept = gateway.directory / "data/tenants/test.good"
+    wait_until(lambda: kept.exists() and b"200 one" in kept.read_bytes(), what="the first version on the disk")
+    with gateway.connect() as busy:
+        busy.send(request_bytes(target="/wait"))
+        origin.request()
+        gateway.upgrade()
+        assert len(gateway.data_planes()) == 2
+        seen = gateway.stderr_lines
+        gateway.sites = "site test { respond 200 two }"
+        gateway.write_configuration()
+        wait_until(lambda: gateway.get().text == "two", what="the change that the directory told of")
+        wait_until(lambda: b"200 two" in kept.read_bytes(), what="the second version on the disk")
+        gateway.await_stderr("configuration loaded again.*changed=1", after=seen)
+        assert sum("configuration loaded again" in line for line in gateway.stderr.splitlines()[seen:]) == 1
+        assert len(gateway.data_planes()) == 2
 
 
 @pytest.mark.slow
-def test_twenty_upgrades_under_load_lose_nothing(start_gateway, installed):
-    upgrade_under_load(start_gateway, installed, 20)
+@pytest.mark.timeout(300)
+def test_twenty_upgrades_under_load_lose_nothing(start_gateway, installed, origins, websocket_server):
+    upgrade_under_load(start_gateway, installed, origins, websocket_server, 20)
 
 
-def upgrade_under_load(start_gateway, installed, count):
+def upgrade_under_load(start_gateway, installed, origins, websocket_server, count):
     size = 60 * MiB
-    gateway = start_gateway("site test { /files/* files ./root ; /* respond 200 ok }", "drain 10m", start=False,
-                            binary=installed)
+    origin = origins.echo()
+    gateway = start_gateway(f"""site test {{
+        /files/* files ./root
+        /chat proxy {websocket_server.target}
+        /app/* proxy {origin.target}
+        /* respond 200 ok
+    }}""", "drain 10m", start=False, binary=installed)
     root = gateway.directory / "conf.d/root"
     root.mkdir(parents=True)
     with open(root / "file", "wb") as file:
         for piece in pattern(size):
             file.write(piece)
     gateway.start()
-    with gateway.connect(receive_buffer=65536) as download, Load(gateway, clients=6) as load:
+    first = gateway.pid
+    with (gateway.connect(receive_buffer=65536) as download, dial(gateway) as chat,
+          Load(gateway, clients=4) as load, Load(gateway, clients=2, target="/app/name") as proxied):
         download.send(request_bytes(target="/files/file"))
         download.reader.response_head()
         digest = hashlib.sha256()
-        for _ in range(count):
+        for number in range(count):
             # Some of it, so that the client is one that takes something.
             digest.update(download.read_exactly(MiB))
+            assert say(chat, f"before {number}") == f"before {number}"
             replace(installed)
             old = gateway.pid
             gateway.upgrade()
             assert gateway.pid != old and executable(gateway.pid) == os.stat(installed).st_ino
-            assert len(gateway.data_planes()) <= 3
+            planes = gateway.data_planes()
+            assert len(planes) <= 3 and first in planes
+            assert say(chat, f"after {number}") == f"after {number}"
             load.more(50)
-        # The first data plane has nothing left but this.
+            proxied.more(50)
+        # The first data plane has nothing left but these two.
         digest.update(download.read_exactly(size - count * MiB))
         assert digest.hexdigest() == pattern_digest(size)
+        assert say(chat, "at last") == "at last"
+        assert first in gateway.data_planes()
+        chat.close()
+        wait_until(lambda: websocket_server.closed, what="the close at the server")
+        assert websocket_server.closed == [(1000, "")]
     wait_until(lambda: len(gateway.data_planes()) == 1, what="the end of those that drain")
     states = [plane["state"] for plane in gateway.status()["supervisor"]["data_planes"]]
     assert states == ["serving"]
+
+
+def say(chat, text):
+    """What an echo answers."""
+    chat.send(text)
+    return chat.recv(timeout=30)
 
 
 def test_a_connection_in_use_moves_with_its_next_request(start_gateway):

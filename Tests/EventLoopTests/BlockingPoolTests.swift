@@ -1,4 +1,5 @@
 import ChimeraEventLoop
+import ChimeraTestSupport
 import Glibc
 import Synchronization
 import Testing

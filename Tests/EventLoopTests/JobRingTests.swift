@@ -1,3 +1,4 @@
+import ChimeraTestSupport
 import Synchronization
 import Testing
 

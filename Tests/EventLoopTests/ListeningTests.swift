@@ -1,5 +1,6 @@
 import ChimeraBytes
 import ChimeraEventLoop
+import ChimeraTestSupport
 import Glibc
 import Testing
 

@@ -1,5 +1,6 @@
 import ChimeraBytes
 import ChimeraEventLoop
+import ChimeraTestSupport
 import Glibc
 import Testing
 
@@ -92,11 +93,13 @@ import Testing
             let late = try Sockets.connect(address).descriptor
             // The kernel answers a handshake over the loopback before the call returns, if it does.
             let isLate = !isConnected(late, within: 50)
-            let kept = try Sockets.duplicate(descriptor)
+            let kept = ListeningSocket(try Sockets.duplicate(descriptor), on: worker, exhausted: {}) { _, _ in
+            }
             listener.finish()
-            Sockets.admitHandshakes(kept)
+            kept.admitHandshakes()
             let isAgain = isConnected(late, within: 20_000)
-            for descriptor in [early, late, kept] { close(descriptor) }
+            kept.close()
+            for descriptor in [early, late] { close(descriptor) }
             return (accepted, isLate, isAgain)
         }
         #expect(accepted == 1)

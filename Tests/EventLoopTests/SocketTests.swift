@@ -1,6 +1,7 @@
 import CLinux
 import ChimeraBytes
 import ChimeraEventLoop
+import ChimeraTestSupport
 import Glibc
 import Testing
 

@@ -1,3 +1,4 @@
+import ChimeraTestSupport
 import Testing
 
 @testable import ChimeraEventLoop

@@ -23,23 +23,31 @@ let package = Package(
         .executable(name: "http1-request", targets: ["FuzzRequest"]),
         .executable(name: "http1-response", targets: ["FuzzResponse"]),
         .executable(name: "http1-chunked", targets: ["FuzzChunked"]),
+        .executable(name: "websocket-frames", targets: ["FuzzWebSocket"]),
         .executable(name: "path", targets: ["FuzzPath"]),
         .executable(name: "configuration", targets: ["FuzzConfiguration"]),
         .executable(name: "http2-connection", targets: ["FuzzHTTP2Connection"]),
         .executable(name: "hpack", targets: ["FuzzHPACK"]),
+        .executable(name: "administration", targets: ["FuzzAdministration"]),
     ],
     dependencies: [.package(name: "chimera", path: "../..")],
     targets: [
         .target(
-            name: "FuzzProperties", dependencies: [.product(name: "Chimera", package: "chimera")],
+            name: "FuzzProperties",
+            dependencies: [
+                .product(name: "Chimera", package: "chimera"),
+                .product(name: "ChimeraAdministration", package: "chimera"),
+            ],
             path: "Properties",
             swiftSettings: settings),
         target("Request"),
         target("Response"),
         target("Chunked"),
+        target("WebSocket"),
         target("Path"),
         target("Configuration"),
         target("HTTP2Connection"),
         target("HPACK"),
+        target("Administration"),
     ]
 )

@@ -1,6 +1,7 @@
 import Chimera
 import ChimeraBytes
 import ChimeraConfiguration
+import ChimeraTestSupport
 import Testing
 
 /// `user:password` as a client would send it.
@@ -47,7 +48,7 @@ func basic(_ text: String) throws -> BasicCredentials {
 
     @Test func `no octets trap the parser`() {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var generator = AuthGenerator(seed: seed)
+        var generator = SeededGenerator(seed: seed)
         for _ in 0..<10_000 {
             let tail = (0..<Int.random(in: 0...16, using: &generator)).map { _ in
                 "QWxhOg==+/ ".utf8.randomElement(using: &generator)!
@@ -76,7 +77,7 @@ func basic(_ text: String) throws -> BasicCredentials {
     }
 
     private func cache(_ limits: VerifiedCredentials.Limits, seed: UInt64 = 1) throws -> VerifiedCredentials {
-        var random = AuthGenerator(seed: seed)
+        var random = SeededGenerator(seed: seed)
         guard let cache = VerifiedCredentials(limits: limits, random: &random) else { throw NoDigest() }
         return cache
     }

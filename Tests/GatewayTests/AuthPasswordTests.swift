@@ -1,5 +1,6 @@
 import Chimera
 import ChimeraConfiguration
+import ChimeraTestSupport
 import Testing
 
 /// Hashes that `htpasswd`, `openssl passwd` and crypt(3) made.
@@ -134,7 +135,7 @@ import Testing
 
     @Test func `no octets trap the reader`() {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var generator = AuthGenerator(seed: seed)
+        var generator = SeededGenerator(seed: seed)
         let pieces = [
             "$apr1$", "$2y$04$", "$5$", "$6$rounds=", "{SHA}", ":", "\n", "joe", "$", "#", "\r", "1000", "é",
         ]
@@ -153,20 +154,5 @@ import Testing
             }
         }
         #expect(refusals > 1_000)
-    }
-}
-
-/// SplitMix64: the same seed gives the same test.
-struct AuthGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

@@ -1,6 +1,7 @@
 import ChimeraBytes
 import ChimeraConfiguration
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Testing
 
 @testable import Chimera
@@ -130,7 +131,7 @@ struct DispatcherAccessTests {
 
     @Test(arguments: Array(1...16) as [UInt64])
     func `admission is that of the model`(seed: UInt64) throws {
-        var random = DispatcherSeed(seed)
+        var random = SeededGenerator(seed: seed)
         let position = SourcePosition(file: "t", line: 1, column: 1)
         let blocks = try ["10.0.0.0/8", "10.1.0.0/16", "192.0.2.0/24"].map { try #require(CIDR($0)) }
         for _ in 0..<60 {

@@ -56,6 +56,14 @@ struct DispatcherLimitTests {
         #expect(statuses(dispatching, asked) == [200, 200, 429, 200, 429])
     }
 
+    @Test func `a bound on a tenant counts over all of its sites, beside their own limits`() throws {
+        let sites = "site a.example { respond 200 }\nsite b.example { limit requests 1/m ; respond 200 }\n"
+        let dispatching = try Dispatching(
+            sites, machine: "listen 127.0.0.1:80\ntenants { limit requests 3/m }\n")
+        let hosts = ["a.example", "b.example", "b.example", "a.example", "a.example"]
+        #expect(statuses(dispatching, hosts.map { Asked(host: $0) }) == [200, 200, 429, 200, 429])
+    }
+
     @Test func `a limit of the machine counts over all sites, and per site where it says so`() throws {
         let sites = "site a.example { respond 200 }\nsite b.example { respond 200 }\n"
         let hosts = ["a.example", "b.example", "a.example", "b.example"]

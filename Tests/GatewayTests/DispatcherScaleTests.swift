@@ -17,10 +17,11 @@ struct DispatcherScaleTests {
         }
         var configuration = MachineConfiguration()
         configuration.sites = (0..<sites).map { number in
-            Site(
-                tenant: "t\(number)", name: "s\(number).example",
-                hosts: [.exact("s\(number).example"), .wildcard("s\(number).example")], routes: list,
-                position: position)
+            SharedSite(
+                Site(
+                    tenant: "t\(number)", name: "s\(number).example",
+                    hosts: [.exact("s\(number).example"), .wildcard("s\(number).example")], routes: list,
+                    position: position))
         }
         return configuration
     }
@@ -52,7 +53,7 @@ struct DispatcherScaleTests {
         let a = dispatching.ask(Asked(host: "a.example")).context
         let b = dispatching.ask(Asked(host: "b.example")).context
         let changed = two.replacing("/*", with: "/x/* respond 204\n/*")
-        dispatching.dispatcher.update(to: try Dispatching.snapshot(one + changed, machine))
+        try dispatching.update(one + changed, machine)
         let newA = dispatching.ask(Asked(host: "a.example")).context
         let newB = dispatching.ask(Asked(host: "b.example")).context
         #expect(newA.site === a.site)
@@ -63,7 +64,7 @@ struct DispatcherScaleTests {
             return
         }
         #expect(before === after)
-        dispatching.dispatcher.update(to: try Dispatching.snapshot(one, machine))
+        try dispatching.update(one, machine)
         #expect(dispatching.ask(Asked(host: "b.example")).status == 421)
         #expect(dispatching.targets.proxies.count == 2)
     }

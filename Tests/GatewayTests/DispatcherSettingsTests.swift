@@ -1,6 +1,7 @@
 import ChimeraBytes
 import ChimeraConfiguration
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Testing
 
 @testable import Chimera
@@ -180,7 +181,7 @@ struct DispatcherSettingsTests {
 
     @Test(arguments: Array(1...12) as [UInt64])
     func `what strip leaves is matched as what was matched before, less the prefix`(seed: UInt64) throws {
-        var random = DispatcherSeed(seed)
+        var random = SeededGenerator(seed: seed)
         let dispatching = try Dispatching.site("/* proxy 127.0.0.1:1 {\nstrip /p/q\n}")
         let pieces = ["p", "%70", "q;v", "q", "/", "//", "%2F", ";x", "a", "%20", "/p/q/"]
         for _ in 0..<300 {
@@ -287,7 +288,7 @@ struct DispatcherSettingsTests {
 
     @Test(arguments: Array(1...16) as [UInt64])
     func `merged settings are those of a slow model`(seed: UInt64) throws {
-        var random = DispatcherSeed(seed)
+        var random = SeededGenerator(seed: seed)
         let names = ["a", "b", "c.x"].map { Array($0.utf8) }
         let position = SourcePosition(file: "t", line: 1, column: 1)
         func pattern() -> PathPattern {
@@ -327,7 +328,7 @@ struct DispatcherSettingsTests {
                     position: position))
         }
         var configuration = MachineConfiguration()
-        configuration.sites = [site]
+        configuration.sites = [SharedSite(site)]
         let dispatching = try Dispatching(configuration)
         for _ in 0..<150 {
             let path = (0..<Int.random(in: 0...3, using: &random)).map { _ in

@@ -1,6 +1,7 @@
 import ChimeraBytes
 import ChimeraConfiguration
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Testing
 
 @testable import Chimera
@@ -100,7 +101,7 @@ struct DispatcherSiteTests {
 
     @Test(arguments: [1, 2, 3, 4, 5, 6, 7, 8] as [UInt64])
     func `the directory agrees with a look at every pattern`(seed: UInt64) {
-        var random = DispatcherSeed(seed)
+        var random = SeededGenerator(seed: seed)
         let labels = ["a", "b", "c", "www", "x-1"]
         func name(_ count: ClosedRange<Int>) -> String {
             (0..<Int.random(in: count, using: &random)).map { _ in labels.randomElement(using: &random) ?? ""
@@ -120,7 +121,7 @@ struct DispatcherSiteTests {
             if sites.contains(where: { $0.hosts == [pattern] }) { continue }
             sites.append(Site(tenant: "t", name: "\(pattern)", hosts: [pattern], position: position))
         }
-        let directory = SiteDirectory(sites, seed: seed)
+        let directory = SiteDirectory(sites.map(SharedSite.init), seed: seed)
         for _ in 0..<400 {
             let host = name(1...5)
             let found = directory.table.site(for: Array(host.utf8).span, on: .unnamed)

@@ -98,6 +98,7 @@ final class HandClock {
 final class Dispatching {
     let targets: FakeTargets
     let dispatcher: Dispatcher
+    private var sequence = SnapshotSequence()
     let clock = HandClock()
 
     /// - Parameters:
@@ -105,15 +106,15 @@ final class Dispatching {
     ///   - files: what else there is, by its path below `/etc/chimera`.
     init(_ sites: String, machine: String = "listen 127.0.0.1:80\n", files: [String: String] = [:]) throws {
         targets = try FakeTargets()
-        dispatcher = Dispatcher(try Dispatching.snapshot(sites, machine, files), targets: targets) {
-            [clock] in clock.nanoseconds
-        }
+        let snapshot = sequence.next(try Dispatching.configuration(sites, machine, files))
+        dispatcher = Dispatcher(snapshot, targets: targets) { [clock] in clock.nanoseconds }
     }
 
     /// The sites over a configuration that was made by hand.
     init(_ configuration: MachineConfiguration) throws {
         targets = try FakeTargets()
-        dispatcher = Dispatcher(Snapshot(configuration), targets: targets) { [clock] in clock.nanoseconds }
+        dispatcher = Dispatcher(sequence.next(configuration), targets: targets) { [clock] in clock.nanoseconds
+        }
     }
 
     /// One site `a.example` with these lines.
@@ -125,9 +126,15 @@ final class Dispatching {
             files: files)
     }
 
-    static func snapshot(_ sites: String, _ machine: String, _ files: [String: String] = [:]) throws
-        -> Snapshot
-    {
+    /// Another content of the tenant's file counts.
+    func update(_ sites: String, _ machine: String) throws {
+        dispatcher.update(to: sequence.next(try Dispatching.configuration(sites, machine)))
+        sequence.workersAreDone()
+    }
+
+    static func configuration(
+        _ sites: String, _ machine: String, _ files: [String: String] = [:]
+    ) throws -> MachineConfiguration {
         var system = MemoryFileSystem()
         system.add("chimera.conf", Array("\(machine)\nimport conf.d/*.conf\n".utf8))
         system.add("conf.d/t.conf", Array(sites.utf8))
@@ -137,7 +144,7 @@ final class Dispatching {
             .load(machineFile: "chimera.conf")
         let errors = result.diagnostics.filter { $0.severity == .error }
         #expect(errors.isEmpty)
-        return Snapshot(try #require(result.configuration))
+        return try #require(result.configuration)
     }
 
     func ask(_ asked: Asked) -> Answered {
@@ -196,20 +203,5 @@ extension FieldBlock {
 extension String {
     init(copying bytes: Span<UInt8>) {
         self = String(decoding: Array(copying: bytes), as: UTF8.self)
-    }
-}
-
-/// SplitMix64: the same seed gives the same test.
-struct DispatcherSeed: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

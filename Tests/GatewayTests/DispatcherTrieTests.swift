@@ -1,5 +1,6 @@
 import ChimeraBytes
 import ChimeraConfiguration
+import ChimeraTestSupport
 import Testing
 
 @testable import Chimera
@@ -36,7 +37,7 @@ struct DispatcherTrieTests {
 
     @Test(arguments: Array(1...24) as [UInt64])
     func `the trie visits what matches, in the order of specificity`(seed: UInt64) {
-        var random = DispatcherSeed(seed)
+        var random = SeededGenerator(seed: seed)
         let names = ["a", "b", "c.php", "d.tar.gz", ".php", "php"]
         let extensions = ["php", "gz", "tar.gz", "r.gz"]
         var patterns: [PathPattern] = []

@@ -98,6 +98,28 @@ import Testing
         #expect(answers == ["two", "three", "four"])
     }
 
+    /// The workers learn of both changes one after the other, long after the sockets were asked for again.
+    @Test func `a listener that goes and comes back at once takes connections`() async throws {
+        let answers = try await blocking {
+            let gateway = try Self.gateway("listen 127.0.0.1:0\nsite * { respond 200 one }")
+            let free = try Sockets.listen(.ip(IPAddress(v4: 0x7F00_0001), port: 0))
+            let port = Sockets.localAddress(of: free).port
+            FileDescriptors.close(free)
+            let line = "listen 127.0.0.1:\(port)"
+            var answers: Set<String> = []
+            for _ in 0..<5 {
+                for lines in [line, "", line] {
+                    try Self.reload(gateway, "listen 127.0.0.1:0\n\(lines)\nsite * { respond 200 one }")
+                }
+                // The kernel spreads them over the workers.
+                for _ in 0..<8 { answers.insert(try Self.ask(RawClient(Self.address(of: port)))) }
+            }
+            Self.stop(gateway)
+            return answers
+        }
+        #expect(answers == ["one"])
+    }
+
     @Test func `a listener that cannot be bound changes nothing`() async throws {
         let taken = try Sockets.listen(.ip(IPAddress(v4: 0x7F00_0001), port: 0), sharesPort: false)
         defer { FileDescriptors.close(taken) }

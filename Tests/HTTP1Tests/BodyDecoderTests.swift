@@ -1,5 +1,6 @@
 import ChimeraHTTP1
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Testing
 
 /// RFC 9112 §6 and §7: bodies by length, in chunks and until the connection ends.

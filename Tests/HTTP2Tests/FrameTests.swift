@@ -1,6 +1,7 @@
 import ChimeraBytes
 import ChimeraHTTP2
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Testing
 
 /// Octets from a client, and why the connection fails.

@@ -1,6 +1,7 @@
 import ChimeraBytes
 import ChimeraHTTP2
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Testing
 
 /// A block of RFC 7541 Appendix C, with what it means and the table behind it.

@@ -1,6 +1,7 @@
 import ChimeraBytes
 import ChimeraHTTP2
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Testing
 
 private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {

@@ -1,5 +1,6 @@
 import ChimeraBytes
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Testing
 
 /// What a field block should be, as slowly as can be: a list of lines.

@@ -1,5 +1,6 @@
 import ChimeraBytes
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Testing
 
 /// RFC 9110 §5.1: names are case-insensitive.

@@ -1,5 +1,6 @@
 import ChimeraBytes
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Testing
 
 /// The normaliser against a slow model of the same rules, which works on lists of segments and not on octets.

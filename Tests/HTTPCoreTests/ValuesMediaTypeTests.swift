@@ -1,5 +1,6 @@
 import ChimeraBytes
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Glibc
 import Testing
 

@@ -1,5 +1,6 @@
 import ChimeraBytes
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Testing
 
 @Suite struct `Entity tags and preconditions` {

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import ChimeraAdministration
 @testable import ChimeraServer
 
 @Suite struct JSONTests {
@@ -114,7 +115,11 @@ import Testing
             "connections": .integer(3), "requests": .integer(4), "sites": .integer(5),
             "listening": .array([.string("*:80")]),
             "outdated_tenants": .array([
-                .of(["tenant": .string("shop"), "why": .array([.string("shop.conf:1:1: no")])])
+                .of(["tenant": .string("shop"), "why": .array([.string("shop.conf:1:1: no")])]),
+                .of(["tenant": .string("old"), "served_since": .integer(1), "why": .array([])]),
+            ]),
+            "last_reload": .of([
+                "outcome": .string("failed"), "why": .array([.string("chimera.conf:1:1: no")]),
             ]),
         ]),
     ])
@@ -129,8 +134,11 @@ import Testing
                 listening on *:80
                 2 workers, 3 connections (1 + 2)
                 5 sites, 4 requests
+                the last reload failed, and the configuration before it serves
+                    chimera.conf:1:1: no
                 tenant shop is not served
                     shop.conf:1:1: no
+                tenant old serves an older version of its file
 
                 """)
     }

@@ -12,6 +12,7 @@ import Testing
         (["check", "--json"], "CheckCommand"), (["fmt", "--check", "a", "b"], "FormatCommand"),
         (["fmt"], "FormatCommand"),
         (["files", "."], "FilesCommand"), (["proxy", "127.0.0.1:3000", "--listen", "81"], "ProxyCommand"),
+        (["explain", "http://a.example/x", "--method", "POST"], "ExplainCommand"), (["diff"], "DiffCommand"),
         (["reference"], "ReferenceCommand"), (["version"], "VersionCommand"),
         (["run", "--user", "www:web"], "RunCommand"),
         (["status", "--admin", "unix:/run/x"], "StatusCommand"),

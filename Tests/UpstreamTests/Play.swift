@@ -1,6 +1,7 @@
 import ChimeraBytes
 import ChimeraEventLoop
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import ChimeraUpstream
 import Testing
 

@@ -1,6 +1,7 @@
 import ChimeraBytes
 import ChimeraEventLoop
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Glibc
 import Testing
 
@@ -15,9 +16,22 @@ private final class RefusingPort: Sendable {
     let port: UInt16
 
     init() throws {
-        descriptor = try Sockets.listen(.ip(loopback, port: 0))
+        // Never listened on: a socket that stops to listen gives its port away.
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        // Who names the port may listen on it; a port that the kernel chooses is never this one.
+        var one: Int32 = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, socklen_t(MemoryLayout<Int32>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let bound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        self.descriptor = descriptor
         port = Sockets.localAddress(of: descriptor).port
-        shutdown(descriptor, Int32(SHUT_RDWR))
+        guard bound == 0 else { throw ScriptFailed("bind") }
     }
 
     deinit { close(descriptor) }

@@ -89,11 +89,15 @@ final class ScriptedUpstream: Sendable {
     func stop() { stopped.withLock { $0 = true } }
 
     private func accept() -> Int32? {
-        for _ in 0..<1_000 where !stopped.withLock({ $0 }) {
+        for _ in 0..<1_000 {
+            // Asked first: what came before the stop is in the queue, even where the play was over sooner.
+            let isLast = stopped.withLock { $0 }
             var ready = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
-            guard poll(&ready, 1, 10) == 1 else { continue }
-            let descriptor = Glibc.accept(listener, nil, nil)
-            if descriptor >= 0 { return descriptor }
+            if poll(&ready, 1, isLast ? 0 : 10) == 1 {
+                let descriptor = Glibc.accept(listener, nil, nil)
+                if descriptor >= 0 { return descriptor }
+            }
+            if isLast { return nil }
         }
         return nil
     }

@@ -88,6 +88,79 @@ private let upgraded = ["answered", "upgrade websocket | Sec-WebSocket-Accept: x
         #expect(result.seen == upgraded + ["abort clientFailed"])
     }
 
+    // What both send here is in frames whose headers are text: "\u{1}\u{5}" begins a fragment of five octets, and
+    // "\u{85}" is C2 85, a frame of five masked octets.
+
+    private static let farewell = String(decoding: [0x88, 0x02, 0x03, 0xF4] as [UInt8], as: UTF8.self)
+
+    /// RFC 6455 §5.5.1, and 1012 of IANA's registry.
+    @Test(arguments: Play.Driver.allCases)
+    func `a WebSocket that is cut off between frames is closed with a word to both`(
+        _ driver: Play.Driver
+    ) async throws {
+        let script: [UpstreamStep] = [
+            .expect(wire), .send(accepted + "\u{1}\u{5}hello"), .client(.body("\u{85}maskhello")),
+            .expect("\u{85}maskhello"), .clientSaw("body"), .client(.lose(.draining)), .take(8), .expectEnd,
+            .send("\u{1}\u{5}is no"), .endSide, .client(.end()),
+        ]
+        let result = try await perform(script, driver)
+        #expect(result.failures == [])
+        #expect(result.outcome == .answered)
+        #expect(
+            result.seen == upgraded + [
+                "body \u{1}\u{5}hello" + Self.farewell, "tunnel end", "abort draining",
+            ])
+        #expect(result.kept == 0)
+    }
+
+    @Test(arguments: Play.Driver.allCases)
+    func `a peer that does not end does not keep a WebSocket that is cut off`(
+        _ driver: Play.Driver
+    ) async throws {
+        let script: [UpstreamStep] = [
+            .expect(wire), .send(accepted), .clientSaw("upgrade"), .client(.lose(.draining)), .take(8),
+            .expectEnd,
+            .awaitEnd,
+        ]
+        let result = try await perform(script, driver)
+        #expect(result.failures == [])
+        #expect(result.seen == upgraded + ["body " + Self.farewell, "tunnel end", "abort draining"])
+    }
+
+    @Test(arguments: Play.Driver.allCases)
+    func `who is in the middle of a frame gets none`(_ driver: Play.Driver) async throws {
+        let script: [UpstreamStep] = [
+            .expect(wire), .send(accepted + "\u{1}\u{5}hel"), .clientSaw("body"), .client(.lose(.draining)),
+            .take(8),
+            .expectEnd, .endSide, .client(.end()),
+        ]
+        let result = try await perform(script, driver)
+        #expect(result.failures == [])
+        #expect(result.seen == upgraded + ["body \u{1}\u{5}hel", "tunnel end", "abort draining"])
+    }
+
+    @Test(arguments: Play.Driver.allCases)
+    func `where both are in the middle of a frame, both are closed`(_ driver: Play.Driver) async throws {
+        let script: [UpstreamStep] = [
+            .expect(wire), .client(.body("\u{85}mask")), .expect(""), .send(accepted + "\u{1}\u{5}hel"),
+            .clientSaw("body"), .expect("\u{85}mask"), .client(.lose(.draining)), .expectEnd,
+        ]
+        let result = try await perform(script, driver)
+        #expect(result.failures == [])
+        #expect(result.seen == upgraded + ["body \u{1}\u{5}hel", "abort draining"])
+    }
+
+    @Test(arguments: Play.Driver.allCases)
+    func `a tunnel of another protocol is closed without a word`(_ driver: Play.Driver) async throws {
+        let script: [UpstreamStep] = [
+            .expect(wire), .send("HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: other/1\r\n\r\n"),
+            .clientSaw("upgrade"), .client(.lose(.draining)), .expectEnd,
+        ]
+        let result = try await perform(script, driver)
+        #expect(result.failures == [])
+        #expect(result.seen == ["answered", "upgrade other/1", "abort draining"])
+    }
+
     @Test func `an upstream may decline the upgrade`() async throws {
         let script: [UpstreamStep] = [
             .expect(wire), .send("HTTP/1.1 403 No\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nno"),

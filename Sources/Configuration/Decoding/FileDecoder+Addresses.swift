@@ -82,7 +82,11 @@ extension FileDecoder {
                 report(token, "a socket's path has no variables")
                 return nil
             }
-            return socketPath(String(text.dropFirst(5)), token).map { draft(.unix(path: $0), token) }
+            guard let path = socketPath(String(text.dropFirst(5)), token), isPermitted(socket: path, token)
+            else {
+                return nil
+            }
+            return draft(.unix(path: path), token)
         }
         for scheme in ["https://", "h2c://", "srv:"] where text.hasPrefix(scheme) {
             report(token, "this version does not have `\(scheme)` targets yet")
@@ -98,7 +102,9 @@ extension FileDecoder {
     }
 
     private func draft(_ address: UpstreamAddress, _ token: Token) -> UpstreamDraft {
-        UpstreamDraft(targets: [UpstreamTarget(address: address, position: current.position(token))])
+        var target = UpstreamTarget(address: address, position: current.position(token))
+        target.reach = reach
+        return UpstreamDraft(targets: [target])
     }
 
     private func httpTarget(_ rest: String, _ token: Token) -> UpstreamDraft? {
@@ -131,7 +137,9 @@ extension FileDecoder {
                 token, "a target: \"\(secretSource(token) == nil ? portText : "…")\" is not a port")
             return nil
         }
-        if let address = address(host) { return draft(.ip(address, port: port), token) }
+        if let address = address(host) {
+            return isPermitted(address, token) ? draft(.ip(address, port: port), token) : nil
+        }
         if host.contains("{"), secretSource(token) == nil, token.quoting != .raw {
             guard let template = templateText(host, token, .target) else { return nil }
             return draft(.template(template, port: port), token)

@@ -131,6 +131,7 @@ extension FileDecoder {
         guard let (row, next) = verb(statement, at: head.next), case .verb(let effect) = row.effect else {
             return
         }
+        guard isPermitted(verb: row.name, statement.words[head.next]) else { return }
         for pattern in head.patterns {
             let (settings, draft) = routeBlock(statement.block ?? [], under: pattern, in: row.block ?? .route)
             self.pattern = pattern

@@ -116,7 +116,9 @@ extension FileDecoder {
             case .plain: plain.append(word)
             case .wrong: isRight = false
             case .option(let key, let value, let type):
-                if result.first(key) != nil {
+                if result.first(key) != nil,
+                    row.options.contains(where: { $0.key == key && !$0.isRepeatable })
+                {
                     report(word, "`\(key)` is given twice")
                     isRight = false
                 } else if let value = decode(value, as: type) {

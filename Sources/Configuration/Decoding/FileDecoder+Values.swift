@@ -20,6 +20,7 @@ extension FileDecoder {
         case .headerField: return headerField(token)
         case .listenAddress: return listenAddress(token)
         case .upstream: return upstream(token).map { .upstream($0) }
+        case .outgoing: return outgoing(token)
         case .limitKey: return limitKey(token)
         case .text, .duration, .timeLimit, .size, .workers, .onOff, .status, .cidr, .rate, .count:
             guard let text = resolved(token) else { return nil }
@@ -34,6 +35,7 @@ extension FileDecoder {
         guard let source = secretSource(token) else { return token.text }
         switch source {
         case .environment(let name):
+            guard isPermitted(environment: name, token) else { return nil }
             if let value = session.environment(name) { return value }
             report(token, "the environment has no \"\(name)\"")
             return nil
@@ -197,8 +199,11 @@ extension FileDecoder {
             report(token, "a path has at least one byte, and none of them is zero")
             return nil
         }
-        switch session.referenced(resolve(path)) {
+        switch session.referenced(resolve(path), of: owner, within: confinement) {
         case .success(let file): return file
+        case .failure(.outside):
+            denyPlace(token)
+            return nil
         case .failure(let failure):
             report(token, "\"\(path)\" \(failure.reason)")
             return nil

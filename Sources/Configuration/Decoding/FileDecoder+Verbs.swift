@@ -14,8 +14,14 @@ extension FileDecoder {
             directory.append(written)
         }
         directory = normalized(directory)
-        guard exists(directory, item.token) else { return nil }
+        let fixed = fixedPart(of: directory)
+        guard let top = top(holding: fixed, item.token), exists(directory, item.token) else { return nil }
+        if let top, OwnedPlace(path: top).top(holding: fixed) == nil, let real = session.realPath(of: fixed) {
+            // Spelled by way of a link from elsewhere: only the real path can be seen to stay inside.
+            directory = directory.replacingHead(fixed, by: real)
+        }
         var target = FilesTarget(directory: directory, strippedSegments: strippedSegments)
+        target.confinement = top
         if let index = arguments.names("index") { target.index = index }
         target.hidden = arguments.isOn("hidden") ?? false
         target.fallback = arguments.text("fallback")
@@ -55,16 +61,20 @@ extension FileDecoder {
 
     /// Whether the directory exists, or the part of it before the first variable.
     private func exists(_ directory: Template, _ token: Token) -> Bool {
-        var path = directory.literal ?? ""
-        if directory.literal == nil, case .literal(let head)? = directory.parts.first {
-            path = FilePath.directory(of: head)
-        }
+        let path = fixedPart(of: directory)
         switch session.kind(of: path) {
         case .directory: return true
         case nil: report(token, "the directory \"\(shown(path, token))\" does not exist")
         default: report(token, "\"\(shown(path, token))\" is not a directory")
         }
         return false
+    }
+
+    /// The directory, or what stands before the segment with its first variable.
+    private func fixedPart(of directory: Template) -> String {
+        if let path = directory.literal { return path }
+        guard case .literal(let head)? = directory.parts.first else { return "" }
+        return FilePath.directory(of: head)
     }
 
     /// What `env:` and `file:` stand for is never printed.
@@ -105,5 +115,21 @@ extension FileDecoder {
         case .file(let file): return .respond(status: status, body: .file(file))
         default: return nil
         }
+    }
+}
+
+extension Template {
+    /// With another path in the place of the one that the template begins with.
+    fileprivate func replacingHead(_ head: String, by other: String) -> Template {
+        guard case .literal(let text)? = parts.first else { return self }
+        var result = Template(
+            literal: other + String(decoding: text.utf8.dropFirst(head.utf8.count), as: UTF8.self))
+        for part in parts.dropFirst() {
+            switch part {
+            case .literal(let text): result.append(literal: text)
+            case .variable(let variable): result.append(variable)
+            }
+        }
+        return result
     }
 }

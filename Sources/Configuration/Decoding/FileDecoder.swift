@@ -3,6 +3,12 @@ final class FileDecoder {
     let session: LoadSession
     /// Empty for the machine's file.
     let owner: String
+    /// What binds a tenant's file; nil: nothing does.
+    let rails: TenantRails?
+    /// The file itself, which `current` is outside of shared blocks.
+    let source: SourceFile
+    /// Errors that are about what is not permitted.
+    var denials = 0
     /// The decoder of the machine's file, whose shared names a tenant's file may use; nil for that one itself.
     let machine: FileDecoder?
     private let statements: [Statement]
@@ -33,7 +39,12 @@ final class FileDecoder {
     /// How many statements `use` brought in so far.
     var usedStatements = 0
 
-    init(_ source: SourceFile, owner: String, session: LoadSession, machine: FileDecoder?) {
+    init(
+        _ source: SourceFile, owner: String, session: LoadSession, machine: FileDecoder?,
+        rails: TenantRails? = nil
+    ) {
+        self.source = source
+        self.rails = rails
         self.session = session
         self.owner = owner
         self.machine = machine
@@ -49,6 +60,8 @@ final class FileDecoder {
     /// For statements that no file holds.
     init(_ statements: [Statement], from source: SourceFile, session: LoadSession) {
         self.session = session
+        self.source = source
+        rails = nil
         owner = ""
         machine = nil
         current = source

@@ -47,7 +47,6 @@ package struct ConfigurationLoader: Sendable {
                 configuration: nil, diagnostics: [Self.unreadable(machineFile, error)], refusedTenants: [])
         }
         var load = Load(session, FileDecoder(source, owner: "", session: session, machine: nil))
-        load.readMachine()
         load.readTenants()
         return load.result()
     }
@@ -58,8 +57,7 @@ package struct ConfigurationLoader: Sendable {
         let session = session
         do throws(FileFailure) {
             let source = try session.source(machineFile)
-            var load = Load(session, FileDecoder(source, owner: "", session: session, machine: nil))
-            load.readMachine()
+            let load = Load(session, FileDecoder(source, owner: "", session: session, machine: nil))
             var result = load.result()
             result.configuration = load.machineConfiguration
             return result
@@ -79,7 +77,7 @@ package struct ConfigurationLoader: Sendable {
         load(verb: ["proxy"] + targets, listen: listen)
     }
 
-    private var session: LoadSession {
+    var session: LoadSession {
         LoadSession(fileSystem: fileSystem, environment: environment, limits: limits)
     }
 
@@ -104,8 +102,7 @@ package struct ConfigurationLoader: Sendable {
         var statements = listen.enumerated().map { statement(["listen", $1], line: $0 + 1) }
         let route = statement(verb, line: listen.count + 1)
         statements.append(statement(["site", "*"], line: listen.count + 1, block: [route]))
-        var load = Load(session, FileDecoder(statements, from: source, session: session))
-        load.readMachine()
+        let load = Load(session, FileDecoder(statements, from: source, session: session))
         return load.result()
     }
 

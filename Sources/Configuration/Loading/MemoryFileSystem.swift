@@ -5,6 +5,8 @@ package struct MemoryFileSystem: ConfigurationFileSystem {
     package var files: [String: [UInt8]] = [:]
     /// Files that exist and cannot be read.
     package var denied: Set<String> = []
+    /// What links lead to, by the link's absolute path.
+    package var links: [String: String] = [:]
     private var directories: Set<String> = ["/"]
 
     package init(currentDirectory: String = "/etc/chimera", files: [String: String] = [:]) {
@@ -28,7 +30,41 @@ package struct MemoryFileSystem: ConfigurationFileSystem {
         }
     }
 
-    package func read(_ path: String, atMost limit: Int) throws(FileFailure) -> [UInt8] {
+    package mutating func remove(_ path: String) {
+        files[FilePath.resolve(path, in: currentDirectory)] = nil
+    }
+
+    package func realPath(of path: String) -> String? {
+        var done = ""
+        var left = path.split(separator: "/").map(String.init)
+        var steps = 0
+        while !left.isEmpty {
+            steps += 1
+            if steps > 100 { return nil }
+            let segment = left.removeFirst()
+            if segment == ".." {
+                done = FilePath.directory(of: done)
+                if done == "/" { done = "" }
+                continue
+            }
+            if let target = links[done + "/" + segment] {
+                left = target.split(separator: "/").map(String.init) + left
+                if target.hasPrefix("/") { done = "" }
+            } else {
+                done += "/" + segment
+            }
+        }
+        let result = done.isEmpty ? "/" : done
+        return directories.contains(result) || files[result] != nil ? result : nil
+    }
+
+    package func stamp(of path: String) -> DiskStamp? { nil }
+
+    package func read(
+        _ path: String, atMost limit: Int, within roots: [OwnedPlace]?
+    ) throws(FileFailure) -> [UInt8] {
+        let path = realPath(of: path) ?? path
+        if let roots, !roots.contains(where: { $0.top(holding: path) != nil }) { throw .outside }
         if denied.contains(path) { throw .denied }
         if directories.contains(path) { throw .notAFile }
         guard let content = files[path] else { throw .missing }
@@ -37,6 +73,7 @@ package struct MemoryFileSystem: ConfigurationFileSystem {
     }
 
     package func kind(of path: String) -> FileKind? {
+        let path = realPath(of: path) ?? path
         if directories.contains(path) { return .directory }
         return files[path] == nil ? nil : .file
     }
@@ -44,6 +81,7 @@ package struct MemoryFileSystem: ConfigurationFileSystem {
     /// Knows `*` in the last segment alone.
     package func paths(matching pattern: String) throws(FileFailure) -> [String] {
         let directory = FilePath.directory(of: pattern)
+        if denied.contains(directory) { throw .denied }
         let glob = Glob(pattern)
         return files.keys.filter { path in
             guard FilePath.directory(of: path) == directory else { return false }

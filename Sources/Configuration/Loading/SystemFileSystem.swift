@@ -10,16 +10,35 @@ package struct SystemFileSystem: ConfigurationFileSystem {
         return String(cString: path)
     }
 
-    package func read(_ path: String, atMost limit: Int) throws(FileFailure) -> [UInt8] {
+    package func read(
+        _ path: String, atMost limit: Int, within roots: [OwnedPlace]?
+    ) throws(FileFailure) -> [UInt8] {
         // O_NONBLOCK: a named pipe must not hold a start or a reload up.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw Self.failure(errno) }
         defer { close(descriptor) }
+        if let roots {
+            guard let place = Self.path(of: descriptor),
+                roots.contains(where: { $0.top(holding: place) != nil })
+            else { throw .outside }
+        }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw Self.failure(errno) }
         guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile }
         guard status.st_size <= limit else { throw .tooLarge(limit: limit) }
         return try Self.content(of: descriptor, expected: Int(status.st_size), atMost: limit)
+    }
+
+    /// Where an open file is, free of links; nil where the system does not say.
+    private static func path(of descriptor: Int32) -> String? {
+        let bytes = [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) { room, count in
+            room.withMemoryRebound(to: CChar.self) { text in
+                guard let start = text.baseAddress else { return }
+                count = max(0, readlink("/proc/self/fd/\(descriptor)", start, text.count))
+            }
+        }
+        guard bytes.first == UInt8(ascii: "/"), bytes.count < Int(PATH_MAX) else { return nil }
+        return String(validating: bytes, as: UTF8.self)
     }
 
     private static func content(
@@ -47,6 +66,34 @@ package struct SystemFileSystem: ConfigurationFileSystem {
         case S_IFDIR: return .directory
         default: return .other
         }
+    }
+
+    package func realPath(of path: String) -> String? {
+        guard let resolved = realpath(path, nil) else { return nil }
+        defer { free(resolved) }
+        return String(validatingCString: resolved)
+    }
+
+    /// The grain of a file system's clock is a tick of the kernel's, at most a hundredth of a second; a file that was
+    /// changed later than this ago may change again at the same time.
+    private static let settledNanoseconds: Int64 = 100_000_000
+
+    package func stamp(of path: String) -> DiskStamp? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let modified = Self.nanoseconds(status.st_mtim)
+        let changed = Self.nanoseconds(status.st_ctim)
+        let age = Self.nanoseconds(now) - max(modified, changed)
+        return DiskStamp(
+            device: UInt64(status.st_dev), inode: UInt64(status.st_ino), size: Int64(status.st_size),
+            modifiedNanoseconds: modified, changedNanoseconds: changed,
+            isSettled: age > Self.settledNanoseconds)
+    }
+
+    private static func nanoseconds(_ time: timespec) -> Int64 {
+        Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
     }
 
     package func paths(matching pattern: String) throws(FileFailure) -> [String] {

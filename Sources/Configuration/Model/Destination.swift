@@ -28,6 +28,9 @@ package struct FilesTarget: Sendable, Equatable {
     /// How many leading segments of the path are taken off: the pattern's leading literals, one less where an exact
     /// pattern keeps its last.
     package var strippedSegments: Int
+    /// The directory, absolute and without links, out of which no link leads whatever becomes of the files; nil: the
+    /// directory itself confines what is served.
+    package var confinement: String?
 
     package init(
         directory: Template, index: [String] = ["index.html"], fallback: String? = nil, hidden: Bool = false,
@@ -63,6 +66,8 @@ package struct UpstreamTarget: Sendable, Hashable {
     package var weight: Int
     /// Always false in this version, which refuses `backup`.
     package var isBackup: Bool
+    /// Where connections may lead, checked on the resolved address at each connect; nil: anywhere.
+    package var reach: [CIDR]?
     package var position: SourcePosition
 
     package init(address: UpstreamAddress, position: SourcePosition) {

@@ -34,6 +34,10 @@ package struct Rate: Sendable, Hashable {
         "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000,
     ]
 
+    fileprivate static func unit(ofMilliseconds milliseconds: Int64) -> String {
+        units.first { $0.value == milliseconds }?.key ?? "\(milliseconds)ms"
+    }
+
     /// What the author of a wrong rate may have meant.
     static func suggestions(for text: String) -> [String] {
         let digits = text.prefix { $0.isASCII && $0.isWholeNumber }
@@ -52,6 +56,8 @@ package struct RequestLimit: Sendable, Hashable {
     package var key: LimitKey
     /// It stands in the machine's file outside of any site, so it counts over all sites.
     package var isOfMachine: Bool
+    /// It stands in a `tenants` or `tenant` block, so it counts over all sites of a tenant.
+    package var isOfTenant = false
     package var position: SourcePosition
 
     package init(rate: Rate, burst: Int, key: LimitKey, isOfMachine: Bool, position: SourcePosition) {
@@ -69,6 +75,8 @@ package struct ConnectionLimit: Sendable, Hashable {
     package var key: LimitKey
     /// As in `RequestLimit`.
     package var isOfMachine: Bool
+    /// As in `RequestLimit`.
+    package var isOfTenant = false
     package var position: SourcePosition
 
     package init(count: Int, key: LimitKey, isOfMachine: Bool, position: SourcePosition) {
@@ -80,4 +88,31 @@ package struct ConnectionLimit: Sendable, Hashable {
 
     /// Whether it counts requests under way, which is when a site is known.
     package var countsRequests: Bool { !isOfMachine || key == .site }
+}
+
+extension LimitKey: CustomStringConvertible {
+    /// What `per=` takes; empty where nothing tells requests apart.
+    package var description: String {
+        switch self {
+        case .everything: ""
+        case .client: "client"
+        case .site: "site"
+        case .header(let name): "header:\(name)"
+        }
+    }
+
+    fileprivate var option: String { self == .everything ? "" : " per=\(self)" }
+}
+
+extension RequestLimit: CustomStringConvertible {
+    /// What stands behind `limit requests`.
+    package var description: String {
+        let unit = Rate.unit(ofMilliseconds: rate.milliseconds)
+        return "\(rate.count)/\(unit) burst=\(burst)\(key.option)"
+    }
+}
+
+extension ConnectionLimit: CustomStringConvertible {
+    /// What stands behind `limit connections`.
+    package var description: String { "\(count)\(key.option)" }
 }

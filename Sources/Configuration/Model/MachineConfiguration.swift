@@ -19,10 +19,12 @@ package struct MachineConfiguration: Sendable, Equatable {
     /// The machine's own settings; every site's settings already have them.
     package var settings = Settings()
     /// In the order of the files, the machine's first.
-    package var sites: [Site] = []
+    package var sites: [SharedSite] = []
     /// Every path that was read: configuration files, `file:` values, error pages, password files. A change of any of
     /// them can change this configuration.
     package var files: [String] = []
+    /// The absolute patterns of `import` lines whose directories are watched for changes.
+    package var watchedPatterns: [String] = []
     package var warnings: [Diagnostic] = []
 
     package init() {}

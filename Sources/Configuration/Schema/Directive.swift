@@ -58,6 +58,8 @@ struct Places: OptionSet, Sendable, Hashable {
     static let tls = Places(rawValue: 1 << 6)
     static let tenants = Places(rawValue: 1 << 7)
     static let program = Places(rawValue: 1 << 8)
+    /// The block of `tenant`, beyond what `tenants` has as well.
+    static let tenant = Places(rawValue: 1 << 9)
 
     static let file: Places = [.machine, .tenantFile]
     /// Where settings stand.
@@ -69,7 +71,8 @@ struct Places: OptionSet, Sendable, Hashable {
         (.site, "a site"),
         (.route, "a route's block"), (.proxy, "the block of `proxy`"), (.pool, "a `pool`"),
         (.tls, "the block of `tls`"),
-        (.tenants, "`tenants` or `tenant`"), (.program, "the block of a program's verb"),
+        (.tenants, "`tenants` or `tenant`"), (.tenant, "`tenant`"),
+        (.program, "the block of a program's verb"),
     ]
 
     /// `a site or a route's block`
@@ -106,12 +109,15 @@ struct Option: Sendable {
     var type: ValueType
     var since: Release
     var defaultText: String?
+    /// Whether it may be given several times in one statement.
+    var isRepeatable: Bool
     var meaning: String
 
     init(
         _ key: String, _ type: ValueType, since: Release = .first, default defaultText: String? = nil,
-        _ meaning: String
+        isRepeatable: Bool = false, _ meaning: String
     ) {
+        self.isRepeatable = isRepeatable
         self.key = key
         self.type = type
         self.since = since
@@ -125,6 +131,8 @@ enum Effect: Sendable {
     /// The decoder itself knows it: `site`, `define`, `use`, `pool`, `import`; or it is of a later version.
     case structure
     case machine(@Sendable (Arguments, FileDecoder, inout MachineConfiguration) -> Void)
+    /// A line of a `tenants` or `tenant` block.
+    case permits(@Sendable (Arguments, FileDecoder, inout Permits) -> Void)
     case site(@Sendable (Arguments, FileDecoder, inout Site) -> Void)
     case setting(@Sendable (Arguments, FileDecoder, inout Settings) -> Void)
     case upstream(@Sendable (Arguments, FileDecoder, inout UpstreamDraft) -> Void)

@@ -2,10 +2,6 @@ extension Schema {
     /// Directives of later versions: known by name, so that an error can say so.
     static let laterDirectives: [Directive] = [
         later("store", .machine, .machine, "The cache's size for the whole machine."),
-        later("tenants", .machine, .machine, "Guard rails: what any tenant's file may do."),
-        later("tenant", .machine, .machine, "What one tenant may do beyond that."),
-        later("permit", .machine, .tenants, "A verb that tenants may use."),
-        later("hosts", .machine, .tenants, "The hosts that belong to a tenant."),
         later("limit store", .machine, [.machine, .tenants], "A tenant's part of the cache."),
         later("session", .verb, .site, "A program for each WebSocket client."),
         later("fastcgi", .verb, .site, "Passes the request to a FastCGI program."),

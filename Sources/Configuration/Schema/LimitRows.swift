@@ -1,14 +1,49 @@
 extension Schema {
+    private static let burstOption = Option(
+        "burst", .count, default: "the rate's number", "how many may come at once")
+    private static let keyOption = Option(
+        "per", .limitKey, default: "all together",
+        "what is counted by: each client's address, each site, or each value of a field")
+
+    /// The same as bounds on tenants. They count beside what a tenant sets for itself, which can only tighten them.
+    static let countingBounds: [Directive] = [
+        Directive(
+            name: "limit requests", family: .machine, places: .tenants, arguments: [Argument("RATE", .rate)],
+            options: [burstOption, keyOption], isRepeatable: true,
+            meaning: """
+                Requests in a time, over all sites of a tenant; 429 with Retry-After past it. It counts beside the tenant's \
+                own limits. Those of a `tenant` block stand in the place of those of the `tenants` block.
+                """,
+            effect: .permits { arguments, decoder, permits in
+                guard case .rate(let rate)? = arguments.first("RATE")?.value else { return }
+                var limit = RequestLimit(
+                    rate: rate, burst: arguments.number("burst") ?? rate.count, key: arguments.limitKey,
+                    isOfMachine: false, position: decoder.current.position(arguments.keyword))
+                limit.isOfTenant = true
+                permits.requestLimits.append(limit)
+            }),
+        Directive(
+            name: "limit connections", family: .machine, places: .tenants,
+            arguments: [Argument("COUNT", .count)], options: [keyOption], isRepeatable: true,
+            meaning: """
+                Requests under way at once, over all sites of a tenant; 503 past it. It counts beside the tenant's own \
+                limits. Those of a `tenant` block stand in the place of those of the `tenants` block.
+                """,
+            effect: .permits { arguments, decoder, permits in
+                guard let count = arguments.number("COUNT") else { return }
+                var limit = ConnectionLimit(
+                    count: count, key: arguments.limitKey, isOfMachine: false,
+                    position: decoder.current.position(arguments.keyword))
+                limit.isOfTenant = true
+                permits.connectionLimits.append(limit)
+            }),
+    ]
+
     /// Limits that count requests and connections.
     static let countingLimits: [Directive] = [
         Directive(
             name: "limit requests", family: .setting, places: .settings, arguments: [Argument("RATE", .rate)],
-            options: [
-                Option("burst", .count, default: "the rate's number", "how many may come at once"),
-                Option(
-                    "per", .limitKey, default: "all together",
-                    "what is counted by: each client's address, each site, or each value of a field"),
-            ],
+            options: [burstOption, keyOption],
             isRepeatable: true, defaultText: "no limit",
             meaning: """
                 Requests in a time; 429 with Retry-After past it. A request counts in every limit that covers it, and in none \
@@ -25,11 +60,7 @@ extension Schema {
         Directive(
             name: "limit connections", family: .setting, places: .settings,
             arguments: [Argument("COUNT", .count)],
-            options: [
-                Option(
-                    "per", .limitKey, default: "all together",
-                    "what is counted by: each client's address, each site, or each value of a field")
-            ],
+            options: [keyOption],
             isRepeatable: true, defaultText: "what the limit of descriptors allows, for the machine",
             meaning: """
                 In the machine's file: connections at once; past it accepting pauses and the connections that were idle for \

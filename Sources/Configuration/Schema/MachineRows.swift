@@ -73,6 +73,11 @@ extension Schema {
         Directive(
             name: "import", family: .machine, places: .machine,
             arguments: [Argument("PATTERN", .word("the files' paths, with `*`"), .oneOrMore)],
+            options: [
+                Option(
+                    "watch", .onOff, default: "on",
+                    "whether a change in the files' directory is a reload, once it was quiet for 200 ms")
+            ],
             isRepeatable: true,
             meaning: "The tenants' files, one tenant each. A tenant's id is its file's stem."),
         metricsDirective,

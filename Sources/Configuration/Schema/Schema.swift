@@ -3,8 +3,7 @@ package enum Schema {
     /// Every directive of the language, also those of later versions.
     package static let directives: [Directive] =
         machineDirectives + processDirectives + structureDirectives + verbDirectives + upstreamDirectives
-        + settingDirectives
-        + laterDirectives
+        + settingDirectives + guardRailDirectives + laterDirectives
 
     /// Rows by name; several where the same name means different things in different places.
     private static let byName = Dictionary(grouping: directives, by: \.name)

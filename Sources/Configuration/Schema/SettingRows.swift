@@ -121,7 +121,12 @@ extension Schema {
         Directive(
             name: "limit body", family: .setting, places: .settings, arguments: [Argument("SIZE", .size)],
             defaultText: "10GB", meaning: "The most that a request's body may have; 413 past it.",
-            effect: .setting { arguments, _, settings in settings.limitBody = arguments.bytes("SIZE") }),
+            effect: .setting { arguments, decoder, settings in
+                guard let bytes = arguments.bytes("SIZE"), let item = arguments.first("SIZE"),
+                    decoder.isWithin(\.limitBody, bytes, item.token)
+                else { return }
+                settings.limitBody = bytes
+            }),
         Directive(
             name: "limit head", family: .setting, places: .settings, arguments: [Argument("SIZE", .size)],
             defaultText: "32KiB",
@@ -132,6 +137,7 @@ extension Schema {
                     decoder.reportMismatch(item.token, "between 1KiB and 1MiB")
                     return
                 }
+                guard decoder.isWithin(\.limitHead, bytes, item.token) else { return }
                 settings.limitHead = bytes
             }),
         Directive(

@@ -37,6 +37,8 @@ enum ValueType: Sendable {
     /// `all`, `@matcher` or a block of addresses.
     case subject
     case headerField
+    /// `10.0.0.0/8` or `unix:/path`: where connections may lead.
+    case outgoing
     /// `100/s`
     case rate
     /// A number from 1.
@@ -79,6 +81,7 @@ enum ValueType: Sendable {
         case .names: "NAME,NAME"
         case .subject: "CIDR|@m|all"
         case .headerField: "FIELD"
+        case .outgoing: "CIDR"
         case .rate: "RATE"
         case .count: "N"
         case .limitKey: "client|site|header:NAME"
@@ -114,6 +117,7 @@ enum ValueType: Sendable {
         case .names: "names with commas between them"
         case .subject: "all, @matcher or a block of addresses such as 10.0.0.0/8"
         case .headerField: "a field's name, with +, - or ? before it"
+        case .outgoing: "a block of addresses such as 10.0.0.0/8, or unix:/path"
         case .rate: "a rate such as 100/s or 5/m"
         case .count: "a number from 1 to 1000000000"
         case .limitKey: "client, site or header:NAME"
@@ -144,6 +148,14 @@ enum Value: Sendable {
     case names([String])
     case subject(AccessRule.Subject)
     case header(HeaderOperation.Kind, name: String)
+    case outgoing(OutgoingTarget)
     case rate(Rate)
     case limitKey(LimitKey)
+}
+
+/// One `to=` of a `permit`.
+enum OutgoingTarget: Sendable {
+    case addresses(CIDR)
+    /// An absolute path.
+    case socket(path: String)
 }

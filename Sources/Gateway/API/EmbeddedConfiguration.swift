@@ -43,8 +43,8 @@ struct EmbeddedConfiguration: ConfigurationFileSystem {
 
     var currentDirectory: String { disk.currentDirectory }
 
-    func read(_ path: String, atMost limit: Int) throws(FileFailure) -> [UInt8] {
-        guard path == self.path else { return try disk.read(path, atMost: limit) }
+    func read(_ path: String, atMost limit: Int, within roots: [OwnedPlace]?) throws(FileFailure) -> [UInt8] {
+        guard path == self.path else { return try disk.read(path, atMost: limit, within: roots) }
         guard text.count <= limit else { throw .tooLarge(limit: limit) }
         return text
     }
@@ -52,4 +52,8 @@ struct EmbeddedConfiguration: ConfigurationFileSystem {
     func kind(of path: String) -> FileKind? { path == self.path ? .file : disk.kind(of: path) }
 
     func paths(matching pattern: String) throws(FileFailure) -> [String] { try disk.paths(matching: pattern) }
+
+    func realPath(of path: String) -> String? { disk.realPath(of: path) }
+
+    func stamp(of path: String) -> DiskStamp? { disk.stamp(of: path) }
 }

@@ -53,7 +53,7 @@ extension Gateway {
         let listens = addresses.map { "listen \($0)\n" }.joined()
         var configuration = try EmbeddedConfiguration.load("\(directives)\n\(listens)")
         if configuration.accessLog == nil { configuration.accessLog = AccessLog(format: .off) }
-        configuration.sites.append(try Gateway.site(over: configuration))
+        configuration.sites.append(SharedSite(try Gateway.site(over: configuration)))
         try self.init(
             configuration: configuration, logger: logger, handler: ReportingHandler(handler, logger: logger))
     }

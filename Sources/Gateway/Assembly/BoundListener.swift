@@ -31,7 +31,6 @@ struct BoundListener: Sendable {
         self.listener = listener
         do throws(SystemError) {
             let group = try source.open(listener.address, count: workers)
-            group.descriptors.forEach(Sockets.admitHandshakes)
             shares = try BoundListener.shares(of: group, among: workers)
             port = group.port
         } catch {

@@ -17,6 +17,7 @@ internal import Synchronization
 public final class Gateway: Sendable {
     private struct State {
         var configuration: MachineConfiguration
+        var sequence: SnapshotSequence
         var workers: [WorkerThread] = []
         var bound: [BoundListener] = []
         var undrained: Set<Int> = []
@@ -43,14 +44,17 @@ public final class Gateway: Sendable {
     private let workerCount: Int
     private let source: any ListenerSource
     private let files: any ConfigurationFileSystem
-    private let handler: (any Handler)?
+    /// One change of configuration at a time.
+    private let reloading = Mutex(())
     private let drained = Latch()
     private let stopped = Latch()
 
+    /// How long workers may take to let go of what a reload replaced, before it counts as done without them.
+    private static let changeMilliseconds: Int64 = 10_000
     /// How long the access log may take to write what is left.
     private static let logMilliseconds: Int64 = 2_000
-    /// How long tasks may take to notice that their connection was cut off.
-    private static let cutOffMilliseconds: Int64 = 500
+    /// How long tasks may take to notice that their connection was cut off, and WebSockets to end after a Close frame.
+    private static let cutOffMilliseconds: Int64 = 1_000
     /// How long workers have to answer a question of the operator.
     private static let answerMilliseconds: Int64 = 2_000
 
@@ -66,7 +70,6 @@ public final class Gateway: Sendable {
         listeners source: any ListenerSource = ListenerGroups(), handler: (any Handler)? = nil
     ) throws {
         self.source = source
-        self.handler = handler
         self.logger = logger
         self.files = files
         workerCount = configuration.workers.resolved
@@ -74,10 +77,13 @@ public final class Gateway: Sendable {
         welcome = WelcomeSource(counters: counters)
         loads = WorkerLoads(workers: workerCount)
         log = try Gateway.makeLog(configuration.accessLog, logger)
+        state = Mutex(
+            State(
+                configuration: configuration,
+                sequence: SnapshotSequence(handler: handler, counters: counters)))
         metrics = MetricsSource(
             state: ServiceState(), counters: counters, loads: loads, limits: limits,
             pools: [("files", pool), ("names", namePool), ("passwords", passwordPool)], log: log)
-        state = Mutex(State(configuration: configuration))
     }
 
     private static func makeLog(_ wanted: AccessLog?, _ logger: Logger) throws -> AccessLogWriter? {
@@ -160,16 +166,13 @@ public final class Gateway: Sendable {
     }
 
     private func makeSnapshot(_ configuration: MachineConfiguration) -> Snapshot {
-        let keys = configuration.sites.map { ChimeraTelemetry.SiteKey(tenant: $0.tenant, name: $0.name) }
-        return Snapshot(configuration, slots: counters.assign(keys), handler: handler)
+        state.withLock { $0.sequence.next(configuration) }
     }
 
     private func makeShared() -> SharedParts {
         SharedParts(
             pool: pool, passwordPool: passwordPool, resolver: Resolver(pool: namePool), counters: counters,
-            log: log, welcome: welcome,
-            loads: loads,
-            handover: handover, limits: limits, metrics: metrics,
+            log: log, welcome: welcome, loads: loads, handover: handover, limits: limits, metrics: metrics,
             drained: { [weak self] index in self?.workerDrained(index) })
     }
 
@@ -194,22 +197,37 @@ public final class Gateway: Sendable {
     public var listeningAddresses: [String] { state.withLock { $0.bound.map(\.text) } }
 
     /// Serves another configuration from now on. Connections stay, exchanges under way finish with the old one,
-    /// listeners that are new are opened and those that are gone are closed.
+    /// listeners that are new are opened and those that are gone are closed. Blocks until the workers have let go of
+    /// what was replaced; it must not be called on one of them.
     ///
     /// - Throws: the new listener that cannot be bound, and why; nothing changes then.
     package func reload(_ configuration: MachineConfiguration) throws {
+        try reloading.withLock { _ in try change(to: configuration) }
+    }
+
+    private func change(to configuration: MachineConfiguration) throws {
         let (workers, bound, isStopping) = state.withLock { ($0.workers, $0.bound, $0.isStopping) }
         guard !isStopping else { return }
         let change = try ListenerChange(
             from: bound, to: configuration.listeners, workers: workerCount, source: source)
         welcome.update(configuration, from: files)
+        let before = state.withLock { $0.sequence.latest }
         let snapshot = makeSnapshot(configuration)
-        for worker in workers { worker.update(to: snapshot, change.kept) }
+        let changed = Latch()
+        let all = Countdown(workers.count + 1) { changed.open() }
+        all.countDown()
+        for worker in workers { worker.update(to: snapshot, change.kept, done: all.countDown) }
         metrics.state.configured(configuration)
         for listener in change.fresh { open(listener, on: workers) }
         state.withLock { state in
             state.configuration = configuration
             state.bound = change.kept + change.fresh
+        }
+        // What was before is freed here, and not on the worker that lets go of it last.
+        withExtendedLifetime(before) {
+            if changed.wait(milliseconds: Gateway.changeMilliseconds) {
+                state.withLock { $0.sequence.workersAreDone() }
+            }
         }
         for listener in change.gone { leave(listener, workers, change.handshakeMilliseconds(of: listener)) }
     }
@@ -265,7 +283,8 @@ public final class Gateway: Sendable {
         }
         let totals = counters.totals()
         return GatewayStatus(
-            workers: ask { $0.connectionCount }, listening: bound, sites: configuration.sites.count,
+            workers: ask { $0.connectionCount }, listening: bound,
+            sites: configuration.sites.count { !$0.site.isTelemetry },
             requests: totals[.requests],
             uptimeMilliseconds: startedAt == 0 ? 0 : Clock.monotonicMilliseconds() - startedAt)
     }

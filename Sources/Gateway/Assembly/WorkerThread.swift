@@ -79,15 +79,19 @@ final class WorkerThread: @unchecked Sendable {
     /// Closes connections that were idle for long, since another worker needs room.
     func closeIdle() { worker.submit { [self] _ in host?.closeIdle() } }
 
-    /// Serves another configuration from now on, in which `listeners` are those whose sockets stay.
-    func update(to snapshot: Snapshot, _ listeners: [BoundListener]) {
+    /// Serves another configuration from now on, in which `listeners` are those whose sockets stay; `done` is told on the
+    /// worker's thread when the worker has let go of what was before.
+    func update(
+        to snapshot: Snapshot, _ listeners: [BoundListener], done: @escaping @Sendable () -> Void
+    ) {
         worker.submit { [self] _ in
+            guard let host else { return done() }
             for listener in listeners {
                 for share in listener.shares where share.worker == worker.index {
-                    host?.rename(share.descriptor, as: listener)
+                    host.rename(share.descriptor, as: listener)
                 }
             }
-            host?.update(to: snapshot)
+            host.update(to: snapshot, done: done)
         }
     }
 

@@ -96,6 +96,7 @@ final class GatewayWorker {
     @exclusivity(unchecked) private var dateSeconds: Int64 = -1
     @exclusivity(unchecked) private var dateText = HTTPDate.format(0)
     @exclusivity(unchecked) private var resumeTimer: ResumeTimer?
+    @exclusivity(unchecked) private var change: SiteChange?
     @exclusivity(unchecked) private var isPaused = false
     /// `limit connections` of the machine's file.
     @exclusivity(unchecked) private var connectionLimits = MachineConnectionLimits([])
@@ -139,18 +140,20 @@ final class GatewayWorker {
     }
 
     /// Connections to one endpoint.
-    func makePool(_ name: EndpointName) -> EndpointPool {
+    func makePool(_ target: ReachableEndpoint) -> EndpointPool {
         EndpointPool(
-            name, on: worker, limits: UpstreamLimits(), resolver: shared.resolver,
-            meter: UpstreamMeter(name.text, counters, shared.counters))
+            target.name, on: worker, limits: UpstreamLimits(), resolver: shared.resolver, reach: target.reach,
+            meter: UpstreamMeter(target.name.text, counters, shared.counters))
     }
 
     // MARK: Configuration
 
-    /// Another configuration counts from now on; exchanges under way keep their site.
-    func update(to snapshot: Snapshot) {
-        worker.noteReload()
-        dispatcher.update(to: snapshot)
+    /// Another configuration counts from now on; exchanges under way keep their site. What was made of sites that are
+    /// others now goes in turns, between which the sockets have theirs; `done` is told after the last.
+    func update(to snapshot: Snapshot, done: @escaping @Sendable () -> Void) {
+        let change = change ?? SiteChange(dispatcher, on: worker)
+        self.change = change
+        change.begin(snapshot, done: done)
         for listener in listeners { listener.facts.id = dispatcher.listener(named: listener.facts.name) }
         retired.removeAll { $0.facts == nil }
         for listener in retired {
@@ -187,6 +190,7 @@ final class GatewayWorker {
         } accepted: { [unowned self] connection, peer in
             accept(connection, peer, facts)
         }
+        socket.admitHandshakes()
         try socket.resume()
         closedFacts[facts.text] = nil
         listeners.append((socket, facts))
@@ -371,6 +375,7 @@ final class GatewayWorker {
         listeners = []
         for connection in connections { connection?.close(.draining, reset: true) }
         transactions = []
+        change?.close()
         dispatcher.close()
         worker.whenExhausted = nil
     }

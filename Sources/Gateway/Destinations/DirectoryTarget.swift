@@ -17,7 +17,8 @@ final class DirectoryTarget {
         self.cache = cache
         options = FilesOptions(
             directory: target.directory.literal ?? "/",
-            confinedTo: DirectoryTarget.fixedPart(of: target.directory),
+            confinedTo: target.confinement ?? DirectoryTarget.fixedPart(of: target.directory),
+            confinementIsReal: target.confinement != nil,
             index: target.index, fallback: target.fallback, servesHidden: target.hidden,
             sourceExtensions: sourceExtensions)
         fixed = target.directory.literal == nil ? nil : FilesDestination(options: options, cache: cache)

@@ -11,21 +11,21 @@ final class UpstreamTargets {
     typealias Made = (pools: [EndpointPool], proxy: Proxy)
 
     private let target: ProxyTarget
-    private let make: ([EndpointName]) -> Made
+    private let make: ([ReachableEndpoint]) -> Made
     /// Nil where a name has variables.
-    private let fixedNames: [EndpointName]?
+    private let fixedNames: [ReachableEndpoint]?
     @exclusivity(unchecked) private var fixed: Proxy?
-    @exclusivity(unchecked) private var byNames: [[EndpointName]: Proxy] = [:]
+    @exclusivity(unchecked) private var byNames: [[ReachableEndpoint]: Proxy] = [:]
     @exclusivity(unchecked) private var pools: [EndpointPool] = []
 
     /// Sets of endpoints with variables that are kept.
     private static let namesMax = 256
 
     /// - Parameter make: is called when a request first needs the endpoints of these names.
-    init(_ target: ProxyTarget, make: @escaping ([EndpointName]) -> Made) {
+    init(_ target: ProxyTarget, make: @escaping ([ReachableEndpoint]) -> Made) {
         self.target = target
         self.make = make
-        let names = target.targets.compactMap { EndpointName($0.address) }
+        let names = target.targets.compactMap { ReachableEndpoint($0) }
         fixedNames = names.count == target.targets.count ? names : nil
     }
 
@@ -55,10 +55,10 @@ final class UpstreamTargets {
 
     private func names(
         _ route: CompiledRoute, _ context: RequestContext, _ request: RequestHead
-    ) -> [EndpointName]? {
-        var names: [EndpointName] = []
+    ) -> [ReachableEndpoint]? {
+        var names: [ReachableEndpoint] = []
         for (index, target) in target.targets.enumerated() {
-            if let name = EndpointName(target.address) {
+            if let name = ReachableEndpoint(target) {
                 names.append(name)
                 continue
             }
@@ -66,9 +66,28 @@ final class UpstreamTargets {
             guard case .template(_, let port) = target.address, let template = route.upstreamNames[index],
                 template.expand(context, request, into: scratch), !scratch.isEmpty
             else { return nil }
-            names.append(.host(String(decoding: scratch.pending, as: UTF8.self), port: port))
+            let name = EndpointName.host(String(decoding: scratch.pending, as: UTF8.self), port: port)
+            names.append(ReachableEndpoint(name: name, reach: target.reach))
         }
         return names
+    }
+}
+
+/// An endpoint, and where connections to it may lead.
+struct ReachableEndpoint: Hashable {
+    let name: EndpointName
+    /// Nil: anywhere.
+    let reach: [CIDR]?
+
+    init(name: EndpointName, reach: [CIDR]?) {
+        self.name = name
+        self.reach = reach
+    }
+
+    /// Nil for an address with variables.
+    init?(_ target: UpstreamTarget) {
+        guard let name = EndpointName(target.address) else { return nil }
+        self.init(name: name, reach: target.reach)
     }
 }
 

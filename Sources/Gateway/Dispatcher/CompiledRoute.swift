@@ -28,7 +28,7 @@ final class CompiledRoute {
 
     init(
         _ route: Route, index: Int, matchers: [CompiledMatcherUse], settings: CompiledSettings?,
-        sourceExtensions: [String], labels: AccessLabels, slot: RouteSlot, _ parts: CompiledParts
+        sourceExtensions: [String], labels: AccessLabels, slot: RouteSlot, _ parts: SiteParts
     ) {
         self.labels = labels
         self.slot = slot

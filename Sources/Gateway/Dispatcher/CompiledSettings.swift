@@ -39,7 +39,7 @@ final class CompiledSettings {
     let makesMarkup: Bool
 
     /// - Parameter site: whose settings they are; nil for the machine's own.
-    init(_ settings: Settings, of site: Site? = nil, _ parts: CompiledParts) {
+    init(_ settings: Settings, of site: Site? = nil, _ parts: SiteParts) {
         headerOperations = ContiguousArray(settings.headerOperations.compactMap(CompiledHeaderOperation.init))
         requestHeaderOperations = ContiguousArray(
             settings.requestHeaderOperations.compactMap(CompiledHeaderOperation.init))
@@ -103,7 +103,7 @@ struct CompiledAuth {
     /// The value of `WWW-Authenticate` (RFC 7617 §2).
     let challenge: [UInt8]
 
-    init?(_ setting: AuthSetting?, _ parts: CompiledParts) {
+    init?(_ setting: AuthSetting?, _ parts: SiteParts) {
         guard case .basic(let file, let realm) = setting?.kind else { return nil }
         gate = parts.passwords(file)
         challenge = Array(BasicCredentials.challenge(realm: realm).utf8)
@@ -121,7 +121,7 @@ struct CompiledErrorPage {
     let statuses: [Int]
     let page: CompiledPage
 
-    init(_ page: ErrorPage, _ parts: CompiledParts) {
+    init(_ page: ErrorPage, _ parts: SiteParts) {
         statuses = page.statuses.map { $0 }
         self.page = parts.page(page.file)
     }
@@ -132,7 +132,7 @@ struct CompiledClosure {
     let status: Int
     let page: CompiledPage?
 
-    init(_ rule: ClosedRule, _ parts: CompiledParts) {
+    init(_ rule: ClosedRule, _ parts: SiteParts) {
         status = rule.status
         page = rule.page.map(parts.page)
     }

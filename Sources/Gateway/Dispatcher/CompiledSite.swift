@@ -16,7 +16,7 @@ final class CompiledSite {
     let name: [UInt8]
     /// `{tenant}`
     let tenant: [UInt8]
-    let routes: ContiguousArray<CompiledRoute>
+    @exclusivity(unchecked) private(set) var routes: ContiguousArray<CompiledRoute>
     /// What counts where no route and no settings block does.
     let baseSettings: CompiledSettings
     /// What the access log says of requests that no route serves.
@@ -34,10 +34,13 @@ final class CompiledSite {
     private let memo: SettingsMemo
     /// The one route of a site that has no other, where it fits every request: then there is nothing to look for.
     private let only: CompiledRoute?
-    private let parts: CompiledParts
+    private let parts: SiteParts
+    /// Routes that are freed in one go.
+    private static let dismantledAtOnce = 256
 
     init(_ site: Site, slot: SiteSlot = .shared, _ parts: CompiledParts) {
         source = site
+        let parts = SiteParts(parts)
         self.slot = slot
         labels = AccessLabels(tenant: site.tenant, site: site.name, route: "")
         self.parts = parts
@@ -59,6 +62,14 @@ final class CompiledSite {
     }
 
     deinit { applied.deallocate() }
+
+    /// Frees some of the routes of a site that serves no request any more.
+    ///
+    /// - Returns: whether so few are left that the rest may go at once.
+    func dismantle() -> Bool {
+        routes.removeLast(min(routes.count, CompiledSite.dismantledAtOnce))
+        return routes.count <= CompiledSite.dismantledAtOnce
+    }
 
     /// The number of the one route, if it fits every request.
     private static func routeForEverything(_ site: Site) -> Int? {
@@ -95,6 +106,11 @@ final class CompiledSite {
         return search.methods
     }
 
+    /// Visits every route whose pattern matches a path, the most specific first.
+    func visitRoutes<Visitor: RouteTrieVisitor>(_ path: Span<UInt8>, _ visitor: inout Visitor) {
+        routeTrie.visit(path, &visitor)
+    }
+
     // MARK: Settings
 
     /// The settings for a request that `route` serves; nil: none does.
@@ -112,6 +128,23 @@ final class CompiledSite {
         let made = CompiledSettings(merged(index, numbers), of: source, parts)
         memo.store(made, index, numbers)
         return made
+    }
+
+    /// The settings blocks that apply to the request, from the most specific one.
+    func appliedBlocks(_ context: RequestContext, _ request: RequestHead) -> [SettingsBlock] {
+        guard !blocks.isEmpty else { return [] }
+        var search = BlockSearch(site: self, context: context, request: request)
+        blockTrie.visit(context.matchedPath, &search)
+        return (0..<search.count).map { source.settingsBlocks[applied[$0]] }
+    }
+
+    /// What `settings(for:)` compiles.
+    func mergedSettings(
+        for route: CompiledRoute?, _ context: RequestContext, _ request: RequestHead
+    ) -> Settings {
+        var merged = source.settings
+        for block in appliedBlocks(context, request).reversed() { merged = merged.merging(block.settings) }
+        return route.map { merged.merging(source.routes[$0.index].settings) } ?? merged
     }
 
     private func merged(_ route: Int, _ numbers: UnsafeBufferPointer<Int>) -> Settings {

@@ -12,16 +12,25 @@ internal import ChimeraHTTPCore
 /// that another worker counts as well: of what workers share it reads flat memory only, and sites are
 /// compiled for each worker when it first needs them.
 final class Dispatcher {
-    private var snapshot: Snapshot
-    @exclusivity(unchecked) private var table: SiteTable
-    /// By the number of the site in the configuration; nil until it is needed.
-    @exclusivity(unchecked) private var sites: ContiguousArray<CompiledSite?>
-    @exclusivity(unchecked) private var trust: ContiguousArray<CIDR>
+    @exclusivity(unchecked) var snapshot: Snapshot
+    @exclusivity(unchecked) var table: SiteTable
+    /// By the site's number in the snapshot; nil until it is needed.
+    @exclusivity(unchecked) var sites: ContiguousArray<CompiledSite?>
+    @exclusivity(unchecked) var trust: ContiguousArray<CIDR>
     /// The machine's settings, for requests that reach no site.
-    @exclusivity(unchecked) private(set) var machineSettings: CompiledSettings
-    private let parts: CompiledParts
+    @exclusivity(unchecked) var machineSettings: CompiledSettings
+    let parts: CompiledParts
+    let machineParts: SiteParts
     /// What limits count in, shared by all workers.
     let limits: LimitTables
+    /// Changes that were begun, and how far the first of them is.
+    @exclusivity(unchecked) var pending: [Snapshot] = []
+    @exclusivity(unchecked) var pendingIndex = 0
+    @exclusivity(unchecked) var predecessors: [Int: Predecessor] = [:]
+    /// Sites that are to be freed in pieces.
+    @exclusivity(unchecked) var retired: [CompiledSite] = []
+    /// Told when a request made something retire.
+    @exclusivity(unchecked) var hasRetired: (() -> Void)?
     private let ids = RequestIDs()
     @exclusivity(unchecked) private var normaliser = PathNormaliser()
     let pages = BuiltInPages()
@@ -46,49 +55,18 @@ final class Dispatcher {
         self.snapshot = snapshot
         parts = CompiledParts(targets, handler: snapshot.handler)
         table = snapshot.directory.table
-        sites = ContiguousArray(repeating: nil, count: snapshot.configuration.sites.count)
+        machineParts = SiteParts(parts)
+        sites = ContiguousArray(repeating: nil, count: snapshot.places.count)
         trust = Dispatcher.copy(snapshot.configuration.trust)
-        machineSettings = CompiledSettings(snapshot.configuration.settings, parts)
-    }
-
-    /// Another configuration counts from now on. Sites that are the same in it stay the same objects;
-    /// requests under way keep the site that they have. Listeners have to ask for their number again.
-    func update(to new: Snapshot) {
-        let old = sites.compactMap { $0 }
-        let numbers = Dictionary(
-            new.configuration.sites.enumerated().map { (SiteKey($1), $0) },
-            uniquingKeysWith: { first, _ in first })
-        snapshot = new
-        table = new.directory.table
-        trust = Dispatcher.copy(new.configuration.trust)
-        parts.configurationChanged()
-        machineSettings = CompiledSettings(new.configuration.settings, parts)
-        sites = ContiguousArray(repeating: nil, count: new.configuration.sites.count)
-        for site in old {
-            guard let number = numbers[SiteKey(site.source)], new.configuration.sites[number] == site.source
-            else { continue }
-            sites[number] = site
-        }
+        machineSettings = CompiledSettings(snapshot.configuration.settings, machineParts)
     }
 
     /// Lets go of all sites and of what they share, while the worker's own parts are still there.
     func close() {
         sites.removeAll()
-        parts.configurationChanged()
-        parts.configurationChanged()
-    }
-
-    /// What a site is known by from one configuration to the next.
-    private struct SiteKey: Hashable {
-        let tenant: String
-        let hosts: [HostPattern]
-        let on: [String]
-
-        init(_ site: Site) {
-            tenant = site.tenant
-            hosts = site.hosts
-            on = site.on
-        }
+        predecessors.removeAll()
+        retired.removeAll()
+        pending.removeAll()
     }
 
     /// The number of the listeners with that name, for `RequestContext.begin`. It is another after `update`.
@@ -136,8 +114,7 @@ final class Dispatcher {
             throw Rejection(status: 421)
         }
         if let site = sites[number] { return site }
-        let site = CompiledSite(snapshot.configuration.sites[number], slot: snapshot.slot(of: number), parts)
-        sites[number] = site
+        guard let site = compile(number) else { throw Rejection(status: 421) }
         return site
     }
 
@@ -227,7 +204,7 @@ final class Dispatcher {
     }
 
     /// Element by element, so that no two workers count references of one array.
-    private static func copy(_ blocks: [CIDR]) -> ContiguousArray<CIDR> {
+    static func copy(_ blocks: [CIDR]) -> ContiguousArray<CIDR> {
         var copied: ContiguousArray<CIDR> = []
         for block in blocks { copied.append(block) }
         return copied

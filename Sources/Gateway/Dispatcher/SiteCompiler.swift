@@ -12,12 +12,12 @@ struct CompiledBlock {
 /// settings, and makes each matcher and each merge once.
 final class SiteCompiler {
     private let site: Site
-    private let parts: CompiledParts
+    private let parts: SiteParts
     private var matchers: [Matcher: CompiledMatcher] = [:]
     let siteSettings: CompiledSettings
     private var mergedSettings: [[Int]: CompiledSettings] = [:]
 
-    init(_ site: Site, _ parts: CompiledParts) {
+    init(_ site: Site, _ parts: SiteParts) {
         self.site = site
         self.parts = parts
         siteSettings = CompiledSettings(site.settings, of: site, parts)

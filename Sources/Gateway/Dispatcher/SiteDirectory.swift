@@ -18,16 +18,19 @@ final class SiteDirectory: Sendable {
     private let listeners: [String: ListenerID]
 
     /// - Parameters:
-    ///   - sites: of a host that two of them claim on one listener, the first has it.
+    ///   - sites: by number; of a host that two of them claim on one listener, the first has it.
     ///   - seed: what the places in the table depend on, so that nobody can choose hosts that share one.
-    init(_ sites: [Site], seed: UInt64 = .random(in: 0 ... .max)) {
+    init(_ sites: [SharedSite?], seed: UInt64 = .random(in: 0 ... .max)) {
         var listeners: [String: ListenerID] = [:]
-        for name in sites.flatMap(\.on) where listeners[name] == nil {
-            listeners[name] = ListenerID(rawValue: UInt32(listeners.count + 1))
+        for site in sites {
+            for name in site?.site.on ?? [] where listeners[name] == nil {
+                listeners[name] = ListenerID(rawValue: UInt32(listeners.count + 1))
+            }
         }
         self.listeners = listeners
         var builder = SiteTable.Builder(listeners: listeners.count + 1, seed: seed)
-        for (index, site) in sites.enumerated() {
+        for (index, shared) in sites.enumerated() {
+            guard let site = shared?.site else { continue }
             let places = site.on.isEmpty ? [ListenerID.unnamed] : site.on.compactMap { listeners[$0] }
             for listener in places {
                 for host in site.hosts { builder.add(host, on: listener, site: index) }
@@ -66,8 +69,8 @@ struct SiteTable: @unchecked Sendable {
         var kind = Kind.exact
     }
 
-    private let slots: UnsafeMutablePointer<Slot>
-    private let mask: Int
+    fileprivate let slots: UnsafeMutablePointer<Slot>
+    fileprivate let mask: Int
     private let keys: UnsafeMutablePointer<UInt8>
     /// By listener: the site that has `*`, or -1.
     private let defaults: UnsafeMutablePointer<Int32>
@@ -132,7 +135,8 @@ struct SiteTable: @unchecked Sendable {
         return find(firstLabel.state, .wildcard, suffix, listener) ?? best
     }
 
-    private func find(_ state: SiteHash, _ kind: Kind, _ key: Span<UInt8>, _ listener: ListenerID) -> Int? {
+    fileprivate func find(_ state: SiteHash, _ kind: Kind, _ key: Span<UInt8>, _ listener: ListenerID) -> Int?
+    {
         let hash = state.finish(kind.rawValue)
         var place = Int(truncatingIfNeeded: hash >> 1) & mask
         while slots[place].hash != 0 {
@@ -169,7 +173,7 @@ struct SiteTable: @unchecked Sendable {
 }
 
 /// The hash of a name, taken from its last byte to its first.
-private struct SiteHash {
+fileprivate struct SiteHash {
     private var state: UInt64
 
     init(_ seed: UInt64, _ listener: ListenerID) {
@@ -191,15 +195,19 @@ private struct SiteHash {
 
 extension SiteTable {
     fileprivate struct Builder {
-        private struct Claim: Hashable {
+        /// A host of a site; its name stands in `keys`.
+        private struct Claim {
             var listener: UInt32
             var kind: Kind
-            var name: String
+            var key: Slice
+            var site: UInt32
         }
 
         private let seed: UInt64
-        private var claims: [Claim: UInt32] = [:]
+        private var claims: [Claim] = []
+        private var keys: [UInt8] = []
         private var defaults: [Int32]
+        private var longest = -1
 
         init(listeners: Int, seed: UInt64) {
             self.seed = seed
@@ -217,8 +225,11 @@ extension SiteTable {
         }
 
         private mutating func claim(_ kind: Kind, _ name: String, _ listener: ListenerID, _ site: Int) {
-            let claim = Claim(listener: listener.rawValue, kind: kind, name: name)
-            if claims[claim] == nil { claims[claim] = UInt32(site) }
+            let start = keys.count
+            keys += name.utf8
+            let key = Slice(start: start, count: keys.count - start)
+            claims.append(Claim(listener: listener.rawValue, kind: kind, key: key, site: UInt32(site)))
+            if kind != .exact { longest = max(longest, keys.count - start) }
         }
 
         func finish() -> SiteTable {
@@ -226,36 +237,31 @@ extension SiteTable {
             while capacity < claims.count * 4 { capacity *= 2 }
             let slots = UnsafeMutablePointer<Slot>.allocate(capacity: capacity)
             slots.initialize(repeating: Slot(), count: capacity)
-            let keyBytes = claims.keys.reduce(0) { $0 + $1.name.utf8.count }
-            let keys = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, keyBytes))
+            let names = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, keys.count))
+            names.initialize(from: keys, count: keys.count)
             let defaultSites = UnsafeMutablePointer<Int32>.allocate(capacity: defaults.count)
             defaultSites.initialize(from: defaults, count: defaults.count)
-            var longest = -1
-            var used = 0
-            for (claim, site) in claims {
-                let name = Array(claim.name.utf8)
-                (keys + used).initialize(from: name, count: name.count)
-                let key = Slice(start: used, count: name.count)
-                used += name.count
-                if claim.kind != .exact { longest = max(longest, name.count) }
-                insert(claim, name, key, site, slots, capacity)
-            }
-            return SiteTable(
-                slots: slots, mask: capacity - 1, keys: keys, defaults: defaultSites,
+            let table = SiteTable(
+                slots: slots, mask: capacity - 1, keys: names, defaults: defaultSites,
                 listenerCount: defaults.count, seed: seed, wildcardBytesMax: longest)
+            for claim in claims { insert(claim, table) }
+            return table
         }
 
-        private func insert(
-            _ claim: Claim, _ name: [UInt8], _ key: Slice, _ site: UInt32,
-            _ slots: UnsafeMutablePointer<Slot>,
-            _ capacity: Int
-        ) {
+        /// Puts a claim into its place; of two equal ones the first stays.
+        private func insert(_ claim: Claim, _ table: SiteTable) {
+            let start = Int(claim.key.start)
+            let name = keys.span.extracting(start..<(start + Int(claim.key.count)))
             var state = SiteHash(seed, ListenerID(rawValue: claim.listener))
-            for byte in name.reversed() { state.take(byte) }
+            for index in stride(from: name.count - 1, through: 0, by: -1) { state.take(name[index]) }
+            guard table.find(state, claim.kind, name, ListenerID(rawValue: claim.listener)) == nil else {
+                return
+            }
             let hash = state.finish(claim.kind.rawValue)
-            var place = Int(truncatingIfNeeded: hash >> 1) & (capacity - 1)
-            while slots[place].hash != 0 { place = (place + 1) & (capacity - 1) }
-            slots[place] = Slot(hash: hash, key: key, site: site, listener: claim.listener, kind: claim.kind)
+            var place = Int(truncatingIfNeeded: hash >> 1) & table.mask
+            while table.slots[place].hash != 0 { place = (place + 1) & table.mask }
+            table.slots[place] = Slot(
+                hash: hash, key: claim.key, site: claim.site, listener: claim.listener, kind: claim.kind)
         }
     }
 }

@@ -23,8 +23,9 @@ struct CompiledLimitKey {
 
     /// - Parameters:
     ///   - site: whose limit it is; nil for one that counts over all sites.
+    ///   - ofTenant: it counts over all sites of the site's tenant.
     ///   - identity: what tells it from other limits of the same place.
-    init(_ key: LimitKey, of site: Site?, _ identity: some Hashable) {
+    init(_ key: LimitKey, of site: Site?, ofTenant: Bool, _ identity: some Hashable) {
         switch key {
         case .everything: source = .everything
         case .client: source = .client
@@ -33,7 +34,7 @@ struct CompiledLimitKey {
         }
         var hasher = Hasher()
         hasher.combine(site?.tenant)
-        hasher.combine(site?.name)
+        hasher.combine(ofTenant ? nil : site?.name)
         hasher.combine(identity)
         seed = hasher.finalize()
     }
@@ -81,7 +82,8 @@ struct CompiledRequestLimit {
 
     init(_ limit: RequestLimit, of site: Site?) {
         rate = TokenRate(limit.rate, burst: limit.burst)
-        key = CompiledLimitKey(limit.key, of: limit.isOfMachine ? nil : site, limit)
+        key = CompiledLimitKey(
+            limit.key, of: limit.isOfMachine ? nil : site, ofTenant: limit.isOfTenant, limit)
     }
 }
 
@@ -92,7 +94,8 @@ struct CompiledConnectionLimit {
 
     init(_ limit: ConnectionLimit, of site: Site?) {
         count = limit.count
-        key = CompiledLimitKey(limit.key, of: limit.isOfMachine ? nil : site, limit)
+        key = CompiledLimitKey(
+            limit.key, of: limit.isOfMachine ? nil : site, ofTenant: limit.isOfTenant, limit)
     }
 }
 

@@ -40,7 +40,8 @@ extension MetricsSource {
     private static let tenantsShown = 1_000
 
     private static func entry(_ tenant: TenantStatus) -> String {
-        "\(quoted(tenant.id)):\(quoted(tenant.service.rawValue))"
+        let why = tenant.errors.first.map { quoted("\($0.position): \($0.text)") } ?? "null"
+        return "\(quoted(tenant.id)):{\"serves\":\(quoted(tenant.service.rawValue)),\"why\":\(why)}"
     }
 
     /// A JSON string.

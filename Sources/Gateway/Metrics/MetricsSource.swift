@@ -220,7 +220,12 @@ final class MetricsSource: Sendable {
         }
         page.begin(.configTenantOld)
         for tenant in status.tenants.lazy.filter({ $0.service != .current }).prefix(Self.tenantsMax) {
-            page.sample(1, [("tenant", tenant.id)])
+            page.sample(
+                1,
+                [
+                    ("tenant", tenant.id), ("serves", tenant.service.rawValue),
+                    ("error", tenant.errors.first.map { "\($0.position)" } ?? ""),
+                ])
         }
         page.begin(.configTenantLoaded)
         for tenant in status.tenants.prefix(Self.tenantsMax) where tenant.servedSince > 0 {

@@ -67,8 +67,8 @@ package struct WelcomeSite: Sendable, Equatable {
     ) -> [WelcomeSite] {
         var texts: [String: String] = [:]
         let directory = files.currentDirectory
-        let sites = configuration.sites.lazy.filter { !$0.isTelemetry }.prefix(WelcomePage.sitesMax).map {
-            site in
+        let shown = configuration.sites.lazy.map(\.site).filter { !$0.isTelemetry }
+        let sites = shown.prefix(WelcomePage.sitesMax).map { site in
             let path = site.file.hasPrefix("/") ? site.file : directory + "/" + site.file
             if texts[site.file] == nil, let bytes = try? files.read(path, atMost: WelcomePage.fileBytesMax) {
                 texts[site.file] = String(decoding: bytes, as: UTF8.self)

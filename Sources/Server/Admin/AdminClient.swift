@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CLinux
+internal import ChimeraAdministration
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import Glibc

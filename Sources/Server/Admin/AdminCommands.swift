@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import ChimeraAdministration
 
 /// `chimera status`: how the gateway is.
 struct StatusCommand: ParsableCommand {
@@ -17,15 +18,24 @@ struct StatusCommand: ParsableCommand {
 struct ReloadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload", abstract: "Load the configuration again, in the gateway that runs.",
-        discussion: "Ends when the new configuration serves, or with 3 where the old one stays.")
+        discussion: """
+            Ends when the new configuration serves, or with 3 where the old one stays. Tenants whose files have errors \
+            keep their last good versions; then it ends with 1, though the others serve what their files say.
+            """)
 
     @OptionGroup var admin: AdminOption
 
     func run() throws {
         let lines = try admin.ask(.of(["command": .string("reload")]), quiet: nil)
-        guard !admin.json, let answer = lines.last else { return }
-        for text in answer["diagnostics"]?.array ?? [] { Stream.error.write((text.string ?? "") + "\n") }
-        Stream.output.write("loaded: \(answer["sites"]?.integer ?? 0) sites\n")
+        guard let answer = lines.last else { return }
+        let outdated = StatusText.tenants(answer)
+        if !admin.json {
+            for text in answer["diagnostics"]?.array ?? [] { Stream.error.write((text.string ?? "") + "\n") }
+            let changed = answer["changed"]?.integer ?? 0
+            Stream.output.write("loaded: \(answer["sites"]?.integer ?? 0) sites, \(changed) changed\n")
+            for line in outdated where !line.hasPrefix(" ") { Stream.error.write(line + "\n") }
+        }
+        if !outdated.isEmpty { throw CommandStatus.configuration.exitCode }
     }
 }
 

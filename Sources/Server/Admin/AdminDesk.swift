@@ -1,4 +1,5 @@
 internal import CLinux
+internal import ChimeraAdministration
 internal import ChimeraEventLoop
 internal import Glibc
 

@@ -1,3 +1,5 @@
+internal import ChimeraAdministration
+
 /// What the gateway's answers look like to people.
 enum StatusText {
     /// `chimera status`
@@ -39,7 +41,17 @@ enum StatusText {
                 + (workers.count > 1 ? " (\(each))" : ""),
             "\(text(plane["sites"])) sites, \(text(plane["requests"])) requests",
         ]
-        for tenant in plane["outdated_tenants"]?.array ?? [] {
+        if let reload = plane["last_reload"], reload["outcome"]?.string == "failed" {
+            lines.append("the last reload failed, and the configuration before it serves")
+            lines += (reload["why"]?.array ?? []).map { "    " + text($0) }
+        }
+        return lines + tenants(plane)
+    }
+
+    /// The tenants that do not serve what their files say, and why.
+    static func tenants(_ answer: JSON) -> [String] {
+        var lines: [String] = []
+        for tenant in answer["outdated_tenants"]?.array ?? [] {
             let what = tenant["served_since"] == nil ? "is not served" : "serves an older version of its file"
             lines.append("tenant \(text(tenant["tenant"])) \(what)")
             lines += (tenant["why"]?.array ?? []).map { "    " + text($0) }

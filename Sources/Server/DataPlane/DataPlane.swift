@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import CLinux
 internal import Chimera
+internal import ChimeraAdministration
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import Glibc
@@ -14,18 +15,11 @@ internal import Synchronization
 final class DataPlane: Sendable {
     private let line: SupervisorLine
     private let orders = BlockingQueue<DataPlaneOrder>()
-    private let reloads = BlockingQueue<Int32?>()
     private let generation: Int
     private let machineFile: String
     private let user: UserName?
     private let logger: Logger
-    private let service: Service
-    private let state = Mutex(State())
-
-    private struct State {
-        var outdated: [OutdatedTenant] = []
-        var drainMilliseconds: Int64 = 30_000
-    }
+    private let drainTime = Mutex<Int64>(30_000)
 
     /// How long connections without a request stay open where another data plane has taken over: one that is in use
     /// has its next request within that, and learns from the answer that it closes.
@@ -39,7 +33,6 @@ final class DataPlane: Sendable {
         self.machineFile = machineFile
         self.user = user
         self.logger = logger
-        service = Service(logger) { ConfigurationLoader().load(machineFile: machineFile) }
     }
 
     /// Serves until the end.
@@ -52,24 +45,22 @@ final class DataPlane: Sendable {
         DescriptorLimit.raise(logger)
         try giveUpPrivileges()
         line.start()
-        let first = try service.firstConfiguration()
-        let gateway = try service.started(first, line)
-        let administration = DataPlaneAdministration(gateway, generation: generation) { [self] in
-            state.withLock { $0.outdated }
-        }
-        loaded(first.configuration, first.outdated)
+        let reloader = try makeReloader()
+        let first = reloader.start()
+        let configuration = try configuration(of: first)
+        let gateway = try Service.started(configuration, first.status, line, logger)
+        let administration = DataPlaneAdministration(gateway, reloader, generation: generation)
+        loaded(configuration)
         Thread.start(name: "chimera-end") { [self] in
             gateway.waitUntilStopped()
             orders.put(.ended)
         }
-        Thread.start(name: "chimera-reload") { [self] in
-            while true { reload(gateway, for: reloads.take()) }
-        }
+        reloader.serve(Reloading(plane: self, gateway: gateway))
         line.tell(ControlMessage(.ready).with(.version, Version.text).with(.milliseconds, drainMilliseconds))
-        while obey(orders.take(), gateway, administration) {}
+        while obey(orders.take(), gateway, reloader, administration) {}
     }
 
-    private var drainMilliseconds: Int64 { state.withLock { $0.drainMilliseconds } }
+    private var drainMilliseconds: Int64 { drainTime.withLock { $0 } }
 
     // MARK: The process
 
@@ -122,25 +113,30 @@ final class DataPlane: Sendable {
 
     /// - Returns: false for the end.
     private func obey(
-        _ order: DataPlaneOrder, _ gateway: any RunningGateway, _ administration: DataPlaneAdministration
+        _ order: DataPlaneOrder, _ gateway: any RunningGateway, _ reloader: Reloader,
+        _ administration: DataPlaneAdministration
     ) -> Bool {
         switch order {
-        case .drain(let isLast): drain(gateway, isLast: isLast)
-        case .stopNow: gateway.stopNow()
-        case .reload: reloads.put(nil)
+        case .drain(let isLast): drain(gateway, reloader, isLast: isLast)
+        case .stopNow:
+            reloader.stop()
+            gateway.stopNow()
+        case .reload: reloader.reload(.signal)
         case .reopenLogs: gateway.reopenLogs()
         case .leave(let address): gateway.leave([address])
         case .question(let connection, let line, let context):
-            answer(connection, line, context, administration)
+            answer(connection, line, context, reloader, administration)
         case .orphaned:
             logger.warning("the supervisor is gone")
-            drain(gateway, isLast: true)
+            drain(gateway, reloader, isLast: true)
         case .ended: return false
         }
         return true
     }
 
-    private func drain(_ gateway: any RunningGateway, isLast: Bool) {
+    /// What reloads from now on, and keeps the last good versions, is the data plane that has taken over, or none.
+    private func drain(_ gateway: any RunningGateway, _ reloader: Reloader, isLast: Bool) {
+        reloader.stop()
         let time = drainMilliseconds
         logger.info("draining", metadata: ["seconds": "\(time / 1000)", "generation": "\(generation)"])
         gateway.drain(
@@ -148,12 +144,18 @@ final class DataPlane: Sendable {
     }
 
     private func answer(
-        _ connection: Int32, _ line: [UInt8], _ context: [UInt8], _ administration: DataPlaneAdministration
+        _ connection: Int32, _ line: [UInt8], _ context: [UInt8], _ reloader: Reloader,
+        _ administration: DataPlaneAdministration
     ) {
         switch AdminRequest.parse(line) {
         case .failure(let malformed):
             DataPlaneAdministration.reply([AdminRequest.failed(malformed.reason)], connection)
-        case .success(let request) where request.name == "reload": reloads.put(connection)
+        case .success(let request) where request.name == "reload":
+            reloader.reload(.command) { outcome in
+                // A reader that stands still keeps no reload waiting.
+                let work: @Sendable () -> Void = { DataPlaneAdministration.reply([outcome.json], connection) }
+                if !Thread.start(name: "chimera-admin", work) { work() }
+            }
         case .success(let request):
             administration.answer(connection, request, context: JSON(context) ?? .null)
         }
@@ -161,25 +163,56 @@ final class DataPlane: Sendable {
 
     // MARK: Configurations
 
-    /// Loads the configuration again, and tells whoever asked for it.
-    private func reload(_ gateway: any RunningGateway, for connection: Int32?) {
-        line.tell(ControlMessage(.reloading))
-        let outcome = service.reload(gateway)
-        var done = ControlMessage(.reloaded)
-        if let configuration = outcome.configuration {
-            loaded(configuration, outcome.outdated)
+    private func makeReloader() throws(ExitCode) -> Reloader {
+        let live = LiveConfiguration(
+            machineFile: machineFile, storeDirectory: DataDirectory.path(machineFile: machineFile))
+        do {
+            return try Reloader(live, logger: logger)
+        } catch {
+            logger.critical("cannot serve: \(error)")
+            throw CommandStatus.cannotServe.exitCode
         }
-        if let failure = outcome.failure { done = done.with(.failure, failure) }
-        line.tell(done.with(.milliseconds, drainMilliseconds))
-        guard let connection else { return }
-        DataPlaneAdministration.reply([outcome.json], connection)
     }
 
-    private func loaded(_ configuration: MachineConfiguration, _ outdated: [OutdatedTenant]) {
-        state.withLock { state in
-            state.drainMilliseconds = configuration.drainMilliseconds
-            state.outdated = outdated
+    /// Tenants whose files have errors are left out, or serve their last good versions; the others do not wait for them.
+    ///
+    /// - Throws: the exit code, where the machine's own file cannot be used.
+    private func configuration(
+        of revision: LiveConfiguration.Revision
+    ) throws(ExitCode) -> MachineConfiguration {
+        Stream.error.write(revision.diagnostics.rendered)
+        guard let configuration = revision.configuration else {
+            throw CommandStatus.configuration.exitCode
         }
+        for tenant in revision.status.outdatedTenants {
+            logger.error(
+                tenant.service == .lastGood
+                    ? "a tenant's file has errors; its last good version serves"
+                    : "a tenant is not served: its file has errors", metadata: ["tenant": "\(tenant.id)"])
+        }
+        return configuration
+    }
+
+    private func loaded(_ configuration: MachineConfiguration) {
+        drainTime.withLock { $0 = configuration.drainMilliseconds }
         line.tell(ControlMessage(.administer).with(.text, configuration.adminSocket ?? ""))
+    }
+
+    /// Serves what the reloader has read, and tells the supervisor of it.
+    private struct Reloading: Reloader.Server {
+        let plane: DataPlane
+        let gateway: any RunningGateway
+
+        func reloadBegins() { plane.line.tell(ControlMessage(.reloading)) }
+
+        func serve(_ configuration: MachineConfiguration) throws { try gateway.reload(configuration) }
+
+        func reloadEnded(_ outcome: Reloader.Outcome) {
+            gateway.note(outcome.status)
+            if let configuration = outcome.configuration { plane.loaded(configuration) }
+            var done = ControlMessage(.reloaded).with(.milliseconds, plane.drainMilliseconds)
+            if let failure = outcome.failure { done = done.with(.failure, failure) }
+            plane.line.tell(done)
+        }
     }
 }

@@ -1,41 +1,10 @@
 internal import CLinux
 internal import Chimera
+internal import ChimeraAdministration
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import Glibc
 internal import Synchronization
-
-/// A tenant that an older version of its file serves, or none.
-struct OutdatedTenant: Sendable {
-    var tenant: String
-    /// Since when the version that serves is there, in seconds since 1970; nil where none serves.
-    var servedSince: Int64?
-    /// What is wrong with the file that is there.
-    var diagnostics: [Diagnostic]
-
-    /// The tenants that a load left out, and why.
-    static func left(out result: LoadResult) -> [OutdatedTenant] {
-        result.refusedTenants.map { tenant in
-            let errors = result.diagnostics.filter { diagnostic in
-                diagnostic.severity == .error && stem(of: diagnostic.position.file) == tenant
-            }
-            return OutdatedTenant(tenant: tenant, servedSince: nil, diagnostics: errors)
-        }
-    }
-
-    /// A tenant's id is its file's stem.
-    private static func stem(of path: String) -> Substring {
-        let name = path.split(separator: "/").last ?? ""
-        return name.lastIndex(of: ".").map { name[..<$0] } ?? name
-    }
-
-    var json: JSON {
-        .of([
-            "tenant": .string(tenant), "served_since": servedSince.map { .integer($0) },
-            "why": .array(diagnostics.map { .string("\($0.position): \($0.text)") }),
-        ])
-    }
-}
 
 /// Answers operators in the data plane, each on a thread of its own.
 final class DataPlaneAdministration: Sendable {
@@ -43,7 +12,7 @@ final class DataPlaneAdministration: Sendable {
     typealias Answer = @Sendable (JSON) -> [JSON]
 
     private let gateway: any RunningGateway
-    private let outdated: @Sendable () -> [OutdatedTenant]
+    private let reloader: Reloader
     private let generation: Int
     private let busy = Mutex(0)
 
@@ -53,12 +22,10 @@ final class DataPlaneAdministration: Sendable {
     /// How long a reader of an answer may stand still, in seconds.
     private static let patience = 10
 
-    init(
-        _ gateway: any RunningGateway, generation: Int, outdated: @escaping @Sendable () -> [OutdatedTenant]
-    ) {
+    init(_ gateway: any RunningGateway, _ reloader: Reloader, generation: Int) {
         self.gateway = gateway
+        self.reloader = reloader
         self.generation = generation
-        self.outdated = outdated
     }
 
     /// The commands, by name; `reload` is not among them, since it waits for its turn.
@@ -117,6 +84,7 @@ final class DataPlaneAdministration: Sendable {
 
     private func status(_ context: JSON) -> JSON {
         let status = gateway.status()
+        let reload = reloader.status
         let plane = JSON.of([
             "generation": .integer(Int64(generation)), "version": .string(Version.text),
             "workers": .array(status.workers.map { .of(["connections": .integer(Int64($0))]) }),
@@ -124,7 +92,13 @@ final class DataPlaneAdministration: Sendable {
             "requests": .integer(Int64(clamping: status.requests)), "sites": .integer(Int64(status.sites)),
             "listening": .array(status.listening.map { .string($0) }),
             "uptime_ms": .integer(status.uptimeMilliseconds),
-            "outdated_tenants": .array(outdated().map(\.json)),
+            "last_reload": .of([
+                "cause": .string(reload.cause.rawValue), "outcome": .string(reload.outcome.rawValue),
+                "at": .integer(reload.finishedAt / 1_000), "ms": .integer(reload.durationMilliseconds),
+                "changed": .integer(Int64(reload.changedSites)),
+                "why": .array(reload.machineErrors.map { .string("\($0.position): \($0.text)") }),
+            ]),
+            "outdated_tenants": reload.outdatedJSON,
         ])
         return AdminRequest.done(.of(["supervisor": context, "data_plane": plane]))
     }

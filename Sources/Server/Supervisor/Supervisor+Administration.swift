@@ -1,3 +1,4 @@
+internal import ChimeraAdministration
 internal import ChimeraEventLoop
 internal import Glibc
 

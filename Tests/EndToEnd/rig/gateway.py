@@ -53,6 +53,7 @@ class Gateway:
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.sites, self.machine, self.listen = sites, machine, listen
+        self.import_line = "import conf.d/*.conf"
         self.log_line = "log access json access.log" if log is None else log
         self.env, self.arguments, self.wrapper = env or {}, arguments, wrapper or []
         self.binary = binary or BINARY
@@ -75,14 +76,16 @@ class Gateway:
         admin = "admin unix:admin.sock\n" if "admin " not in self.machine else ""
         (self.directory / "chimera.conf").write_text(
             f"workers 2\n{user}{admin}{listen}{self.log_line}\n{self.machine.replace('PORT', str(self.port))}\n"
-            "import conf.d/*.conf\n")
+            f"{self.import_line}\n" + ("" if "data " in self.machine else "data data\n"))
         folder = self.directory / "conf.d"
         folder.mkdir(exist_ok=True)
         files = self.sites if isinstance(self.sites, dict) else {"test.conf": self.sites}
         for stale in set(p.name for p in folder.glob("*.conf")) - set(files):
             (folder / stale).unlink()
         for name, content in files.items():
-            (folder / name).write_text(content.replace("PORT", str(self.port)))
+            # As a whole: the gateway may look at any time.
+            (folder / (name + ".new")).write_text(content.replace("PORT", str(self.port)))
+            os.replace(folder / (name + ".new"), folder / name)
 
     def start(self, within: float = 20) -> "Gateway":
         for _ in range(5):
@@ -98,6 +101,11 @@ class Gateway:
                 raise AssertionError(f"the gateway ended with {code} before it was ready:\n{output}")
             self._lines.clear()
         raise AssertionError("no free port in five attempts")
+
+    def settle(self) -> "Gateway":
+        """Waits for the last that a start does by itself: the last good versions are kept, in a file that stays open."""
+        wait_until((self.directory / "data/tenants/index").exists, what="the last good versions on the disk")
+        return self
 
     def spawn(self) -> None:
         """Starts the process without waiting for it."""

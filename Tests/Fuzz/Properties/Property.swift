@@ -8,10 +8,12 @@ public enum Property: String, CaseIterable, Sendable {
     case request = "http1-request"
     case response = "http1-response"
     case chunked = "http1-chunked"
+    case frames = "websocket-frames"
     case path
     case configuration
     case http2Connection = "http2-connection"
     case hpack
+    case administration
 
     /// - Returns: what does not hold of these bytes, or nil.
     public func failure(of bytes: [UInt8]) -> String? {
@@ -19,10 +21,12 @@ public enum Property: String, CaseIterable, Sendable {
         case .request: requestFailure(bytes)
         case .response: responseFailure(bytes)
         case .chunked: chunkedFailure(bytes)
+        case .frames: framesFailure(bytes)
         case .path: pathFailure(bytes)
         case .configuration: configurationFailure(bytes)
         case .http2Connection: http2ConnectionFailure(bytes)
         case .hpack: hpackFailure(bytes)
+        case .administration: administrationFailure(bytes)
         }
     }
 

@@ -1,10 +1,10 @@
 /// SplitMix64: the same seed gives the same test.
-struct SeededGenerator: RandomNumberGenerator {
+package struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
-    init(seed: UInt64) { state = seed }
+    package init(seed: UInt64) { state = seed }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var value = state
         value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -14,7 +14,7 @@ struct SeededGenerator: RandomNumberGenerator {
 
     /// Up to `count` octets, drawn from `alphabet` for the most part so that a parser gets beyond its first
     /// check.
-    mutating func bytes(upTo count: Int, from alphabet: String) -> [UInt8] {
+    package mutating func bytes(upTo count: Int, from alphabet: String) -> [UInt8] {
         let letters = Array(alphabet.utf8)
         return (0..<Int.random(in: 0...count, using: &self)).map { _ in
             Int.random(in: 0..<16, using: &self) == 0

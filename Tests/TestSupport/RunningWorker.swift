@@ -1,13 +1,13 @@
-import ChimeraEventLoop
+package import ChimeraEventLoop
 import Synchronization
 import Testing
 
 /// A worker on a thread of its own, for as long as a test needs it.
-final class RunningWorker: Sendable {
-    let worker: Worker
+package final class RunningWorker: Sendable {
+    package let worker: Worker
     private let ended = Latch()
 
-    init(index: Int = 0) throws {
+    package init(index: Int = 0) throws {
         let worker = try Worker(index: index)
         self.worker = worker
         let ended = self.ended
@@ -19,7 +19,8 @@ final class RunningWorker: Sendable {
     }
 
     /// Runs `body` as a task of the worker and gives back what it returns.
-    func run<Result: Sendable>(_ body: @escaping @Sendable (Worker) async throws -> Result) async throws
+    package func run<Result: Sendable>(_ body: @escaping @Sendable (Worker) async throws -> Result)
+        async throws
         -> Result
     {
         try await withCheckedThrowingContinuation { continuation in
@@ -38,14 +39,14 @@ final class RunningWorker: Sendable {
     /// Ends the thread and waits for that.
     ///
     /// - Returns: whether it ended in time.
-    func stop() -> Bool {
+    package func stop() -> Bool {
         worker.stop()
         return ended.wait(milliseconds: 20_000)
     }
 }
 
 /// Runs `body` as a task of a worker that lives for as long as that.
-func onWorker<Result: Sendable>(
+package func onWorker<Result: Sendable>(
     _ body: @escaping @Sendable (Worker) async throws -> Result
 ) async throws -> Result {
     let running = try RunningWorker()
@@ -60,30 +61,15 @@ func onWorker<Result: Sendable>(
 }
 
 /// A value that several threads touch.
-final class Shared<Value: Sendable>: Sendable {
+package final class Shared<Value: Sendable>: Sendable {
     private let mutex: Mutex<Value>
 
-    init(_ value: Value) { mutex = Mutex(value) }
+    package init(_ value: Value) { mutex = Mutex(value) }
 
-    var value: Value { mutex.withLock { $0 } }
+    package var value: Value { mutex.withLock { $0 } }
 
     @discardableResult
-    func change<Result: Sendable>(_ body: (inout sending Value) -> Result) -> Result {
+    package func change<Result: Sendable>(_ body: (inout sending Value) -> Result) -> Result {
         mutex.withLock { body(&$0) }
-    }
-}
-
-/// SplitMix64: the same seed gives the same test.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

@@ -1,9 +1,9 @@
 extension JSON {
     /// How deep arrays and objects may stand in each other.
-    static let depthMax = 16
+    package static let depthMax = 16
 
     /// The one value that the bytes are; nil for anything else, whatever it is.
-    init?(_ bytes: [UInt8]) {
+    package init?(_ bytes: [UInt8]) {
         var reader = Reader(bytes: bytes)
         guard let value = reader.value(depth: 0), reader.isAtEnd else { return nil }
         self = value
@@ -105,7 +105,9 @@ extension JSON {
             }
             let text = String(decoding: bytes[start..<index], as: UTF8.self)
             if isInteger, let number = Int64(text) { return .integer(number) }
-            return Double(text).map { .number($0) }
+            // RFC 8259 §6 leaves the range to who reads; what is not finite could not be written again.
+            guard let number = Double(text), number.isFinite else { return nil }
+            return .number(number)
         }
 
         private mutating func digits() -> Bool {

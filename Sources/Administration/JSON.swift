@@ -1,5 +1,5 @@
 /// A JSON value (RFC 8259), read from bounded text. Numbers are integers where they are written as such.
-enum JSON: Equatable, Sendable {
+package enum JSON: Equatable, Sendable {
     case null
     case bool(Bool)
     case integer(Int64)
@@ -9,32 +9,37 @@ enum JSON: Equatable, Sendable {
     /// In the order in which the members are written.
     case object([Member])
 
-    struct Member: Equatable, Sendable {
-        var name: String
-        var value: JSON
+    package struct Member: Equatable, Sendable {
+        package var name: String
+        package var value: JSON
+
+        package init(name: String, value: JSON) {
+            self.name = name
+            self.value = value
+        }
     }
 
     /// An object of these members.
-    static func of(_ members: KeyValuePairs<String, JSON?>) -> JSON {
+    package static func of(_ members: KeyValuePairs<String, JSON?>) -> JSON {
         .object(members.compactMap { name, value in value.map { Member(name: name, value: $0) } })
     }
 
     /// The member with this name; the last one where there are several.
-    subscript(_ name: String) -> JSON? {
+    package subscript(_ name: String) -> JSON? {
         guard case .object(let members) = self else { return nil }
         return members.last { $0.name == name }?.value
     }
 
-    var string: String? { if case .string(let text) = self { text } else { nil } }
+    package var string: String? { if case .string(let text) = self { text } else { nil } }
 
-    var integer: Int64? { if case .integer(let number) = self { number } else { nil } }
+    package var integer: Int64? { if case .integer(let number) = self { number } else { nil } }
 
-    var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+    package var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
 
-    var array: [JSON]? { if case .array(let elements) = self { elements } else { nil } }
+    package var array: [JSON]? { if case .array(let elements) = self { elements } else { nil } }
 
     /// One line, without spaces.
-    var text: String {
+    package var text: String {
         switch self {
         case .null: "null"
         case .bool(let value): value ? "true" : "false"

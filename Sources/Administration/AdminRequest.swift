@@ -1,8 +1,8 @@
 /// A line that an operator's command sends: `{"command":"status"}`. One line is one connection's request; lines of
 /// answers come back, and the last of them says how it went.
-struct AdminRequest: Equatable, Sendable {
+package struct AdminRequest: Equatable, Sendable {
     /// What the supervisor does itself; whatever else there is, the data plane knows or refuses.
-    enum Command: Equatable, Sendable {
+    package enum Command: Equatable, Sendable {
         case status
         case upgrade
         case stop(atOnce: Bool)
@@ -11,19 +11,19 @@ struct AdminRequest: Equatable, Sendable {
     }
 
     /// Why a line is no request; the text is for the operator.
-    struct Malformed: Error, Equatable {
-        let reason: String
+    package struct Malformed: Error, Equatable {
+        package let reason: String
     }
 
-    var command: Command
-    var name: String
-    var body: JSON
+    package var command: Command
+    package var name: String
+    package var body: JSON
 
     /// The most bytes of a line.
-    static let bytesMax = 32 * 1024
+    package static let bytesMax = 32 * 1024
 
     /// Reads a line, without its end.
-    static func parse(_ line: [UInt8]) -> Result<AdminRequest, Malformed> {
+    package static func parse(_ line: [UInt8]) -> Result<AdminRequest, Malformed> {
         guard line.count <= bytesMax else { return .failure(Malformed(reason: "the request is too long")) }
         guard let body = JSON(line), case .object = body else {
             return .failure(Malformed(reason: "the request is no JSON object"))
@@ -42,11 +42,11 @@ struct AdminRequest: Equatable, Sendable {
     }
 
     /// The last line of an answer that went well.
-    static func done(_ members: JSON = .object([])) -> JSON {
+    package static func done(_ members: JSON = .object([])) -> JSON {
         guard case .object(let all) = members else { return members }
         return .object([JSON.Member(name: "done", value: .bool(true))] + all)
     }
 
     /// The last line of an answer that did not.
-    static func failed(_ reason: String) -> JSON { .of(["error": .string(reason)]) }
+    package static func failed(_ reason: String) -> JSON { .of(["error": .string(reason)]) }
 }
