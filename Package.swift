@@ -109,8 +109,8 @@ let package = Package(
         tests(
             of: "Fuzz",
             [
-                "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraHTTPCore", "ChimeraWebSocket",
-                "ChimeraBytes", "ChimeraConfiguration",
+                "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraHTTPCore",
+                "ChimeraWebSocket", "ChimeraBytes", "ChimeraConfiguration",
             ]),
         tests(
             of: "Gateway",

@@ -302,7 +302,7 @@ private func expectGoAway(
     func `the same is made of input cut anywhere`(_ seed: Int) {
         let whole = Client(greets: false)
         whole.feed(Self.conversation)
-        #expect(whole.happenings.count == 10)
+        #expect(whole.happenings.count == 9)
         var generator = SeededGenerator(seed: UInt64(seed))
         var ends: [Int] = []
         while ends.last ?? 0 < Self.conversation.count {

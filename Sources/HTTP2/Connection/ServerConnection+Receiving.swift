@@ -147,7 +147,8 @@ extension ServerConnection {
         let before = peer
         try peer.apply(payload, entriesMax: limits.settingsMax)
         phase = .frames
-        if peer.headerTableSize != before.headerTableSize { encoder.limitTable(peer.headerTableSize) }
+        if peer.headerTableLow < before.headerTableSize { encoder.limitTable(peer.headerTableLow) }
+        if peer.headerTableSize != peer.headerTableLow { encoder.limitTable(peer.headerTableSize) }
         if peer.initialWindowSize != before.initialWindowSize {
             try moveSendWindows(by: peer.initialWindowSize - before.initialWindowSize)
         }

@@ -22,9 +22,9 @@ package struct Priority: Equatable, Sendable {
     package init(parsing value: Span<UInt8>) {
         var read = Priority()
         read.isExplicit = true
-        var index = 0
-        while index < value.count {
-            var end = index
+        var (index, end) = (0, -1)
+        while !value.isEmpty && end < value.count {
+            end = index
             while end < value.count && value[end] != UInt8(ascii: ",") { end += 1 }
             let member = value.extracting(value.trimmingWhitespace(index..<end))
             guard read.take(member) else {

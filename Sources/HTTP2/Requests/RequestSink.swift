@@ -190,6 +190,7 @@ struct RequestSink: FieldSink {
         let room = head.room(length)
         var count = 0
         for index in 0..<head.lineCount where head.line(at: index).name == .cookie {
+            if head.line(at: index).value.isEmpty { continue }
             if count > 0 {
                 room[count] = UInt8(ascii: ";")
                 room[count + 1] = UInt8(ascii: " ")

@@ -5,9 +5,8 @@
 /// What a connection made of a client's octets.
 private struct ConnectionFacts: Equatable {
     var happenings: [String] = []
-    /// What was sent; window updates may come at other times for content in other pieces, so they are only added up.
+    /// What was sent, but for content and windows, which go at other times where content comes in other pieces.
     var frames: [[UInt8]] = []
-    var credit: [UInt32: Int] = [:]
     var failure: String?
 
     /// Feeds octets as they come, and answers each request.
@@ -113,10 +112,9 @@ private struct ConnectionFacts: Equatable {
             let header = FrameHeader(bytes.span, at: index)
             let end = index + 9 + header.length
             guard end <= bytes.count else { break }
-            if header.type == .windowUpdate {
-                credit[header.stream, default: 0] += Int(bytes.span.bigEndian32(at: index + 9))
-            } else {
-                frames.append(Array(bytes[index..<end]))
+            switch header.type {
+            case .settings, .ping, .resetStream, .goAway: frames.append(Array(bytes[index..<end]))
+            default: break
             }
             index = end
         }
