@@ -15,7 +15,8 @@ import Testing
         for block in blocks {
             let parts = block.split(separator: "=", omittingEmptySubsequences: false).map { hex(String($0)) }
             var sink = RawSink()
-            _ = try decoder.decode(parts[0].span, into: &sink, listBytesMax: 1 << 20, fieldsMax: 100)
+            let octets = parts[0]
+            _ = try decoder.decode(octets.span, into: &sink, listBytesMax: 1 << 20, fieldsMax: 100)
             #expect(lines(sink) == parts[1])
         }
     }

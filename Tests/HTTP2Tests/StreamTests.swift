@@ -172,6 +172,22 @@ private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {
     }
 }
 
+@Suite struct `Ending a connection` {
+    @Test func `a connection that is ended says why, and nothing more`() {
+        let client = Client()
+        let stream = client.open(1)
+        client.answer(1)
+        _ = client.sent()
+        client.connection.end(.settingsTimeout)
+        client.connection.send(stream, Array("x".utf8).span, endStream: true)
+        client.connection.reset(stream, .cancel)
+        client.connection.beginDrain()
+        client.feed(request(3))
+        #expect(client.sent() == [SentFrame(.goAway, number(1) + number(4))])
+        #expect(client.happenings.isEmpty && client.connection.isOver && client.connection.failure == nil)
+    }
+}
+
 @Suite struct `Flow control of requests` {
     private func limits(stream: Int, connection: Int = 100_000) -> ConnectionLimits {
         var limits = ConnectionLimits()

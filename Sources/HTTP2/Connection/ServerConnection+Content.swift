@@ -107,7 +107,7 @@ extension ServerConnection {
 
     /// Octets of a stream's content have gone where they belong, so that as many more may come.
     package func consume(_ stream: StreamHandle, _ count: Int) {
-        guard failure == nil, let slot = streams.slot(of: stream) else { return }
+        guard !isOver, let slot = streams.slot(of: stream) else { return }
         let taken = min(max(0, count), streams[slot].unconsumed)
         streams[slot].unconsumed -= taken
         giveCredit(slot, taken, toStream: !streams[slot].remoteEnded)
@@ -120,7 +120,7 @@ extension ServerConnection {
 
     private func giveCredit(_ slot: Int32, _ count: Int, toStream: Bool) {
         credit(count)
-        guard toStream, failure == nil else { return }
+        guard toStream, !isOver else { return }
         streams[slot].uncredited += count
         // Half a window at a time, so that there are few of these frames.
         let uncredited = streams[slot].uncredited
@@ -134,7 +134,7 @@ extension ServerConnection {
     /// Gives octets back to the window of the connection.
     func credit(_ count: Int) {
         uncredited += count
-        guard failure == nil, uncredited > 0, uncredited * 2 >= limits.connectionWindow else { return }
+        guard !isOver, uncredited > 0, uncredited * 2 >= limits.connectionWindow else { return }
         receiveWindow += uncredited
         lastData = (0, 0)
         FrameWriter.windowUpdate(0, uncredited, to: output)

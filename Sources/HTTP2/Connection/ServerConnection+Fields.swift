@@ -83,6 +83,8 @@ extension ServerConnection {
         case .opens: return try open(id, endStream, block, head)
         case .trailers(let slot): return try takeTrailers(slot, block)
         case .ignored:
+            // Decoding costs, and nothing else bounds how often.
+            try floods.charge(.resets, at: now)
             var sink = IgnoringSink(trailers)
             _ = try decode(block, &sink, listBytesMax: 0)
             return .again

@@ -41,6 +41,7 @@ extension ServerConnection {
     /// RFC 9113 §5.4.1: says why, and that nothing more is taken.
     private func fail(_ violation: Violation) {
         failure = violation
+        isOver = true
         phase = .failed
         lastData = (0, 0)
         FrameWriter.goAway(
@@ -162,8 +163,8 @@ extension ServerConnection {
     private func moveSendWindows(by difference: Int) throws(Violation) {
         for slot in streams.slots.indices where streams.slots[slot].id != 0 {
             let slot = Int32(slot)
+            guard streams[slot].sendWindow + difference <= Int(Int32.max) else { throw .windowOverflow }
             streams[slot].sendWindow += difference
-            guard streams[slot].sendWindow <= Int(Int32.max) else { throw .windowOverflow }
             if streams[slot].isWaiting && streams[slot].sendWindow > 0 { queue.append(slot, &streams) }
         }
     }
@@ -209,8 +210,8 @@ extension ServerConnection {
         let increment = Int(payload.bigEndian32(at: 0) & 0x7FFF_FFFF)
         guard frame.stream != 0 else {
             guard increment > 0 else { throw .windowUpdateZero }
+            guard sendWindow + increment <= Int(Int32.max) else { throw .windowOverflow }
             sendWindow += increment
-            guard sendWindow <= Int(Int32.max) else { throw .windowOverflow }
             return .again
         }
         guard let slot = streams.find(frame.stream) else {
@@ -219,8 +220,10 @@ extension ServerConnection {
             return .again
         }
         guard increment > 0 else { return try failStream(slot, .windowUpdateZero) }
+        guard streams[slot].sendWindow + increment <= Int(Int32.max) else {
+            return try failStream(slot, .windowOverflow)
+        }
         streams[slot].sendWindow += increment
-        guard streams[slot].sendWindow <= Int(Int32.max) else { return try failStream(slot, .windowOverflow) }
         if streams[slot].isWaiting && streams[slot].sendWindow > 0 { queue.append(slot, &streams) }
         return .again
     }

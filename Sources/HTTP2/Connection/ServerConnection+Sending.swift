@@ -29,7 +29,7 @@ extension ServerConnection {
     package func sendHead(
         _ stream: StreamHandle, _ head: ResponseHead, answering method: Method, date: InlineArray<29, UInt8>
     ) -> Bool {
-        guard failure == nil, let slot = streams.slot(of: stream), !streams[slot].headSent else {
+        guard !isOver, let slot = streams.slot(of: stream), !streams[slot].headSent else {
             return false
         }
         streams[slot].headSent = true
@@ -56,7 +56,7 @@ extension ServerConnection {
 
     /// Sends the head that agrees on a tunnel: 200, without a length (RFC 9113 §8.5, RFC 8441 §5).
     package func sendTunnelHead(_ stream: StreamHandle, _ head: ResponseHead, date: InlineArray<29, UInt8>) {
-        guard failure == nil, let slot = streams.slot(of: stream), !streams[slot].headSent else { return }
+        guard !isOver, let slot = streams.slot(of: stream), !streams[slot].headSent else { return }
         streams[slot].headSent = true
         let start = beginBlock()
         encoder.encode(status: 200, output)
@@ -67,7 +67,7 @@ extension ServerConnection {
 
     /// Sends an interim head (RFC 9113 §8.1); 101 is none in this version (§8.6).
     package func sendInformational(_ stream: StreamHandle, status: Int, _ fields: FieldBlock?) {
-        guard failure == nil, let slot = streams.slot(of: stream), !streams[slot].headSent else { return }
+        guard !isOver, let slot = streams.slot(of: stream), !streams[slot].headSent else { return }
         guard status >= 100, status < 200, status != 101 else { return }
         let start = beginBlock()
         encoder.encode(status: status, output)
@@ -124,7 +124,7 @@ extension ServerConnection {
     ///
     /// - Parameter endStream: the answer ends with it.
     package func send(_ stream: StreamHandle, _ bytes: Span<UInt8>, endStream: Bool = false) {
-        guard failure == nil, let slot = sendable(stream) else { return }
+        guard !isOver, let slot = sendable(stream) else { return }
         var sent = 0
         if streams[slot].pending == nil && queue.isEmpty {
             while sent < bytes.count, case let room = room(of: slot), room > 0 {
@@ -141,7 +141,7 @@ extension ServerConnection {
 
     /// Ends the answer, with trailers if there are any.
     package func finish(_ stream: StreamHandle, trailers fields: FieldBlock? = nil) {
-        guard failure == nil, let slot = sendable(stream) else { return }
+        guard !isOver, let slot = sendable(stream) else { return }
         streams[slot].wantsTurn = false
         if streams[slot].pending != nil {
             streams[slot].endsAfterPending = true
@@ -169,7 +169,7 @@ extension ServerConnection {
     /// Asks for a turn of the stream, for a user who has content at hand and does not want it copied twice: `fillOutput`
     /// says when it is its turn, once. Content that was sent before goes first.
     package func requestTurn(_ stream: StreamHandle) {
-        guard failure == nil, let slot = sendable(stream), !streams[slot].wantsTurn else { return }
+        guard !isOver, let slot = sendable(stream), !streams[slot].wantsTurn else { return }
         if !streams[slot].isWaiting { streams[slot].waitsSince = now }
         streams[slot].wantsTurn = true
         if streams[slot].sendWindow > 0 { queue.append(slot, &streams) }
@@ -178,7 +178,7 @@ extension ServerConnection {
     /// Room in the output for up to `count` octets of a stream's content, for a read straight into it; nil where nothing
     /// may go now. `commitData` has to follow before any other call.
     package func prepareData(_ stream: StreamHandle, _ count: Int) -> UnsafeMutableRawBufferPointer? {
-        guard failure == nil, let slot = sendable(stream), streams[slot].pending == nil else { return nil }
+        guard !isOver, let slot = sendable(stream), streams[slot].pending == nil else { return nil }
         let room = min(count, room(of: slot))
         guard room > 0 else { return nil }
         output.reserve(FrameHeader.bytes + room)
@@ -188,7 +188,7 @@ extension ServerConnection {
 
     /// Makes a DATA frame of the first `count` octets of what was written to the room.
     package func commitData(_ stream: StreamHandle, _ count: Int, endStream: Bool = false) {
-        guard failure == nil, let slot = sendable(stream), count > 0 || endStream else { return }
+        guard !isOver, let slot = sendable(stream), count > 0 || endStream else { return }
         precondition(count >= 0 && count <= max(0, min(streams[slot].sendWindow, sendWindow)))
         FrameWriter.head(.data, endStream ? .endStream : [], stream: stream.id, length: count, to: output)
         output.commit(count)
@@ -202,7 +202,7 @@ extension ServerConnection {
     /// Puts what waits into the output, as far as windows and room allow; the streams take turns. To be called until it
     /// says `full` or `idle`.
     package func fillOutput() -> SendTurn {
-        while failure == nil, let slot = queue.first {
+        while !isOver, let slot = queue.first {
             if streams[slot].sendWindow <= 0 {
                 // It comes back with a WINDOW_UPDATE.
                 queue.remove(slot, &streams)

@@ -60,6 +60,8 @@ package final class ServerConnection {
     @exclusivity(unchecked) package internal(set) var peer = PeerSettings()
     /// The client has acknowledged our settings (RFC 9113 §6.5.3); if it never does, that is SETTINGS_TIMEOUT.
     @exclusivity(unchecked) package internal(set) var settingsAcknowledged = false
+    /// Nothing more is read or sent: the connection has failed, or was ended.
+    @exclusivity(unchecked) package internal(set) var isOver = false
     /// Why the connection failed.
     @exclusivity(unchecked) package internal(set) var failure: Violation?
     /// DATA frames and their content that were sent, and octets of content that came.
@@ -228,10 +230,21 @@ package final class ServerConnection {
     /// Ends a stream on our side, for a reason of our own: an upstream that failed, a deadline, or an answer that was
     /// whole before the request was (RFC 9113 §8.1, with `noError`).
     package func reset(_ stream: StreamHandle, _ code: ErrorCode) {
-        guard failure == nil, let slot = streams.slot(of: stream) else { return }
+        guard !isOver, let slot = streams.slot(of: stream) else { return }
         lastData = (0, 0)
         FrameWriter.resetStream(stream.id, code, to: output)
         close(slot, .resetByUs)
+    }
+
+    /// Ends the connection at once for a reason of our own, such as settings that are never acknowledged: the client is
+    /// told why, and what is in `output` then is all that it gets.
+    package func end(_ code: ErrorCode) {
+        guard !isOver else { return }
+        isOver = true
+        phase = .failed
+        partial = nil
+        lastData = (0, 0)
+        FrameWriter.goAway(last: min(lastStream, lastTaken), code, debug: "", to: output)
     }
 
     // MARK: Draining, RFC 9113 §6.8
@@ -240,7 +253,7 @@ package final class ServerConnection {
     /// meanwhile are served. The answer to a PING behind it shows that the client knows; then, or when its time is over,
     /// `finishDrain` is to be called, which the connection does itself for the former.
     package func beginDrain() {
-        guard drain == .none, failure == nil else { return }
+        guard drain == .none, !isOver else { return }
         drain = .announced
         lastData = (0, 0)
         FrameWriter.goAway(last: UInt32(Int32.max), .noError, debug: "", to: output)
@@ -249,7 +262,7 @@ package final class ServerConnection {
 
     /// Takes no more streams; those that are there go on until they have ended.
     package func finishDrain() {
-        guard drain != .done, failure == nil else { return }
+        guard drain != .done, !isOver else { return }
         drain = .done
         lastTaken = lastStream
         lastData = (0, 0)

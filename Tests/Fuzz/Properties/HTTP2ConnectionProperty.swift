@@ -41,7 +41,8 @@ private struct ConnectionFacts: Equatable {
         connection.checkInvariants()
         if turns == 1000 { failure = "turns do not end" }
         if connection.streamCount > limits.streamsMax { failure = "there are too many streams" }
-        read([UInt8](copying: connection.output.readable))
+        let output = connection.output
+        read([UInt8](copying: output.readable))
     }
 
     private mutating func take(
