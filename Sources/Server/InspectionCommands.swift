@@ -1,14 +1,28 @@
 internal import ArgumentParser
 internal import Chimera
+internal import ChimeraAdministration
 internal import ChimeraConfiguration
+
+/// `--running`: whom `explain` and `diff` ask.
+struct RunningOption: ParsableArguments {
+    @Flag(help: "Ask the gateway that runs what it serves.")
+    var running = false
+    @OptionGroup var admin: AdminOption
+
+    func validate() throws {
+        guard !running, admin.admin != nil || admin.json else { return }
+        throw ValidationError("--admin and --json are for --running")
+    }
+}
 
 /// `chimera explain URL`: what becomes of a request, and which lines of which files say so.
 struct ExplainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain", abstract: "Say what becomes of a request, and why.",
         discussion: """
-            It reads the files and asks nothing that runs: which site and which route serve the request, which others \
-            match and why they do not, what settings count, and where it leads.
+            Which site and which route serve the request, which others match and why they do not, what settings count, \
+            and where it leads. It reads the files and asks nothing that runs, or with --running it asks the gateway what \
+            it serves now, last good versions included.
             """)
 
     @Argument(help: "http://HOST[:PORT]/PATH, as a client would ask.")
@@ -21,11 +35,12 @@ struct ExplainCommand: ParsableCommand {
     var client = "127.0.0.1"
     @Option(help: "The `name=` of the listener that the request comes in by.")
     var listener: String?
-    @OptionGroup var file: ConfigurationOption
+    @OptionGroup var source: RunningOption
 
     func run() throws {
         let asked = try request()
-        let result = ConfigurationLoader().load(machineFile: try file.path())
+        if source.running { return try ask(asked) }
+        let result = ConfigurationLoader().load(machineFile: try source.admin.file.path())
         let errors = result.diagnostics.filter { $0.severity == .error }
         Stream.error.write(errors.rendered)
         guard let configuration = result.configuration else { throw CommandStatus.configuration.exitCode }
@@ -36,22 +51,39 @@ struct ExplainCommand: ParsableCommand {
         guard var asked = ExplainedRequest(url: url) else {
             throw ValidationError("\"\(url)\" is not a URL such as http://shop.example/cart")
         }
-        asked.method = method
+        guard asked.set(method: method) else { throw ValidationError("\"\(method)\" is not a method") }
         asked.client = client
         asked.listener = listener
         for header in headers {
-            guard let colon = header.utf8.firstIndex(of: UInt8(ascii: ":")), colon != header.utf8.startIndex
-            else {
+            guard asked.add(field: header) else {
                 throw ValidationError("\"\(header)\" is not a field such as \"Cookie: a=b\"")
             }
-            let value = header.utf8[header.utf8.index(after: colon)...].drop { $0 == UInt8(ascii: " ") }
-            asked.fields.append(
-                (
-                    String(decoding: header.utf8[..<colon], as: UTF8.self),
-                    String(decoding: value, as: UTF8.self)
-                ))
         }
         return asked
+    }
+
+    private func ask(_ asked: ExplainedRequest) throws {
+        let lines = try source.admin.ask(
+            .of([
+                "command": .string("explain"), "url": .string(url), "method": .string(asked.method),
+                "fields": .array(headers.map { .string($0) }), "client": .string(asked.client),
+                "listener": asked.listener.map { .string($0) },
+            ]))
+        if !source.admin.json { Stream.output.write(lines.last?["text"]?.string ?? "") }
+    }
+}
+
+extension ExplainedRequest {
+    /// As `explain` sends it; nil where it is none.
+    init?(_ body: JSON) {
+        guard let url = body["url"]?.string else { return nil }
+        self.init(url: url)
+        if let text = body["method"]?.string, !set(method: text) { return nil }
+        client = body["client"]?.string ?? client
+        listener = body["listener"]?.string
+        for field in body["fields"]?.array ?? [] {
+            guard let text = field.string, add(field: text) else { return nil }
+        }
     }
 }
 
@@ -60,14 +92,26 @@ struct DiffCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "diff", abstract: "Show how the tenants' files differ from the versions that serve.",
         discussion: """
-            The versions that serve are those of the data directory, where each is kept once it was good. Ends with 1 \
-            where something differs.
+            The versions that serve are those of the data directory, where each is kept once it was good, or with \
+            --running those of the gateway that runs. Ends with 1 where something differs.
             """)
 
-    @OptionGroup var file: ConfigurationOption
+    @OptionGroup var source: RunningOption
 
     func run() throws {
-        let path = try file.path()
+        let isSame = try source.running ? askRunning() : compareKept()
+        if !isSame { throw CommandStatus.configuration.exitCode }
+    }
+
+    /// - Returns: whether nothing differs.
+    private func askRunning() throws -> Bool {
+        let differences = try source.admin.ask(.of(["command": .string("diff")])).dropLast()
+        if !source.admin.json { Stream.output.write(differences.map { $0["text"]?.string ?? "" }.joined()) }
+        return differences.isEmpty
+    }
+
+    private func compareKept() throws -> Bool {
+        let path = try source.admin.file.path()
         let loader = ConfigurationLoader()
         guard let disk = loader.tenantSources(machineFile: path) else {
             Stream.error.write(loader.load(machineFile: path).diagnostics.rendered)
@@ -79,9 +123,9 @@ struct DiffCommand: ParsableCommand {
                 "there is no data directory: the machine's file names none, and there is no home\n")
             throw CommandStatus.cannotServe.exitCode
         }
-        let running = LastGoodStore(directory: data + "/tenants").sources()
-        let differences = TenantDifference.between(running: running, disk: disk)
+        let kept = LastGoodStore(directory: data + "/tenants").sources()
+        let differences = TenantDifference.between(running: kept, disk: disk)
         Stream.output.write(differences.map(\.text).joined())
-        if !differences.isEmpty { throw CommandStatus.configuration.exitCode }
+        return differences.isEmpty
     }
 }

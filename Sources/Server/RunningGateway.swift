@@ -24,6 +24,8 @@ protocol RunningGateway: Sendable {
     func note(_ status: ReloadStatus)
     /// Opens the log's file again.
     func reopenLogs()
+    /// What it serves.
+    var configuration: MachineConfiguration { get }
     /// How it is.
     func status() -> GatewayStatus
     /// The open connections, the oldest first, and how many there are.

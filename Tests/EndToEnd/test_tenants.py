@@ -1,9 +1,11 @@
 """One tenant, one transaction: bad files, owned hosts, guard rails, watched directories, and reloads that nobody else
 notices."""
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -320,6 +322,50 @@ def test_explain_names_lines_and_reasons(start_gateway):
                  "upstream  127.0.0.1:9", "as /api/items?a=b"]:
         assert part in said.stdout, said.stdout
     assert command(gateway, "explain", "nonsense://").returncode == 2
+
+
+def test_explain_asks_the_gateway_that_runs(start_gateway):
+    """Issue: offline and against the running one, which serves a last good version here."""
+    gateway = start_gateway({"test.conf": answering("one")})
+    gateway.reload({"test.conf": "site test {\n    respnd 200 two\n}\n"})
+    gateway.await_stderr("its last good version serves")
+    url = f"http://test:{gateway.port}/x"
+    said = command(gateway, "explain", "--running", url, "--header", "A: b")
+    assert said.returncode == 0 and "test, tenant test (" in said.stdout and "conf.d/test.conf:1:1)" in said.stdout
+    assert "none answers to this host" in command(gateway, "explain", url).stdout
+    lines = command(gateway, "explain", "--running", "--json", url).stdout.splitlines()
+    assert json.loads(lines[-1])["text"].startswith(f"GET {url}\n")
+    assert command(gateway, "explain", "--json", url).returncode == 2
+    for wrong in ({"url": 1}, {"url": "a b"}, {"url": "a", "method": "A B"}, {"url": "a", "fields": ["A b"]},
+                  {"url": "a", "fields": ["A: \r\nB: c"]}, {"url": "a", "fields": [1]}, {}):
+        answer = ask_admin(gateway, {"command": "explain", **wrong})
+        assert "error" in answer[-1], answer
+    for odd in ({"url": "%zz//..%2f;?#"}, {"url": "[::1"}, {"url": "test", "client": "nobody", "listener": "none"},
+                {"url": "test/", "method": "CONNECT"}, {"url": "*"}, {"url": "test", "fields": ["Host: x"] * 500}):
+        assert "text" in ask_admin(gateway, {"command": "explain", **odd})[-1], odd
+    assert gateway.get().text == "one"
+
+
+def ask_admin(gateway, request):
+    """The lines of the administration's answer."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(gateway.directory / "admin.sock"))
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        return [json.loads(line) for line in connection.makefile()]
+
+
+def test_diff_asks_the_gateway_that_runs(start_gateway):
+    """Rules 8: running against disk, also before anything was kept on the disk."""
+    gateway = start_gateway({"test.conf": answering("one"), "same.conf": answering("x", "same.test")})
+    assert command(gateway, "diff", "--running").returncode == 0
+    (gateway.directory / "conf.d/test.conf").write_text("site test {\n    respnd 200 two\n}\n")
+    said = command(gateway, "diff", "--running")
+    assert said.returncode == 1 and "conf.d/test.conf: changed\n" in said.stdout
+    assert "-    respond 200 one" in said.stdout and "+    respnd 200 two" in said.stdout
+    assert "same" not in said.stdout
+    entry = json.loads(command(gateway, "diff", "--running", "--json").stdout.splitlines()[0])
+    assert entry["tenant"] == "test" and entry["kind"] == "changed"
 
 
 def test_diff_shows_what_the_disk_has_and_the_service_has_not(start_gateway):

@@ -276,6 +276,9 @@ public final class Gateway: Sendable {
         return answers.inOrder
     }
 
+    /// What is served.
+    package var configuration: MachineConfiguration { state.withLock { $0.configuration } }
+
     /// How the gateway is.
     package func status() -> GatewayStatus {
         let (configuration, startedAt, bound) = state.withLock {

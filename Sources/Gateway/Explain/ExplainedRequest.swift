@@ -1,13 +1,15 @@
+internal import ChimeraBytes
+
 /// A request as somebody describes it who wants to know what becomes of it.
 package struct ExplainedRequest: Sendable, Equatable {
-    package var method = "GET"
+    package private(set) var method = "GET"
     /// `http` or `https`.
     package var scheme: String
     /// With its port, where the URL has one.
     package var authority: String
     /// Path and query.
     package var target: String
-    package var fields: [(name: String, value: String)] = []
+    package private(set) var fields: [(name: String, value: String)] = []
     /// The client's address; loopback where nothing is said.
     package var client = "127.0.0.1"
     /// The name of the listener; nil for those without one.
@@ -30,6 +32,30 @@ package struct ExplainedRequest: Sendable, Equatable {
         guard !authority.isEmpty, authority.utf8.last != UInt8(ascii: ":"),
             (authority + target).utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f })
         else { return nil }
+    }
+
+    /// Sets the method.
+    ///
+    /// - Returns: false where the text is none (RFC 9110 §9.1), and nothing has changed.
+    package mutating func set(method text: String) -> Bool {
+        guard !text.isEmpty, text.utf8.allSatisfy(\.isTokenCharacter) else { return false }
+        method = text
+        return true
+    }
+
+    /// Adds a field that is written as `Name: value` (RFC 9110 §5).
+    ///
+    /// - Returns: false where it is not, and nothing has changed.
+    package mutating func add(field text: String) -> Bool {
+        let bytes = text.utf8
+        guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")), colon != bytes.startIndex,
+            bytes[..<colon].allSatisfy(\.isTokenCharacter)
+        else { return false }
+        let value = bytes[bytes.index(after: colon)...].drop { $0 == UInt8(ascii: " ") }
+        guard value.allSatisfy(\.isFieldValueCharacter) else { return false }
+        fields.append(
+            (String(decoding: bytes[..<colon], as: UTF8.self), String(decoding: value, as: UTF8.self)))
+        return true
     }
 
     package static func == (left: ExplainedRequest, right: ExplainedRequest) -> Bool {

@@ -49,7 +49,8 @@ final class DataPlane: Sendable {
         let first = reloader.start()
         let configuration = try configuration(of: first)
         let gateway = try Service.started(configuration, first.status, line, logger)
-        let administration = DataPlaneAdministration(gateway, reloader, generation: generation)
+        let administration = DataPlaneAdministration(
+            gateway, reloader, generation: generation, machineFile: machineFile)
         loaded(configuration)
         Thread.start(name: "chimera-end") { [self] in
             gateway.waitUntilStopped()

@@ -14,6 +14,7 @@ final class DataPlaneAdministration: Sendable {
     private let gateway: any RunningGateway
     private let reloader: Reloader
     private let generation: Int
+    private let machineFile: String
     private let busy = Mutex(0)
 
     /// Requests that are answered at a time, and connections that are listed.
@@ -22,7 +23,8 @@ final class DataPlaneAdministration: Sendable {
     /// How long a reader of an answer may stand still, in seconds.
     private static let patience = 10
 
-    init(_ gateway: any RunningGateway, _ reloader: Reloader, generation: Int) {
+    init(_ gateway: any RunningGateway, _ reloader: Reloader, generation: Int, machineFile: String) {
+        self.machineFile = machineFile
         self.gateway = gateway
         self.reloader = reloader
         self.generation = generation
@@ -34,6 +36,8 @@ final class DataPlaneAdministration: Sendable {
         case "status": return { [self] _ in [status(context)] }
         case "connections": return { [self] body in connections(body) }
         case "end": return { [self] body in [endConnection(body)] }
+        case "explain": return { [self] body in [explanation(body)] }
+        case "diff": return { [self] _ in differences() }
         default: return nil
         }
     }
@@ -124,5 +128,33 @@ final class DataPlaneAdministration: Sendable {
             return AdminRequest.failed("there is no connection \(id)")
         }
         return AdminRequest.done()
+    }
+
+    private func explanation(_ body: JSON) -> JSON {
+        guard let asked = ExplainedRequest(body) else {
+            return AdminRequest.failed(
+                "the request has no \"url\" such as http://shop.example/cart, or its method or a field is none"
+            )
+        }
+        do {
+            let text = try Explanation(asked, in: gateway.configuration).text
+            return AdminRequest.done(.of(["text": .string(text)]))
+        } catch {
+            return AdminRequest.failed("\(error)")
+        }
+    }
+
+    /// A line for each tenant whose file says something else than what serves.
+    private func differences() -> [JSON] {
+        guard let disk = ConfigurationLoader().tenantSources(machineFile: machineFile) else {
+            return [AdminRequest.failed("the machine's file cannot be read, or has errors")]
+        }
+        let differences = TenantDifference.between(running: reloader.runningSources(), disk: disk)
+        return differences.map { difference in
+            .of([
+                "tenant": .string(difference.id), "file": .string(difference.file),
+                "kind": .string(difference.kind.rawValue), "text": .string(difference.text),
+            ])
+        } + [AdminRequest.done()]
     }
 }
