@@ -50,3 +50,20 @@ package enum Thread {
         _ = setpriority(which, 0, min(19, getpriority(which, 0) + 5))
     }
 }
+
+/// Long work of a thread in pieces, between which whoever waits for its core has a turn: the scheduler's own pieces are
+/// milliseconds, and a request on the same core would wait for all of one. Of one thread.
+package final class Pace {
+    private var since = Clock.monotonicNanoseconds()
+    /// How long a piece is.
+    private static let pieceNanoseconds: Int64 = 200_000
+
+    package init() {}
+
+    /// To be called often, between steps of the work.
+    package func step() {
+        guard Clock.monotonicNanoseconds() - since >= Self.pieceNanoseconds else { return }
+        sched_yield()
+        since = Clock.monotonicNanoseconds()
+    }
+}

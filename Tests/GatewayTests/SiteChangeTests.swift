@@ -260,10 +260,20 @@ struct ExplanationTests {
     }
 
     @Test func `fields and methods count`() throws {
-        let mobile = try explain("http://shop.example/api/x") { $0.fields = [("User-Agent", "A Mobile B")] }
+        var (isField, isMethod) = (false, false)
+        let mobile = try explain("http://shop.example/api/x") {
+            isField = $0.add(field: "User-Agent: A Mobile B")
+        }
         #expect(mobile.contains("/api/* (conf.d/t.conf:5:5): the most specific that matches"))
-        let posted = try explain("http://shop.example/api/items") { $0.method = "POST" }
+        let posted = try explain("http://shop.example/api/items") { isMethod = $0.set(method: "POST") }
+        #expect(isField && isMethod)
         #expect(posted.contains("answer    201"))
+        var asked = try #require(ExplainedRequest(url: "a"))
+        let taken =
+            ["", "A B", "GET\r\n"].map { asked.set(method: $0) }
+            + ["", "A", ": b", "A b: c", "A: b\r\nC: d"].map { asked.add(field: $0) }
+        #expect(!taken.contains(true))
+        #expect(asked.method == "GET" && asked.fields.isEmpty)
     }
 
     @Test(arguments: ["", "http://", "ftp://x/", "http://a b/", "/x"])

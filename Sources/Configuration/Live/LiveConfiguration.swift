@@ -42,6 +42,7 @@ package final class LiveConfiguration {
     private let environment: @Sendable (String) -> String?
     private let limits: ConfigurationLimits
     private let clock: () -> Int64
+    private let pause: () -> Void
     private let digests: FileDigests
     private var tenants: [String: Tenant] = [:]
     /// Ids in the order of the files.
@@ -64,14 +65,17 @@ package final class LiveConfiguration {
     ///   - machineFile: as messages show it.
     ///   - storeDirectory: where last good versions are kept if the machine's file has no `data`; nil: nowhere.
     ///   - clock: milliseconds since 1970.
+    ///   - pause: called between tenants, wherever there may be thousands of them, so that others have their turn.
     package init(
         machineFile: String, fileSystem: any ConfigurationFileSystem = SystemFileSystem(),
         environment: @escaping @Sendable (String) -> String? = { name in
             getenv(name).map { String(cString: $0) }
         },
         limits: ConfigurationLimits = ConfigurationLimits(), storeDirectory: String? = nil,
-        clock: @escaping () -> Int64 = LiveConfiguration.wallMilliseconds
+        clock: @escaping () -> Int64 = LiveConfiguration.wallMilliseconds,
+        pause: @escaping () -> Void = {}
     ) {
+        self.pause = pause
         self.machineFile = machineFile
         self.fileSystem = fileSystem
         self.environment = environment
@@ -154,6 +158,7 @@ package final class LiveConfiguration {
     private func read(_ files: [MachineLoad.TenantFile], _ round: inout Round) {
         let dotted = DottedIDs(files.map(\.id))
         for file in chosen(files, &round) {
+            pause()
             var tenant = tenants[file.id] ?? Tenant(file: file)
             tenant.file = file
             tenant.conflicts = []
@@ -299,6 +304,7 @@ package final class LiveConfiguration {
             round.machine.sites == machineSites.map(\.site)
         else { return false }
         return round.order.allSatisfy { id in
+            pause()
             guard let old = tenants[id], old.conflicts.isEmpty else { return false }
             return old.served?.claims == round.wanted[id]?.claims
         }
@@ -342,6 +348,7 @@ package final class LiveConfiguration {
         next.sites = machineSites
         next.files = [FilePath.resolve(machineFile, in: fileSystem.currentDirectory)]
         for id in round.order {
+            pause()
             guard var tenant = round.tenants[id] else { continue }
             let version = round.wanted[id]
             if tenant.served !== version { tenant.servedSince = version == nil ? 0 : now }
@@ -377,6 +384,7 @@ package final class LiveConfiguration {
 
     private func tenantDiagnostics() -> [Diagnostic] {
         order.flatMap { id -> [Diagnostic] in
+            pause()
             guard let tenant = tenants[id] else { return [] }
             return tenant.diagnostics + tenant.conflicts + tenant.lastGoodErrors
         }
@@ -396,7 +404,10 @@ package final class LiveConfiguration {
         status.finishedAt = clock()
         status.succeededAt = status.finishedAt
         status.durationMilliseconds = status.finishedAt - began
-        status.tenants = order.sorted().compactMap { tenants[$0].map(Self.status) }
+        status.tenants = order.sorted().compactMap { id in
+            pause()
+            return tenants[id].map(Self.status)
+        }
     }
 
     private static func status(_ tenant: Tenant) -> TenantStatus {
@@ -481,6 +492,7 @@ package final class LiveConfiguration {
         var next = LastGoodStore.Index()
         var isPrepared = false
         for id in order {
+            pause()
             guard let tenant = tenants[id] else { continue }
             let known = index.entries[id]
             guard let served = tenant.served else {

@@ -165,8 +165,10 @@ final class DataPlane: Sendable {
     // MARK: Configurations
 
     private func makeReloader() throws(ExitCode) -> Reloader {
+        let pace = Pace()
         let live = LiveConfiguration(
-            machineFile: machineFile, storeDirectory: DataDirectory.path(machineFile: machineFile))
+            machineFile: machineFile, storeDirectory: DataDirectory.path(machineFile: machineFile),
+            pause: pace.step)
         do {
             return try Reloader(live, logger: logger)
         } catch {
