@@ -61,6 +61,19 @@ package struct ConnectionLimits: Equatable, Sendable {
 package enum Flood: UInt8, CaseIterable, Sendable {
     case resets, settings, pings, emptyData, windowUpdates, priorities, unknownFrames
 
+    /// The token in metrics.
+    package var token: String {
+        switch self {
+        case .resets: "resets"
+        case .settings: "settings"
+        case .pings: "pings"
+        case .emptyData: "empty-data"
+        case .windowUpdates: "window-updates"
+        case .priorities: "priorities"
+        case .unknownFrames: "unknown"
+        }
+    }
+
     /// What it is when the budget is spent.
     var violation: Violation {
         switch self {

@@ -38,6 +38,8 @@ package final class RequestHead: FieldBlock {
     @exclusivity(unchecked) package var upgrade = Slice.empty
     /// The request came over TLS.
     @exclusivity(unchecked) package var isSecure = false
+    /// The major version of HTTP that the client speaks, for the log and for Via.
+    @exclusivity(unchecked) package var majorVersion: UInt8 = 1
     /// The minor version of HTTP/1, for the log and for what depends on the peer's age; 1 for later versions.
     @exclusivity(unchecked) package var minorVersion: UInt8 = 1
 
@@ -68,6 +70,7 @@ package final class RequestHead: FieldBlock {
         expectsContinue = other.expectsContinue
         upgrade = other.upgrade
         isSecure = other.isSecure
+        majorVersion = other.majorVersion
         minorVersion = other.minorVersion
     }
 
@@ -85,6 +88,7 @@ package final class RequestHead: FieldBlock {
         expectsContinue = false
         upgrade = .empty
         isSecure = false
+        majorVersion = 1
         minorVersion = 1
     }
 }

@@ -139,6 +139,15 @@ extension ServerConnection {
         if endStream { finish(stream) }
     }
 
+    /// Whether so many octets would be in the output at once, so that nothing of them had to wait.
+    package func hasRoom(_ stream: StreamHandle, for count: Int) -> Bool {
+        guard !isOver, queue.isEmpty, let slot = sendable(stream), streams[slot].pending == nil else {
+            return false
+        }
+        return count <= min(streams[slot].sendWindow, sendWindow)
+            && output.count + count <= limits.outputBytesMax
+    }
+
     /// Ends the answer, with trailers if there are any.
     package func finish(_ stream: StreamHandle, trailers fields: FieldBlock? = nil) {
         guard !isOver, let slot = sendable(stream) else { return }

@@ -52,8 +52,9 @@ package struct Received: Equatable, Sendable {
 /// It refuses: frames out of place and of wrong sizes, requests that are malformed, what exceeds a window, and what
 /// exceeds a bound of `ConnectionLimits`, each by a `Violation`. No input can trap it.
 package final class ServerConnection {
-    /// What is to be written to the client. Whoever writes consumes it; nobody else appends to it.
-    package let output: ByteBuffer
+    /// What is to be written to the client. Whoever writes consumes it; nobody else appends to it. It may be replaced
+    /// while it is empty.
+    @exclusivity(unchecked) package var output: ByteBuffer
     /// The trailer fields that the last event is about.
     package let trailers = FieldBlock(byteCapacity: 64, lineCapacity: 4)
     /// What the client has set.
@@ -177,6 +178,17 @@ package final class ServerConnection {
     /// How often something that is counted against a budget has come.
     package func count(of kind: Flood) -> UInt64 { floods.count(kind) }
 
+    /// A field block has begun and not ended (RFC 9113 §4.3).
+    package var hasPartialBlock: Bool { partial != nil }
+
+    /// The client has given the whole preface (RFC 9113 §3.4), its settings included.
+    package var hasBegun: Bool {
+        switch phase {
+        case .preface, .settings: false
+        default: true
+        }
+    }
+
     /// Whether the stream is still there.
     package func isLive(_ stream: StreamHandle) -> Bool { streams.slot(of: stream) != nil }
 
@@ -201,6 +213,17 @@ package final class ServerConnection {
             if since < found?.since ?? .max { found = (since, streams.handle(of: Int32(slot))) }
         }
         return found
+    }
+
+    /// Whether all of the answer was sent, its end included, or the stream is gone.
+    package func hasEnded(_ stream: StreamHandle) -> Bool {
+        streams.slot(of: stream).map { streams[$0].localEnded } ?? true
+    }
+
+    /// Since when the stream waits to send without anything of it having gone out; nil where it does not wait.
+    package func waitingSince(_ stream: StreamHandle) -> Int64? {
+        guard let slot = streams.slot(of: stream), streams[slot].isWaiting else { return nil }
+        return streams[slot].waitsSince
     }
 
     /// Whether the stream has something to send and a window of the client's keeps it from going.
@@ -245,6 +268,14 @@ package final class ServerConnection {
         partial = nil
         lastData = (0, 0)
         FrameWriter.goAway(last: min(lastStream, lastTaken), code, debug: "", to: output)
+    }
+
+    /// The client cannot be reached any more: nothing is read or sent from now on.
+    package func abandon() {
+        isOver = true
+        phase = .failed
+        partial = nil
+        lastData = (0, 0)
     }
 
     // MARK: Draining, RFC 9113 §6.8

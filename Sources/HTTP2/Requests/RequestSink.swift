@@ -27,6 +27,7 @@ struct RequestSink: FieldSink {
     init(_ head: RequestHead) {
         self.head = head
         head.reset()
+        head.majorVersion = 2
     }
 
     /// The pseudo-fields that came.
