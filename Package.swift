@@ -55,6 +55,7 @@ let package = Package(
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("HTTP2", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("WebSocket", ["ChimeraBytes"]),
+        module("ProxyProtocol", ["ChimeraBytes"]),
         module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         module(
             "Upstream",
@@ -69,8 +70,8 @@ let package = Package(
             name: "Chimera",
             dependencies: [
                 "CLinux", "CCrypt", "COpenSSL", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
-                "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraFiles", "ChimeraUpstream", "ChimeraConfiguration",
-                "ChimeraTelemetry",
+                "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraProxyProtocol", "ChimeraFiles", "ChimeraUpstream",
+                "ChimeraConfiguration", "ChimeraTelemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -95,6 +96,7 @@ let package = Package(
         tests(of: "HTTP1", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "HTTP2", ["ChimeraHTTP2", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "WebSocket", ["ChimeraWebSocket", "ChimeraBytes"]),
+        tests(of: "ProxyProtocol", ["ChimeraProxyProtocol", "ChimeraBytes"]),
         tests(of: "Files", ["ChimeraFiles", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(
             of: "Upstream",
@@ -110,7 +112,7 @@ let package = Package(
             of: "Fuzz",
             [
                 "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraHTTPCore",
-                "ChimeraWebSocket", "ChimeraBytes", "ChimeraConfiguration",
+                "ChimeraWebSocket", "ChimeraProxyProtocol", "ChimeraBytes", "ChimeraConfiguration",
             ]),
         tests(
             of: "Gateway",

@@ -9,6 +9,7 @@ public enum Property: String, CaseIterable, Sendable {
     case response = "http1-response"
     case chunked = "http1-chunked"
     case frames = "websocket-frames"
+    case proxyHeader = "proxy-header"
     case path
     case configuration
     case http2Connection = "http2-connection"
@@ -22,6 +23,7 @@ public enum Property: String, CaseIterable, Sendable {
         case .response: responseFailure(bytes)
         case .chunked: chunkedFailure(bytes)
         case .frames: framesFailure(bytes)
+        case .proxyHeader: proxyHeaderFailure(bytes)
         case .path: pathFailure(bytes)
         case .configuration: configurationFailure(bytes)
         case .http2Connection: http2ConnectionFailure(bytes)
