@@ -57,13 +57,15 @@ extension HTTP2Connection {
 
     /// Keeps what is left for the next turn, and notes since when something is not whole.
     private func noteUnread(_ input: ByteBuffer, hasTaken: Bool) {
-        if input.isEmpty {
-            frameSince = nil
-        } else {
+        if !input.isEmpty {
             let kept = host.buffers.take()
             kept.append(input.readable)
             held = kept
-            if hasTaken || frameSince == nil { frameSince = host.worker.now }
+        }
+        if input.isEmpty || hasMore {
+            frameSince = nil
+        } else if hasTaken || frameSince == nil {
+            frameSince = host.worker.now
         }
         if codec.hasPartialBlock {
             if blockSince == nil { blockSince = host.worker.now }

@@ -40,10 +40,13 @@ extension HTTP2Connection {
         case .bytes(let count):
             output.consume(count)
             progressAt = host.worker.now
-        case .wouldBlock: break
-        case .end, .failed: close(.clientFailed)
+        case .wouldBlock: if !isWaitingToWrite { progressAt = host.worker.now }
+        case .end, .failed:
+            close(.clientFailed)
+            return false
         }
-        return mode == .open && output.isEmpty
+        isWaitingToWrite = !output.isEmpty
+        return output.isEmpty
     }
 
     /// The output has room again.

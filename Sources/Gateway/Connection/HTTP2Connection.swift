@@ -55,6 +55,8 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
     @exclusivity(unchecked) var blockSince: Int64?
     /// When the client last took something of the output.
     @exclusivity(unchecked) var progressAt: Int64 = 0
+    /// The client did not take all of the output when it was last written.
+    @exclusivity(unchecked) var isWaitingToWrite = false
     /// When no more streams are taken, whether the client has said that it knows of the drain or not.
     @exclusivity(unchecked) private var drainLimit: Int64?
     /// No exchange has a deadline before.
@@ -131,7 +133,10 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
         }
         guard mode == .open else { return }
         if endsNow() { return }
-        if codec.output.isEmpty { returnOutput() }
+        if codec.output.isEmpty {
+            returnOutput()
+            if isIdle { codec.releaseSpares() }
+        }
         if hasMore && !isStalled { postpone() }
         arm()
     }
@@ -213,13 +218,15 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
 
     private func arm() {
         var due = exchangesDue
-        if !codec.settingsAcknowledged { due = min(due, begunAt + host.timeouts.head) }
-        if let frameSince { due = min(due, frameSince + host.timeouts.head) }
-        if let blockSince { due = min(due, blockSince + host.timeouts.head) }
         if !codec.output.isEmpty { due = min(due, progressAt + host.timeouts.send) }
-        if isIdle { due = min(due, idleFrom + host.timeouts.idle) }
-        if let drainLimit { due = min(due, drainLimit) }
-        host.worker.set(timer, to: due)
+        if !codec.isOver && !isStalled {
+            if !codec.settingsAcknowledged { due = min(due, begunAt + host.timeouts.head) }
+            if let frameSince { due = min(due, frameSince + host.timeouts.head) }
+            if let blockSince { due = min(due, blockSince + host.timeouts.head) }
+            if isIdle { due = min(due, idleFrom + host.timeouts.idle) }
+            if let drainLimit { due = min(due, drainLimit) }
+        }
+        host.worker.set(timer, to: max(due, host.worker.now + 1))
     }
 
     private var isIdle: Bool { exchangeCount == 0 && codec.streamCount == 0 }
@@ -246,18 +253,20 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
             guard peerHasProgressed() else { return close(.sendTimeout, reset: true) }
             progressAt = now
         }
+        // What is not read since the client takes nothing is not missing.
+        if codec.isOver || isStalled { return }
         if let drainLimit, now >= drainLimit {
             self.drainLimit = nil
             codec.finishDrain()
         }
-        let head = host.timeouts.head
-        if let since = blockSince ?? frameSince, now >= min(since, frameSince ?? since) + head {
-            return end(.enhanceYourCalm, .headTimeout)
+        let head = now - host.timeouts.head
+        if min(frameSince ?? .max, blockSince ?? .max) <= head {
+            end(.enhanceYourCalm, .headTimeout)
+        } else if !codec.settingsAcknowledged && begunAt <= head {
+            end(.settingsTimeout, codec.hasBegun ? .settingsTimeout : .headTimeout)
+        } else if isIdle && now >= idleFrom + host.timeouts.idle {
+            end(.noError, .idleTimeout)
         }
-        if !codec.settingsAcknowledged && now >= begunAt + head {
-            return end(.settingsTimeout, codec.hasBegun ? .settingsTimeout : .headTimeout)
-        }
-        if isIdle && now >= idleFrom + host.timeouts.idle { end(.noError, .idleTimeout) }
     }
 
     // MARK: Draining
@@ -333,6 +342,12 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
 
     override func close(_ reason: CloseReason?, reset: Bool = false) {
         guard mode != .closed else { return }
+        if reason == .makingRoom && mode == .open {
+            borrowOutput()
+            codec.end(.noError)
+            write()
+            if mode == .closed { return }
+        }
         noteEnd(reason)
         mode = .closed
         host.worker.cancel(timer)

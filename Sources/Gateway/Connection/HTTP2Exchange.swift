@@ -1,10 +1,8 @@
 internal import ChimeraBytes
 internal import ChimeraEventLoop
-internal import ChimeraFiles
 internal import ChimeraHTTP2
 internal import ChimeraHTTPCore
 internal import ChimeraUpstream
-internal import Glibc
 
 /// An exchange on a stream of HTTP/2 that has to wait; pooled by the worker.
 ///
@@ -25,31 +23,31 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
     @exclusivity(unchecked) private(set) var stream = StreamHandle(slot: -1, id: 0)
     @exclusivity(unchecked) var mode = Mode.free
     /// When the exchange wants to be told that its time is over, in milliseconds of the worker's clock.
-    @exclusivity(unchecked) private(set) var deadline = Int64.max
+    @exclusivity(unchecked) var deadline = Int64.max
     @exclusivity(unchecked) private(set) var connection: HTTP2Connection?
-    @exclusivity(unchecked) private(set) var hasSentHead = false
-    @exclusivity(unchecked) private(set) var requestTrailers: FieldBlock?
+    @exclusivity(unchecked) var hasSentHead = false
+    @exclusivity(unchecked) var requestTrailers: FieldBlock?
     @exclusivity(unchecked) var handlerTask: UnsafeCurrentTask?
     /// What came of the request's body and was not passed on.
-    @exclusivity(unchecked) private var input: ByteBuffer?
+    @exclusivity(unchecked) var input: ByteBuffer?
     /// The client has sent the last of its request.
-    @exclusivity(unchecked) private var requestHasEnded = false
-    @exclusivity(unchecked) private var owesContinue = false
+    @exclusivity(unchecked) var requestHasEnded = false
+    @exclusivity(unchecked) var owesContinue = false
     /// Content may follow the head that was sent.
-    @exclusivity(unchecked) private var takesContent = false
-    @exclusivity(unchecked) private var hasFinished = false
-    @exclusivity(unchecked) private var isTunnel = false
-    @exclusivity(unchecked) private var isLast = false
-    @exclusivity(unchecked) private var wantsRoom = false
-    @exclusivity(unchecked) private var abortReason: CloseReason?
+    @exclusivity(unchecked) var takesContent = false
+    @exclusivity(unchecked) var hasFinished = false
+    @exclusivity(unchecked) var isTunnel = false
+    @exclusivity(unchecked) var isLast = false
+    @exclusivity(unchecked) var wantsRoom = false
+    @exclusivity(unchecked) var abortReason: CloseReason?
     /// Why the stream or its connection is gone.
-    @exclusivity(unchecked) private var lossReason: CloseReason?
-    @exclusivity(unchecked) private var discarded = 0
-    @exclusivity(unchecked) private var relay: DirectRelay?
-    @exclusivity(unchecked) private var pulled = Pulled()
+    @exclusivity(unchecked) var lossReason: CloseReason?
+    @exclusivity(unchecked) var discarded = 0
+    @exclusivity(unchecked) var relay: DirectRelay?
+    @exclusivity(unchecked) var pulled = Pulled()
 
     /// An answer's body that is put into the output when it is the stream's turn.
-    private struct Pulled {
+    struct Pulled {
         var body = AnswerBody.none
         var position = 0
         /// Up to where the file's pages are in memory.
@@ -58,7 +56,7 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
     }
 
     /// Octets of a request's body that are passed on at once.
-    private static let windowBytes = 64 * 1024
+    static let windowBytes = 64 * 1024
     /// Octets of a request's body that nobody wants and that are taken all the same.
     private static let discardMax = 256 * 1024
     /// How long that may take, in milliseconds.
@@ -187,7 +185,7 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
     }
 
     /// Gives the stream up.
-    private func abortNow(_ reason: CloseReason) {
+    func abortNow(_ reason: CloseReason) {
         if transaction.startedAt != 0 {
             transaction.closeReason = reason
             host.finished(transaction)
@@ -224,6 +222,7 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
 
     /// The stream is gone.
     func streamLost(_ reason: CloseReason) {
+        if mode == .free { return }
         if lossReason == nil { lossReason = reason }
         switch mode {
         case .free: break
@@ -316,234 +315,6 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
         }
     }
 
-    // MARK: Request body
-
-    var bodyHasEnded: Bool { requestHasEnded && (input?.isEmpty ?? true) }
-
-    var lost: CloseReason? {
-        if let abortReason { return abortReason }
-        if let lossReason { return lossReason }
-        return connection?.isCutOff == true ? .draining : nil
-    }
-
-    var clientHasEnded: Bool { connection?.readHasEnded ?? true }
-
-    func continueBody() {
-        guard owesContinue, let connection else { return }
-        owesContinue = false
-        connection.touch()
-        if !hasSentHead { connection.codec.sendInformational(stream, status: 100, nil) }
-    }
-
-    func readBody(into sink: (Span<UInt8>) -> Void) -> BodyProgress {
-        if let lossReason { return .aborted(lossReason) }
-        guard let input, !input.isEmpty else {
-            if requestHasEnded { return .ended }
-            continueBody()
-            return .pending
-        }
-        let count = min(input.count, HTTP2Exchange.windowBytes)
-        transaction.bytesIn += count
-        guard isTunnel || transaction.bytesIn <= host.bodyLimit(transaction) else {
-            return .refused(.bodyTooLarge)
-        }
-        let readable = input.readable
-        sink(readable.extracting(0..<count))
-        input.consume(count)
-        if let connection {
-            connection.touch()
-            connection.codec.consume(stream, count)
-        }
-        return .progressed
-    }
-
-    // MARK: Response
-
-    func sendInformational(status: Int, _ fields: FieldBlock) {
-        guard !hasSentHead, let connection else { return }
-        if status == 100 { owesContinue = false }
-        connection.touch()
-        connection.codec.sendInformational(stream, status: status, fields)
-    }
-
-    func sendHead() {
-        precondition(!hasSentHead, "a second final response")
-        hasSentHead = true
-        transaction.hasAnswer = true
-        transaction.answeredAt = worker.nanoseconds
-        let isRefused = ExtendedConnect.mustRefuse(request, status: response.status)
-        if isRefused { response.reset(status: 501) }
-        guard let connection else { return }
-        connection.touch()
-        takesContent = connection.codec.sendHead(
-            stream, response, answering: request.method, date: host.date)
-    }
-
-    func agrees(to response: ResponseHead) -> Bool {
-        ExtendedConnect.agrees(response, to: transaction.plan?.head ?? request)
-    }
-
-    func acceptUpgrade(_ token: Span<UInt8>) {
-        precondition(!hasSentHead, "a second final response")
-        hasSentHead = true
-        transaction.hasAnswer = true
-        transaction.answeredAt = worker.nanoseconds
-        response.status = 200
-        isTunnel = true
-        takesContent = true
-        guard let connection else { return }
-        connection.touch()
-        connection.codec.sendTunnelHead(stream, response, date: host.date)
-        connection.socket.enableKeepAlive(afterSeconds: 60)
-    }
-
-    func send(_ bytes: Span<UInt8>) {
-        guard bytes.count > 0, takesContent, let connection else { return }
-        transaction.bytesOut += bytes.count
-        connection.touch()
-        connection.codec.send(stream, bytes)
-    }
-
-    func sendFile(_ file: FileHandle, offset: Int64, count: Int) -> Int? {
-        guard takesContent, let connection else { return count }
-        connection.touch()
-        let codec = connection.codec
-        var sent = 0
-        while sent < count, let room = codec.prepareData(stream, count - sent) {
-            let got = pread(file.descriptor, room.baseAddress, room.count, off_t(offset) + off_t(sent))
-            if got <= 0 { return sent > 0 ? sent : nil }
-            codec.commitData(stream, got)
-            sent += got
-        }
-        transaction.bytesOut += sent
-        if sent == 0 { codec.requestTurn(stream) }
-        return sent
-    }
-
-    func finish(trailers: FieldBlock?) {
-        guard !hasFinished else { return }
-        hasFinished = true
-        guard takesContent, let connection else { return }
-        connection.touch()
-        connection.codec.finish(stream, trailers: trailers)
-    }
-
-    func finishTunnel() {
-        guard let connection, takesContent else { return }
-        takesContent = false
-        connection.touch()
-        connection.codec.finish(stream)
-    }
-
-    @discardableResult
-    func flush() -> Bool {
-        connection?.touch()
-        return !isBlocked
-    }
-
-    var isBlocked: Bool {
-        guard let connection, connection.codec.isBlocked(stream) else { return false }
-        wantsRoom = true
-        connection.roomIsWanted = true
-        return true
-    }
-
-    var unsentBytes: Int { connection?.codec.pendingBytes(stream) ?? 0 }
-
-    func clientHasProgressed() -> Bool {
-        guard let connection else { return false }
-        let codec = connection.codec
-        if let since = codec.waitingSince(stream), worker.now - since < host.timeouts.send { return true }
-        return !codec.isWindowBlocked(stream) && connection.hasProgressed()
-    }
-
-    func abort(_ reason: CloseReason) {
-        if abortReason == nil { abortReason = reason }
-    }
-
-    func setDeadline(after milliseconds: Int64?) {
-        deadline = milliseconds.map { worker.now + $0 } ?? .max
-        if deadline != .max { connection?.exchangeWaits(until: deadline) }
-    }
-
-    // MARK: Bodies that are there
-
-    func sendsAlone(_ file: FileHandle, offset: Int64, count: Int) -> Bool {
-        sendHead()
-        guard takesContent, count > 0 else {
-            finish(trailers: nil)
-            return true
-        }
-        pull(.file(file, offset: offset, count: count))
-        return true
-    }
-
-    /// Sends a body behind the head that went out, part by part when it is the stream's turn.
-    func pull(_ body: AnswerBody) {
-        mode = .pulling
-        hasFinished = true
-        pulled.body = body
-        askForTurn()
-    }
-
-    private func askForTurn() {
-        guard let connection else { return }
-        connection.touch()
-        connection.codec.requestTurn(stream)
-        setDeadline(after: host.timeouts.send)
-    }
-
-    /// It is the stream's turn: up to `room` octets go.
-    func produce(_ room: Int) {
-        guard mode == .pulling, let connection else { return hasDrained() }
-        let codec = connection.codec
-        switch pulled.body {
-        case .none: codec.finish(stream)
-        case .bytes(let blob):
-            let end = min(blob.count, pulled.position + room)
-            codec.send(stream, blob.span.extracting(pulled.position..<end), endStream: end == blob.count)
-            moved(end - pulled.position, of: blob.count)
-        case .file(let file, let offset, let count):
-            guard isResident(file, offset, count) else { return }
-            guard let target = codec.prepareData(stream, min(room, count - pulled.position)) else {
-                return askForTurn()
-            }
-            let got = pread(
-                file.descriptor, target.baseAddress, target.count, off_t(offset) + off_t(pulled.position))
-            guard got > 0 else { return abortNow(.fileChanged) }
-            codec.commitData(stream, got, endStream: pulled.position + got == count)
-            moved(got, of: count)
-        }
-    }
-
-    private func moved(_ count: Int, of whole: Int) {
-        pulled.position += count
-        transaction.bytesOut += count
-        if pulled.position == whole { answerFinished() } else { askForTurn() }
-    }
-
-    /// Whether the next part of a file is in memory. Where it is not, a thread that may block reads it, and the turn comes
-    /// after that.
-    private func isResident(_ file: FileHandle, _ offset: Int64, _ count: Int) -> Bool {
-        if pulled.position < pulled.residentTo { return true }
-        let window = min(FileWindow.bytes, count - pulled.position)
-        let start = offset + Int64(pulled.position)
-        pulled.residentTo = pulled.position + window
-        if FileWindow.isResident(file, offset: start, count: window) { return true }
-        guard !pulled.isReading else { return false }
-        pulled.isReading = true
-        setDeadline(after: nil)
-        let (connection, stream) = (self.connection, self.stream)
-        worker.start { [self] in
-            let descriptor = file.descriptor
-            // Where the pool is full, the worker has to wait for the disk itself. The handle outlives the call.
-            _ = await host.pool.run { FileWindow.read(descriptor, offset: start, count: window) }
-            guard mode == .pulling, self.connection === connection, self.stream == stream else { return }
-            pulled.isReading = false
-            askForTurn()
-        }
-        return false
-    }
 }
 
 extension CloseReason {

@@ -250,6 +250,11 @@ package final class ServerConnection {
         if spare.count < 2 && buffer.capacity <= 64 * 1024 { spare.append(buffer) }
     }
 
+    /// Lets go of buffers that are kept for the next stream that has to wait.
+    package func releaseSpares() {
+        if !spare.isEmpty { spare.removeAll() }
+    }
+
     /// Ends a stream on our side, for a reason of our own: an upstream that failed, a deadline, or an answer that was
     /// whole before the request was (RFC 9113 §8.1, with `noError`).
     package func reset(_ stream: StreamHandle, _ code: ErrorCode) {
