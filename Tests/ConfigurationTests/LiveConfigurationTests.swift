@@ -254,6 +254,27 @@ struct LiveConfigurationTests {
         #expect(try machine.load().service("a") == .current)
     }
 
+    @Test func `a version whose folder is gone for a moment stays in what is its tenant's own`() throws {
+        var machine = try LiveMachine(
+            ["a": "site a.example { files a/www }\n"],
+            machine: "listen 8080\ntenants { permit files }\nimport conf.d/*.conf\n",
+            files: ["conf.d/a/v1/page": "x"])
+        machine.disk.change { $0.links["/etc/chimera/conf.d/a/www"] = "v1" }
+        #expect(try machine.load(.start).service("a") == .current)
+        machine.disk.change { $0.links = [:] }
+        for isRestart in [false, true] {
+            if isRestart { machine.restart() }
+            let revision = try machine.load()
+            #expect(revision.service("a") == .lastGood)
+            guard case .files(let target)? = revision.configuration?.sites[0].site.routes.first?.destination
+            else {
+                Issue.record("no files")
+                return
+            }
+            #expect(target.confinement == "/etc/chimera/conf.d/a")
+        }
+    }
+
     @Test func `what was refused is not decoded again while nothing changes`() throws {
         let text = "site a.example { error 404 a/page ; respond 200 x }\n"
         let machine = try LiveMachine(
@@ -261,6 +282,7 @@ struct LiveConfigurationTests {
             files: ["conf.d/a/x": "", "secret": "s"])
         machine.disk.change { $0.links["/etc/chimera/conf.d/a/page"] = "/etc/chimera/secret" }
         #expect(try machine.load(.start).service("a") == TenantStatus.Service.none)
+        #expect(machine.live.watchedFiles(atMost: 9).contains("/etc/chimera/conf.d/a/page"))
         machine.disk.reads = []
         try machine.load()
         #expect(machine.disk.reads.filter { $0.hasSuffix("page") || $0.hasSuffix("secret") } == [])

@@ -128,6 +128,13 @@ struct StoreTests {
             // It is not there any more, as far as the index is concerned, and the host is kept all the same.
             try write("damaged", to: machine.store + "/b.good")
         }
+        let lost = try machine.load().status.store.map(\.text)
+        #expect(lost == ["\(machine.store)/b.good is damaged; there is no other version to keep"])
+        machine.disk["conf.d/b.conf"] = answering("again")
+        #expect(try machine.load().answers == ["b": "again"])
+        #expect(
+            try machine.load().status.store.map(\.text)
+                == ["\(machine.store)/b.good is damaged; it is written anew"])
         machine.disk["conf.d/b.conf"] = nil
         #expect(try machine.load().answers == ["a": "thief"])
     }

@@ -153,9 +153,11 @@ extension FileDecoder {
             for place in rails.places {
                 if let top = place.top(holding: real) { return .some(top) }
             }
-        } else if rails.places.contains(where: { $0.top(holding: path) != nil }), !path.hasDotDot {
-            // Nothing is there, which another message says.
-            return .some(nil)
+        } else if !path.hasDotDot {
+            // Nothing is there, which another message says where it counts; what comes there has to stay inside too.
+            for place in rails.places {
+                if let top = place.top(holding: path) { return .some(top) }
+            }
         }
         denyPlace(token)
         return nil

@@ -75,7 +75,7 @@ extension LiveConfiguration {
         switch reference {
         case .file(let path): digests.digest(path, atMost: limits.referencedFileBytes)
         case .kind(let path): ContentDigest(fileSystem.kind(of: path)?.rawValue ?? "")
-        case .place(let path): ContentDigest(round.session.placed(path) ?? "")
+        case .place(let path), .refused(let path): ContentDigest(round.session.placed(path) ?? "")
         case .environment(let name): ContentDigest(environment(name).map { "=" + $0 } ?? "")
         }
     }

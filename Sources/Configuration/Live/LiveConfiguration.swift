@@ -292,10 +292,15 @@ package final class LiveConfiguration {
 
     /// Frees what is known of files that no tenant names any more.
     private func forgetFiles() {
-        let named = world.tenants.values.reduce(0) { $0 + $1.namedFiles }
+        var named = 0
+        for tenant in world.tenants.values {
+            pause()
+            named += tenant.namedFiles
+        }
         guard digests.count > named else { return }
         var wanted: Set<String> = []
         for tenant in world.tenants.values {
+            pause()
             wanted.insert(tenant.file.path)
             for case .file(let path) in (tenant.decoding?.key.references ?? [:]).keys { wanted.insert(path) }
         }
@@ -331,8 +336,11 @@ package final class LiveConfiguration {
     package func watchedFiles(atMost limit: Int) -> [String] {
         var files = [FilePath.resolve(machineFile, in: fileSystem.currentDirectory)]
         for id in world.order where files.count < limit {
-            for case .file(let path) in (world.tenants[id]?.decoding?.key.references ?? [:]).keys {
-                files.append(path)
+            for reference in (world.tenants[id]?.decoding?.key.references ?? [:]).keys {
+                switch reference {
+                case .file(let path), .refused(let path): files.append(path)
+                case .kind, .place, .environment: break
+                }
             }
         }
         return files

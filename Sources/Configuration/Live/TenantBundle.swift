@@ -40,7 +40,7 @@ struct TenantBundle: Sendable, Equatable {
         switch reference {
         case .file(let path): contents[path] != nil
         case .kind(let path): kinds[path] != nil
-        case .place, .environment: false
+        case .place, .refused, .environment: false
         }
     }
 

@@ -20,11 +20,13 @@ final class VersionKeeper {
     /// Held for as long as this process is the one that writes to the store.
     private var lock: LastGoodStore.Lock?
     /// The index on the disk is to be replaced, whatever it has.
-    private var isDamaged = false
+    private var isStale = false
     /// Tenants whose version in the store was not looked at yet.
     private var unverified: [String] = []
-    /// What was found to be damaged since the start.
+    /// What was found to be damaged since the start and is written anew.
     private var damages: [StoreReport] = []
+    /// What is damaged or gone, by tenant, until there is a version to write in its place.
+    private var lost: [String: String] = [:]
     /// What could not be written the last time.
     private var failures: [StoreReport] = []
     private var told: Set<StoreReport> = []
@@ -41,13 +43,18 @@ final class VersionKeeper {
     }
 
     /// What is wrong with the store now, and what was at the start.
-    var reports: [StoreReport] { damages + failures }
+    var reports: [StoreReport] {
+        let open = lost.sorted { $0.key < $1.key }.prefix(Self.damagesMax).map { id, what in
+            StoreReport(tenant: id, text: what + "; there is no other version to keep")
+        }
+        return damages + open + failures
+    }
 
     private func readIndex() {
         let (index, isWhole) = store.index()
         self.index = index
         guard !isWhole else { return }
-        isDamaged = true
+        isStale = true
         note(
             StoreReport(
                 tenant: nil,
@@ -66,7 +73,7 @@ final class VersionKeeper {
         failures = []
         do throws(LastGoodStore.Failure) {
             guard try takeLock() else { return outcome(isUnfinished: true) }
-            verify(tenants, pause)
+            verify(pause)
             try write(tenants, pause)
         } catch {
             failures.append(
@@ -96,9 +103,8 @@ final class VersionKeeper {
     }
 
     /// Looks whether the versions are what the index says.
-    private func verify(_ tenants: [Kept], _ pause: () -> Void) {
+    private func verify(_ pause: () -> Void) {
         guard !unverified.isEmpty else { return }
-        let serving = Set(tenants.filter { $0.version != nil }.map(\.id))
         for id in unverified.suffix(Self.verifiedAtOnce) {
             pause()
             unverified.removeLast()
@@ -106,17 +112,15 @@ final class VersionKeeper {
             let found = store.bundle(of: id)
             if case .whole(let bundle) = found {
                 // Another one is newer than the index: the end came in between.
-                if bundle.digest != digest { index.entries[id]?.digest = bundle.digest }
+                if bundle.digest != digest {
+                    index.entries[id]?.digest = bundle.digest
+                    isStale = true
+                }
                 continue
             }
             index.entries[id]?.digest = nil
             let isGone = if case .nothing = found { true } else { false }
-            note(
-                StoreReport(
-                    tenant: id,
-                    text: "\(store.path(of: id)) is \(isGone ? "gone" : "damaged"); "
-                        + (serving.contains(id) ? "it is written anew" : "there is no other version to keep"))
-            )
+            lost[id] = "\(store.path(of: id)) is \(isGone ? "gone" : "damaged")"
         }
     }
 
@@ -147,12 +151,16 @@ final class VersionKeeper {
                 )
             } else {
                 next.entries[id]?.digest = digests[id]
+                if let what = lost.removeValue(forKey: id) {
+                    note(StoreReport(tenant: id, text: what + "; it is written anew"))
+                }
             }
         }
-        guard next != index || isDamaged else { return }
+        if !lost.isEmpty { lost = lost.filter { next.entries[$0.key] != nil } }
+        guard next != index || isStale else { return }
         try store.write(next)
         for id in index.entries.keys where next.entries[id] == nil { store.remove(id) }
         index = next
-        isDamaged = false
+        isStale = false
     }
 }

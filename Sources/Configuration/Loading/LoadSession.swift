@@ -80,7 +80,7 @@ final class LoadSession {
             record.references[.file(path)] = ContentDigest(file.content)
         case .failure(.outside):
             // What is there does not count, where it is does.
-            _ = realPath(of: path)
+            record.references[.refused(path)] = ContentDigest(placed(path) ?? "")
         case .failure(let failure):
             record.references[.file(path)] = Self.digest(of: .failure(failure))
         }
@@ -133,5 +133,7 @@ enum Dependency: Hashable, Sendable {
     case kind(String)
     /// Where a path leads.
     case place(String)
+    /// Where a path leads at which the tenant may read nothing.
+    case refused(String)
     case environment(String)
 }
