@@ -1,4 +1,6 @@
 import ChimeraConfiguration
+import ChimeraTestSupport
+import Glibc
 import Testing
 
 @testable import ChimeraServer
@@ -43,6 +45,27 @@ import Testing
     func `a watchdog counts where it is meant for this process`(environment: [String: String], every: Int64?)
     {
         #expect(SystemdNotification { environment[$0] }.watchdogMilliseconds == every)
+    }
+
+    /// The line of a process that still lives, and that would wake the supervisor's loop for as long as it does.
+    @Test func `a line that has hung up is known as such, once what was said on it is taken`() throws {
+        let folder = try Folder()
+        // Its third word is the line's number. The descriptor may have two digits, which only bash can write to.
+        folder.write("plane", "#!/bin/bash\neval \"exec $3>&-\"\nexec sleep 60\n")
+        chmod(folder("plane"), 0o700)
+        let process = try DataPlaneProcess(
+            generation: 1, image: BinaryImage(path: folder("plane")), arguments: [], environment: [])
+        defer {
+            kill(process.pid, SIGKILL)
+            waitpid(process.pid, nil, 0)
+        }
+        var polled = pollfd(fd: process.line.descriptor, events: Int16(POLLIN), revents: 0)
+        #expect(poll(&polled, 1, 30_000) == 1)
+        #expect(process.nextMessage() == nil)
+        #expect(process.hasHungUp)
+        #expect(process.nextMessage() == nil)
+        var status: Int32 = 0
+        #expect(waitpid(process.pid, &status, WNOHANG) == 0)
     }
 
     @Test func `a user is found by name or number`() throws {

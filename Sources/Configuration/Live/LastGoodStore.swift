@@ -41,7 +41,9 @@ package struct LastGoodStore: Sendable {
     // MARK: - Reading
 
     /// Empty where there is none that can be read.
-    func index() -> Index {
+    ///
+    /// - Parameter pause: called between its lines.
+    func index(pause: () -> Void = {}) -> Index {
         var index = Index()
         guard let bytes = try? SystemFileSystem().read(directory + "/index", atMost: Self.indexBytesMax)
         else {
@@ -51,6 +53,7 @@ package struct LastGoodStore: Sendable {
         guard let first = lines.first, first.elementsEqual(Self.heading.utf8) else { return index }
         var id: String?
         for line in lines.dropFirst() {
+            pause()
             let words = line.split(separator: UInt8(ascii: " "), maxSplits: 2).map {
                 String(decoding: $0, as: UTF8.self)
             }
@@ -116,10 +119,12 @@ package struct LastGoodStore: Sendable {
 
     func remove(_ id: String) { unlink(path(of: id)) }
 
-    func write(_ index: Index) throws(Failure) {
+    /// - Parameter pause: called between its entries.
+    func write(_ index: Index, pause: () -> Void = {}) throws(Failure) {
         var bytes = Array((Self.heading + "\n").utf8)
         for (id, entry) in index.entries.sorted(by: { $0.key < $1.key })
         where !id.utf8.contains(UInt8(ascii: "\n")) {
+            pause()
             bytes += "tenant \(entry.digest) \(id)\n".utf8
             for claim in entry.claims {
                 bytes += "host \(claim.listener.map { "=" + $0 } ?? "-") \(claim.host)\n".utf8

@@ -35,7 +35,12 @@ package final class LiveConfiguration {
         var lastGoodErrors: [Diagnostic] = []
         var servedSince: Int64 = 0
         var readAt: Int64 = 0
+        /// How often in a row the file was empty and just changed.
+        var emptyLooks = 0
     }
+
+    /// How often a file that is empty is left as it was: then it is meant to be empty, or the clock is wrong.
+    static let emptyLooksMax = 5
 
     private let machineFile: String
     private let fileSystem: any ConfigurationFileSystem
@@ -47,6 +52,8 @@ package final class LiveConfiguration {
     private var tenants: [String: Tenant] = [:]
     /// Ids in the order of the files.
     private var order: [String] = []
+    /// What the machine's file and its own sites made the last reading look at.
+    private var machineReferences: [Dependency] = []
     private var machineSites: [SharedSite] = []
     private var configuration: MachineConfiguration?
     private var rails = GuardRails()
@@ -102,7 +109,7 @@ package final class LiveConfiguration {
         guard let (machine, context, diagnostics) = readMachine(session) else {
             return failed(unreadable: session, began: began)
         }
-        let files = machine.tenantFiles(known: tenants.values.map(\.file.path))
+        let files = machine.tenantFiles(known: tenants.values.lazy.map(\.file.path), pause: pause)
         guard !machine.decoder.hasErrors else {
             return failed(machine.decoder.sortedDiagnostics, began: began)
         }
@@ -136,6 +143,7 @@ package final class LiveConfiguration {
         let machine = MachineLoad(
             session, FileDecoder(source, owner: "", session: session, machine: nil))
         var context = ContentDigest(source.bytes)
+        machineReferences = Array(session.recorded().references.keys)
         for (reference, digest) in session.recorded().references.sorted(by: { "\($0.key)" < "\($1.key)" }) {
             context.take(ContentDigest("\(reference)"))
             context.take(digest)
@@ -164,7 +172,8 @@ package final class LiveConfiguration {
             tenant.conflicts = []
             tenant.lastGoodErrors = []
             let others = dotted.below(file.id)
-            if tenant.served != nil, isBeingWritten(file.path) {
+            if tenant.served != nil, isBeingWritten(file.path), tenant.emptyLooks < Self.emptyLooksMax {
+                tenant.emptyLooks += 1
                 round.isUnsettled = true
             } else if !isUnchanged(tenant, others, round) {
                 decode(&tenant, others, round)
@@ -225,6 +234,7 @@ package final class LiveConfiguration {
         let (result, digest) = digests.content(file.path, atMost: limits.fileBytes)
         tenant.key = TenantKey(path: file.path, content: digest, context: round.context, others: others)
         tenant.readAt = clock()
+        tenant.emptyLooks = 0
         tenant.diagnostics = []
         let bytes: [UInt8]
         switch result {
@@ -286,13 +296,17 @@ package final class LiveConfiguration {
             var owners = HostOwners(rails: round.machine.rails)
             _ = owners.claim(round.machine.sites, of: "")
             for id in round.order {
+                pause()
                 guard let version = round.wanted[id] else { continue }
                 owners.take(version.sites.map(\.site), of: id) { remembered[$0] == id }
             }
             let isSettled = refuseConflicts(&round, &owners)
             if isSettled {
                 remembered = [:]
-                for (claim, owner) in owners.owners where !owner.id.isEmpty { remembered[claim] = owner.id }
+                for (claim, owner) in owners.owners where !owner.id.isEmpty {
+                    pause()
+                    remembered[claim] = owner.id
+                }
                 return
             }
         }
@@ -313,6 +327,7 @@ package final class LiveConfiguration {
     private func refuseConflicts(_ round: inout Round, _ owners: inout HostOwners) -> Bool {
         var isSettled = true
         for id in round.order {
+            pause()
             guard let version = round.wanted[id], var tenant = round.tenants[id] else { continue }
             let sites = version.sites.map(\.site)
             let conflicts = owners.conflicts(of: sites, id: id) { remembered[$0] == id }
@@ -376,6 +391,7 @@ package final class LiveConfiguration {
         guard round.order.count < tenants.count else { return }
         var wanted: Set<String> = []
         for tenant in round.tenants.values {
+            pause()
             wanted.insert(tenant.file.path)
             for case .file(let path) in (tenant.key?.references ?? [:]).keys { wanted.insert(path) }
         }
@@ -391,7 +407,7 @@ package final class LiveConfiguration {
     }
 
     private func note(_ next: MachineConfiguration, began: Int64) {
-        let changed = Self.changedSites(from: configuration?.sites ?? [], to: next.sites)
+        let changed = changedSites(from: configuration?.sites ?? [], to: next.sites)
         var (old, new) = (configuration ?? MachineConfiguration(), next)
         for path in [\MachineConfiguration.files] { (old[keyPath: path], new[keyPath: path]) = ([], []) }
         (old.sites, new.sites, old.warnings, new.warnings) = ([], [], [], [])
@@ -421,12 +437,20 @@ package final class LiveConfiguration {
             servedSince: tenant.servedSince, readAt: tenant.readAt, errors: isCurrent ? [] : errors)
     }
 
-    private static func changedSites(from old: [SharedSite], to new: [SharedSite]) -> Int {
+    private func changedSites(from old: [SharedSite], to new: [SharedSite]) -> Int {
         struct Name: Hashable {
             var tenant: String
             var name: String
         }
-        let (before, after) = (Set(old.map(ObjectIdentifier.init)), Set(new.map(ObjectIdentifier.init)))
+        func identities(_ sites: [SharedSite]) -> Set<ObjectIdentifier> {
+            var found = Set<ObjectIdentifier>(minimumCapacity: sites.count)
+            for site in sites {
+                pause()
+                found.insert(ObjectIdentifier(site))
+            }
+            return found
+        }
+        let (before, after) = (identities(old), identities(new))
         let fresh = new.filter { !before.contains(ObjectIdentifier($0)) }
         let freshNames = Set(fresh.map { Name(tenant: $0.site.tenant, name: $0.site.name) })
         let gone = old.filter {
@@ -476,7 +500,7 @@ package final class LiveConfiguration {
             guard let taken = try store.lock() else { return false }
             lock = taken
             // Whoever had it may have written since the start.
-            index = store.index()
+            index = store.index(pause: pause)
         }
         try persist(in: store)
         return true
@@ -508,7 +532,7 @@ package final class LiveConfiguration {
             next.entries[id] = LastGoodStore.Index.Entry(digest: served.digest, claims: served.claims)
         }
         guard next != index else { return }
-        try store.write(next)
+        try store.write(next, pause: pause)
         for id in index.entries.keys where next.entries[id] == nil { store.remove(id) }
         index = next
     }
@@ -516,15 +540,28 @@ package final class LiveConfiguration {
     /// See `MachineConfiguration.watchedPatterns`.
     package var watchedPatterns: [String] { configuration?.watchedPatterns ?? [] }
 
-    /// The files whose change can change the configuration, beside those that `watchedPatterns` name: the machine's
-    /// file, and what the files refer to. At most so many.
-    package func watchedFiles(atMost limit: Int) -> [String] {
+    /// The paths whose change can change the configuration, beside those that `watchedPatterns` name, by what they are
+    /// worth: the machine's file and what its own sites refer to, then the files that tenants refer to, then their
+    /// directories.
+    package var watchedFiles: [String] {
         var files = [FilePath.resolve(machineFile, in: fileSystem.currentDirectory)]
-        for id in order where files.count < limit {
-            for case .file(let path) in (tenants[id]?.key?.references ?? [:]).keys { files.append(path) }
+        var places: [String] = []
+        for reference in machineReferences { if let path = reference.path { files.append(path) } }
+        for id in order {
+            pause()
+            for reference in (tenants[id]?.key?.references ?? [:]).keys {
+                switch reference {
+                case .file(let path): files.append(path)
+                case .kind(let path), .place(let path): places.append(path)
+                case .environment: break
+                }
+            }
         }
-        return files
+        return files + places
     }
+
+    /// See `init`.
+    package func pauseForOthers() { pause() }
 
     /// The text of each version that serves, by id.
     package func runningSources() -> [TenantSource] {

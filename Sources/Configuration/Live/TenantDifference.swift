@@ -15,11 +15,16 @@ package struct TenantDifference: Sendable, Equatable {
     package var lines: [String]
 
     /// What is different, by id.
-    package static func between(running: [TenantSource], disk: [TenantSource]) -> [TenantDifference] {
+    ///
+    /// - Parameter pause: called between tenants.
+    package static func between(
+        running: [TenantSource], disk: [TenantSource], pause: () -> Void = {}
+    ) -> [TenantDifference] {
         let old = Dictionary(running.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         let new = Dictionary(disk.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         return Set(old.keys).union(new.keys).sorted().compactMap { id in
-            switch (old[id], new[id]) {
+            pause()
+            return switch (old[id], new[id]) {
             case (let before?, let after?) where before.text == after.text: nil
             case (let before?, let after?):
                 TenantDifference(
@@ -139,13 +144,15 @@ enum LineDifference {
 
 extension ConfigurationLoader {
     /// The text of every tenant's file on the disk; nil where the machine's file cannot be used.
-    package func tenantSources(machineFile: String) -> [TenantSource]? {
+    /// - Parameter pause: called between them.
+    package func tenantSources(machineFile: String, pause: () -> Void = {}) -> [TenantSource]? {
         let session = session
         guard let source = try? session.source(machineFile) else { return nil }
         let machine = MachineLoad(session, FileDecoder(source, owner: "", session: session, machine: nil))
-        let files = machine.tenantFiles()
+        let files = machine.tenantFiles(pause: pause)
         guard !machine.decoder.hasErrors else { return nil }
         return files.compactMap { file in
+            pause()
             guard let source = try? session.source(file.name) else { return nil }
             return TenantSource(id: file.id, file: file.name, text: source.bytes)
         }

@@ -125,4 +125,12 @@ enum Dependency: Hashable, Sendable {
     /// Where a path leads.
     case place(String)
     case environment(String)
+
+    /// Where it is on the disk.
+    var path: String? {
+        switch self {
+        case .file(let path), .kind(let path), .place(let path): path
+        case .environment: nil
+        }
+    }
 }
