@@ -1,4 +1,5 @@
 import ChimeraConfiguration
+import ChimeraEventLoop
 import ChimeraTestSupport
 import Glibc
 import Testing
