@@ -54,6 +54,7 @@ let package = Package(
         module("HTTPCore", ["ChimeraBytes", "ChimeraEventLoop"]),
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("WebSocket", ["ChimeraBytes"]),
+        module("ProxyProtocol", ["ChimeraBytes"]),
         module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         module(
             "Upstream",
@@ -68,7 +69,8 @@ let package = Package(
             name: "Chimera",
             dependencies: [
                 "CLinux", "CCrypt", "COpenSSL", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
-                "ChimeraHTTP1", "ChimeraFiles", "ChimeraUpstream", "ChimeraConfiguration", "ChimeraTelemetry",
+                "ChimeraHTTP1", "ChimeraProxyProtocol", "ChimeraFiles", "ChimeraUpstream",
+                "ChimeraConfiguration", "ChimeraTelemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -92,6 +94,7 @@ let package = Package(
         tests(of: "HTTPCore", ["ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "HTTP1", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "WebSocket", ["ChimeraWebSocket", "ChimeraBytes"]),
+        tests(of: "ProxyProtocol", ["ChimeraProxyProtocol", "ChimeraBytes"]),
         tests(of: "Files", ["ChimeraFiles", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(
             of: "Upstream",
@@ -107,7 +110,7 @@ let package = Package(
             of: "Fuzz",
             [
                 "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraWebSocket",
-                "ChimeraBytes", "ChimeraConfiguration",
+                "ChimeraProxyProtocol", "ChimeraBytes", "ChimeraConfiguration",
             ]),
         tests(
             of: "Gateway",
