@@ -117,6 +117,14 @@ import Testing
         #expect(names.directories.isEmpty)
     }
 
+    @Test func `links are followed in a directory of many names as well`() {
+        for name in ["many", "far"] { folder.make(name) }
+        folder.write("far/x")
+        folder.link("many/f199", to: "../far/x")
+        let names = names([], (0..<200).map { "many/f\($0)" })
+        #expect(covers(names, "many", "f100") && covers(names, "far", "x"))
+    }
+
     @Test(arguments: [0, 1, 2, 3]) func `directories have a bound, and files in them have none`(most: Int) {
         for name in ["a", "b", "c"] { folder.make(name) }
         let files = (0..<2_000).map { "a/f\($0)" } + ["b/x", "c/x"]

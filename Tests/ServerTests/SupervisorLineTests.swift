@@ -97,7 +97,8 @@ import Testing
         #expect(asked.error == SystemError("bind", EADDRINUSE))
     }
 
-    @Test func `a supervisor that goes while somebody waits is noticed, on the line's own thread too`() throws {
+    @Test func `a supervisor that goes while somebody waits is noticed, on the line's own thread too`() throws
+    {
         var pair: (PacketSocket, PacketSocket)? = try PacketSocket.pair()
         let socket = try #require(pair?.1)
         let orders = BlockingQueue<DataPlaneOrder>()

@@ -51,11 +51,19 @@ import Testing
     /// The line of a process that still lives, and that would wake the supervisor's loop for as long as it does.
     @Test func `a line that has hung up is known as such, once what was said on it is taken`() throws {
         let folder = try Folder()
-        // Its third word is the line's number. The descriptor may have two digits, which only bash can write to.
-        folder.write("plane", "#!/bin/bash\neval \"exec $3>&-\"\nexec sleep 60\n")
-        chmod(folder("plane"), 0o700)
+        // What a shell does before it looks at its words: here it closes all but the usual three descriptors.
+        folder.write(
+            "begin",
+            """
+            for file in /proc/$$/fd/*; do
+                number=${file##*/}
+                [ $number -gt 2 ] && eval "exec $number>&-"
+            done
+            exec sleep 60
+            """)
         let process = try DataPlaneProcess(
-            generation: 1, image: BinaryImage(path: folder("plane")), arguments: [], environment: [])
+            generation: 1, image: BinaryImage(path: "/bin/bash"), arguments: [],
+            environment: ["BASH_ENV=" + folder("begin")])
         defer {
             kill(process.pid, SIGKILL)
             waitpid(process.pid, nil, 0)

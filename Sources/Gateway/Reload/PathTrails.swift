@@ -20,6 +20,12 @@ struct PathTrails {
     private(set) var isCut = false
     private let directoriesMax: Int
 
+    /// How many names of a directory were looked at, and where those are many, which are links.
+    private var looks: [String: Int] = [:]
+    private var linksByDirectory: [String: Set<String>] = [:]
+
+    /// Past so many names it is cheaper to read the directory.
+    private static let looksMax = 64
     /// What the kernel follows in a path at most.
     private static let linksMax = 40
     /// PATH_MAX: what is longer leads nowhere.
@@ -36,7 +42,7 @@ struct PathTrails {
                 return
             }
             guard let base = real(directory), note(name, in: base) else { return }
-            guard let target = Self.link(Self.join(base, name)) else { return }
+            guard mayBeLink(name, in: base), let target = Self.link(Self.join(base, name)) else { return }
             path = target.hasPrefix("/") ? target : Self.join(base, target)
         }
     }
@@ -90,6 +96,15 @@ struct PathTrails {
         return true
     }
 
+    private mutating func mayBeLink(_ name: String, in directory: String) -> Bool {
+        if let links = linksByDirectory[directory] { return links.contains(name) }
+        looks[directory, default: 0] += 1
+        if looks[directory] == Self.looksMax {
+            linksByDirectory[directory] = Self.links(in: directory).map(Set.init)
+        }
+        return true
+    }
+
     private mutating func note(_ name: String, in directory: String) -> Bool {
         guard take(directory) else { return false }
         names[directory]?.insert(name)
@@ -112,9 +127,9 @@ struct PathTrails {
 
     // MARK: The disk
 
-    /// The names in a directory that are links.
-    static func links(in directory: String) -> [String] {
-        guard let stream = opendir(directory) else { return [] }
+    /// The names in a directory that are links; nil where it cannot be read.
+    static func links(in directory: String) -> [String]? {
+        guard let stream = opendir(directory) else { return nil }
         defer { closedir(stream) }
         var found: [String] = []
         while let entry = readdir(stream) {
@@ -149,6 +164,13 @@ struct PathTrails {
 
     /// Nil for a path that ends in no name.
     private static func split(_ path: String) -> (directory: String, name: String)? {
+        // The usual form needs no more than its last slash.
+        if let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) {
+            let name = path[path.utf8.index(after: slash)...]
+            if !name.isEmpty, name != ".", name != ".." {
+                return (slash == path.startIndex ? "/" : String(path[..<slash]), String(name))
+            }
+        }
         let segments = path.split(separator: "/").filter { $0 != "." }
         guard let last = segments.last, last != ".." else { return nil }
         return ("/" + segments.dropLast().joined(separator: "/"), String(last))

@@ -43,7 +43,7 @@ struct WatchedNames: Equatable {
             byPattern[real, default: []].insert(name)
         }
         for (directory, patterns) in byPattern {
-            for link in PathTrails.links(in: directory) where Self.matches(patterns, link) {
+            for link in PathTrails.links(in: directory) ?? [] where Self.matches(patterns, link) {
                 pause()
                 trails.follow(directory == "/" ? "/" + link : directory + "/" + link)
             }

@@ -121,7 +121,8 @@ final class AdminDesk {
     /// They stand in the order in which they came.
     private func makeRoom() {
         let index = visitors.firstIndex { $0.line.isEmpty } ?? visitors.startIndex
-        _ = Self.refuse(visitors.remove(at: index).connection, "others have come, and the request was not there yet")
+        _ = Self.refuse(
+            visitors.remove(at: index).connection, "others have come, and the request was not there yet")
     }
 
     private enum Reading { case line, open, over }

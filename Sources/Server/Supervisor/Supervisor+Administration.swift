@@ -26,7 +26,8 @@ extension Supervisor {
                 stopWaiters.append(visit.connection)
             } else {
                 AdminDesk.answer(
-                    visit.connection, AdminRequest.failed("the gateway is stopping, and too many wait for its end"))
+                    visit.connection,
+                    AdminRequest.failed("the gateway is stopping, and too many wait for its end"))
             }
             stop()
             // The second one is the word for "at once".
