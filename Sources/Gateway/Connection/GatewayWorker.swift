@@ -99,7 +99,7 @@ final class GatewayWorker {
     @exclusivity(unchecked) private var change: SiteChange?
     @exclusivity(unchecked) private var isPaused = false
     /// `limit connections` of the machine's file.
-    @exclusivity(unchecked) private var connectionLimits = MachineConnectionLimits([])
+    @exclusivity(unchecked) private var connectionLimits = MachineConnectionLimits()
     /// Connections of all workers past which accepting pauses.
     @exclusivity(unchecked) private(set) var connectionsMax = Int.max
     /// Open connections of the listener of `metrics ADDRESS`.
