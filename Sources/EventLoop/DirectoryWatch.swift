@@ -25,7 +25,8 @@ package final class DirectoryWatch: Sendable {
     package struct Outcome: Sendable {
         /// Directories that cannot be watched for names though they are there, in order.
         package var refused: [String] = []
-        /// Something is watched that was not before: who has looked at it earlier may have missed a change.
+        /// Something is watched that was not before, or is not there: who has looked at it earlier may have missed a
+        /// change.
         package var hasNew = false
     }
 
@@ -76,12 +77,17 @@ package final class DirectoryWatch: Sendable {
         // Those with names come last: the kernel takes the last word on a directory.
         for place in places where !directories.contains(place) {
             pace.step()
-            _ = add(place, Self.ownMask, &kept)
+            if !add(place, Self.ownMask, &kept), errno == ENOENT { outcome.hasNew = true }
         }
         for directory in directories {
             pace.step()
             if add(directory, Self.namesMask, &kept) { continue }
-            if errno != ENOENT && errno != ENOTDIR { outcome.refused.append(directory) }
+            // What it was watched by tells nothing any more: its end may be among what is dropped with that.
+            if errno == ENOENT || errno == ENOTDIR {
+                outcome.hasNew = true
+            } else {
+                outcome.refused.append(directory)
+            }
         }
         watched.withLock { watched in
             for (id, now) in kept {
