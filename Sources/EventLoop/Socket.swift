@@ -183,6 +183,9 @@ package final class Socket: EventTarget {
         guard let watch else { return }
         self.watch = nil
         observer = nil
+        // The number may be another's at once.
+        isReadable = false
+        isWritable = false
         if reset {
             var linger = linger(l_onoff: 1, l_linger: 0)
             setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
