@@ -44,9 +44,9 @@ let package = Package(
         .systemLibrary(
             name: "CCrypt", path: "Sources/CCrypt", pkgConfig: "libcrypt",
             providers: [.apt(["libcrypt-dev"])]),
-        .systemLibrary(
-            name: "COpenSSL", path: "Sources/COpenSSL", pkgConfig: "libcrypto",
-            providers: [.apt(["libssl-dev"])]),
+        .target(
+            name: "COpenSSL", path: "Sources/COpenSSL",
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
         // A module imports only modules above it in this list.
         module("Bytes", []),
@@ -54,6 +54,7 @@ let package = Package(
         module("HTTPCore", ["ChimeraBytes", "ChimeraEventLoop"]),
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("WebSocket", ["ChimeraBytes"]),
+        module("TLS", ["COpenSSL", "ChimeraBytes", "ChimeraEventLoop"]),
         module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         module(
             "Upstream",
@@ -61,14 +62,17 @@ let package = Package(
                 "CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1",
                 "ChimeraWebSocket",
             ]),
-        module("Configuration", ["ChimeraBytes", "ChimeraHTTPCore"]),
+        module("Configuration", ["ChimeraBytes", "ChimeraHTTPCore", "ChimeraTLS"]),
         module("Administration", []),
-        module("Telemetry", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
+        module(
+            "Telemetry",
+            ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraTLS"]),
         .target(
             name: "Chimera",
             dependencies: [
                 "CLinux", "CCrypt", "COpenSSL", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
-                "ChimeraHTTP1", "ChimeraFiles", "ChimeraUpstream", "ChimeraConfiguration", "ChimeraTelemetry",
+                "ChimeraHTTP1", "ChimeraTLS", "ChimeraFiles", "ChimeraUpstream", "ChimeraConfiguration",
+                "ChimeraTelemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -92,6 +96,7 @@ let package = Package(
         tests(of: "HTTPCore", ["ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "HTTP1", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "WebSocket", ["ChimeraWebSocket", "ChimeraBytes"]),
+        tests(of: "TLS", ["ChimeraTLS", "ChimeraEventLoop", "ChimeraBytes", "COpenSSL"]),
         tests(of: "Files", ["ChimeraFiles", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(
             of: "Upstream",

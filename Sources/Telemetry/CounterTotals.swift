@@ -1,4 +1,5 @@
 package import ChimeraHTTPCore
+package import ChimeraTLS
 
 /// The counters of all workers, added up at one moment.
 package struct CounterTotals: Sendable, Equatable {
@@ -7,6 +8,8 @@ package struct CounterTotals: Sendable, Equatable {
     var refusals = [UInt64](repeating: 0, count: Refusal.allCases.count)
     var closes = [UInt64](repeating: 0, count: CloseReason.allCases.count)
     var limits = [UInt64](repeating: 0, count: LimitHit.allCases.count)
+
+    var handshakeFailures = [UInt64](repeating: 0, count: HandshakeFailure.allCases.count)
 
     static let classesCount = 6
 
@@ -17,6 +20,8 @@ package struct CounterTotals: Sendable, Equatable {
     package subscript(_ reason: CloseReason) -> UInt64 { closes[Int(reason.rawValue)] }
 
     package subscript(_ limit: LimitHit) -> UInt64 { limits[limit.rawValue] }
+
+    package subscript(_ failure: HandshakeFailure) -> UInt64 { handshakeFailures[failure.rawValue] }
 
     /// Responses whose status begins with that digit, 1 to 5; 0 for exchanges without a response, or with a
     /// status past 599.

@@ -1,6 +1,7 @@
 internal import CLinux
 internal import ChimeraEventLoop
 package import ChimeraHTTPCore
+package import ChimeraTLS
 
 /// What is counted without further division.
 package enum Counter: Int, CaseIterable, Sendable {
@@ -22,6 +23,10 @@ package enum Counter: Int, CaseIterable, Sendable {
     case connectionsHandedOver
     /// No sum but a level: connections on which something is under way; the others are idle.
     case connectionsBusy
+    /// TLS handshakes with a certificate.
+    case tlsFull
+    /// TLS handshakes that went on with the session of an earlier connection.
+    case tlsResumed
 }
 
 /// Bounds of the gateway itself that a request or a connection ran into; what is wrong with a message is a
@@ -101,7 +106,8 @@ package final class Counters: Sendable {
         static let refusals = classes + CounterTotals.classesCount
         static let closes = refusals + Refusal.allCases.count
         static let limits = closes + CloseReason.allCases.count
-        static let sites = (limits + LimitHit.allCases.count + 7) / 8 * 8
+        static let handshakes = limits + LimitHit.allCases.count
+        static let sites = (handshakes + HandshakeFailure.allCases.count + 7) / 8 * 8
         /// A site has a line of the processor's cache, so that sites that are not asked stay out of it.
         static let siteStride = 8
         static let routes = sites + (SiteSlot.slotsMax + 1) * siteStride
@@ -132,6 +138,8 @@ package final class Counters: Sendable {
     package func add(_ refusal: Refusal) { add(at: Base.refusals + Int(refusal.rawValue), 1) }
 
     package func add(_ limit: LimitHit) { add(at: Base.limits + limit.rawValue, 1) }
+
+    package func add(_ failure: HandshakeFailure) { add(at: Base.handshakes + failure.rawValue, 1) }
 
     /// Counts an exchange that ended: in the requests, by its status, in the bytes, all of that for its site,
     /// and its time for its route.
@@ -199,6 +207,7 @@ package final class Counters: Sendable {
         cells.add(from: Base.refusals, to: &totals.refusals)
         cells.add(from: Base.closes, to: &totals.closes)
         cells.add(from: Base.limits, to: &totals.limits)
+        cells.add(from: Base.handshakes, to: &totals.handshakeFailures)
     }
 
     func add(_ slot: SiteSlot, to totals: inout SiteTotals) {

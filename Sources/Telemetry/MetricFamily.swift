@@ -116,7 +116,16 @@ extension MetricFamily {
         "chimera_closes_total", .counter, ["reason"],
         "Connections and requests that ended before their time, by reason.")
 
-    private static let connections = [accepted, handedOver, open, connectionsMax, closes]
+    package static let handshakes = MetricFamily(
+        "chimera_tls_handshakes_total", .counter, ["kind"],
+        "TLS handshakes: `full`, with a certificate, or `resumed` with the session of an earlier connection.")
+    package static let handshakeFailures = MetricFamily(
+        "chimera_tls_handshake_failures_total", .counter, ["reason"],
+        "Connections to a port with TLS that never came to carry requests, by reason.")
+
+    private static let connections = [
+        accepted, handedOver, open, connectionsMax, closes, handshakes, handshakeFailures,
+    ]
 
     // MARK: Upstreams
 

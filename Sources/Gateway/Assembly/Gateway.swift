@@ -1,6 +1,7 @@
 package import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
+package import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 package import Logging
@@ -41,6 +42,7 @@ public final class Gateway: Sendable {
     private let handover = Handover()
     private let limits = LimitTables()
     private let metrics: MetricsSource
+    private let tickets: TicketSecret
     private let workerCount: Int
     private let source: any ListenerSource
     private let files: any ConfigurationFileSystem
@@ -62,13 +64,16 @@ public final class Gateway: Sendable {
     ///
     /// - Parameters:
     ///   - source: where the listening sockets come from; it binds them itself if not given.
+    ///   - tickets: what keys of TLS session tickets come from; nil for a secret of its own.
     ///   - handler: where routes of the configuration to an embedded handler lead.
     /// - Throws: when the access log cannot be opened.
     package init(
         configuration: MachineConfiguration, logger: Logger,
         files: any ConfigurationFileSystem = SystemFileSystem(),
-        listeners source: any ListenerSource = ListenerGroups(), handler: (any Handler)? = nil
+        listeners source: any ListenerSource = ListenerGroups(), tickets: TicketSecret? = nil,
+        handler: (any Handler)? = nil
     ) throws {
+        self.tickets = tickets ?? TicketSecret(now: ProcessFigures.wallSeconds)
         self.source = source
         self.logger = logger
         self.files = files
@@ -173,6 +178,7 @@ public final class Gateway: Sendable {
         SharedParts(
             pool: pool, passwordPool: passwordPool, resolver: Resolver(pool: namePool), counters: counters,
             log: log, welcome: welcome, loads: loads, handover: handover, limits: limits, metrics: metrics,
+            tickets: tickets,
             drained: { [weak self] index in self?.workerDrained(index) })
     }
 

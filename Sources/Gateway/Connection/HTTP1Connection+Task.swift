@@ -80,8 +80,7 @@ extension HTTP1Connection {
                 return ended { closeGracefully(.refused) }
             case .complete:
                 headDeadline = nil
-                let verdict = host.begin(
-                    exchange.transaction, peer: peer, listener: listener, isExcess: isExcess)
+                let verdict = host.begin(exchange.transaction, client, tls)
                 exchange.begin()
                 return verdict
             case .incomplete:

@@ -2,6 +2,7 @@ internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTP1
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 
@@ -28,8 +29,11 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     /// The connection leaves its worker's table when it closes, which breaks the cycle.
     let host: GatewayWorker
     let socket: Socket
-    let peer: PeerAddress
-    let listener: ListenerFacts
+    let client: AcceptedClient
+    /// Nil where the connection is without TLS.
+    let tls: TLSConnection?
+    var peer: PeerAddress { client.peer }
+    var listener: ListenerFacts { client.listener }
     @exclusivity(unchecked) var mode = Mode.parked {
         didSet {
             if mode.isBusy != oldValue.isBusy { host.counters.add(.connectionsBusy, mode.isBusy ? 1 : -1) }
@@ -49,10 +53,6 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     @exclusivity(unchecked) var warm: HTTP1Exchange?
     /// What is kept goes at the next turn, since too many connections keep theirs.
     @exclusivity(unchecked) private var isCrowded = false
-    /// It is one too many of its client: its first request gets 503.
-    let isExcess: Bool
-    /// Where it counts as a connection of its client; see `PlaceTable`.
-    let places: ContiguousArray<Int32>
     /// Bytes have come on it.
     @exclusivity(unchecked) var hasServed = false
     /// The connection closes when what was answered is out.
@@ -84,14 +84,11 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     }
 
     init(
-        _ socket: Socket, peer: PeerAddress, listener: ListenerFacts, host: GatewayWorker,
-        places: ContiguousArray<Int32> = [], isExcess: Bool = false
+        _ socket: Socket, _ client: AcceptedClient, tls: TLSConnection? = nil, host: GatewayWorker
     ) {
-        self.places = places
-        self.isExcess = isExcess
+        self.client = client
+        self.tls = tls
         self.socket = socket
-        self.peer = peer
-        self.listener = listener
         self.host = host
         acceptedAt = host.worker.now
         parser = RequestParser(limits: host.limits)

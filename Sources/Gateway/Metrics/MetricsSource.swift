@@ -1,6 +1,7 @@
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 internal import Synchronization
@@ -140,6 +141,13 @@ final class MetricsSource: Sendable {
         page.sample(UInt64(connectionsMax.load(ordering: .relaxed)))
         page.begin(.closes)
         for reason in CloseReason.allCases { page.sample(totals[reason], [("reason", "\(reason.token)")]) }
+        page.begin(.handshakes)
+        page.sample(totals[.tlsFull], [("kind", "full")])
+        page.sample(totals[.tlsResumed], [("kind", "resumed")])
+        page.begin(.handshakeFailures)
+        for failure in HandshakeFailure.allCases {
+            page.sample(totals[failure], [("reason", "\(failure.token)")])
+        }
     }
 
     private func writeUpstreams(_ totals: CounterTotals, _ page: inout ExpositionWriter) {
