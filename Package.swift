@@ -81,7 +81,7 @@ let package = Package(
             name: "ChimeraServer",
             dependencies: [
                 "Chimera", "CLinux", "ChimeraAdministration", "ChimeraConfiguration", "ChimeraEventLoop",
-                "ChimeraTelemetry",
+                "ChimeraTLS", "ChimeraTelemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

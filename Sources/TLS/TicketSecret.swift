@@ -53,6 +53,10 @@ package final class TicketSecret: Sendable {
         self.init(Seed(trusted: secret, period: Self.period(at: now) - 1))
     }
 
+    /// Another process' secret takes the place of this one. Keys that were derived before stay what they are, so this
+    /// comes before any.
+    package func adopt(_ seed: Seed) { state.withLock { $0.seed = seed } }
+
     /// The number of the period in which a moment lies.
     package static func period(at seconds: Int64) -> Int64 { max(1, seconds / periodSeconds) }
 

@@ -43,6 +43,7 @@ public final class Gateway: Sendable {
     private let limits = LimitTables()
     private let metrics: MetricsSource
     private let tickets: TicketSecret
+    private let authority: AuthoritySource
     private let workerCount: Int
     private let source: any ListenerSource
     private let files: any ConfigurationFileSystem
@@ -64,6 +65,7 @@ public final class Gateway: Sendable {
     ///
     /// - Parameters:
     ///   - source: where the listening sockets come from; it binds them itself if not given.
+    ///   - dataDirectory: where the authority of `tls internal` is kept, unless the configuration says.
     ///   - tickets: what keys of TLS session tickets come from; nil for a secret of its own.
     ///   - handler: where routes of the configuration to an embedded handler lead.
     /// - Throws: when the access log cannot be opened.
@@ -71,8 +73,9 @@ public final class Gateway: Sendable {
         configuration: MachineConfiguration, logger: Logger,
         files: any ConfigurationFileSystem = SystemFileSystem(),
         listeners source: any ListenerSource = ListenerGroups(), tickets: TicketSecret? = nil,
-        handler: (any Handler)? = nil
+        dataDirectory: String? = nil, handler: (any Handler)? = nil
     ) throws {
+        authority = AuthoritySource(directory: configuration.dataDirectory ?? dataDirectory, logger)
         self.tickets = tickets ?? TicketSecret(now: ProcessFigures.wallSeconds)
         self.source = source
         self.logger = logger
@@ -131,6 +134,7 @@ public final class Gateway: Sendable {
             throw error
         }
         welcome.update(configuration, from: files)
+        authority.prepare(for: configuration)
         let workers: [WorkerThread]
         do {
             workers = try startWorkers(makeSnapshot(configuration))
@@ -178,7 +182,7 @@ public final class Gateway: Sendable {
         SharedParts(
             pool: pool, passwordPool: passwordPool, resolver: Resolver(pool: namePool), counters: counters,
             log: log, welcome: welcome, loads: loads, handover: handover, limits: limits, metrics: metrics,
-            tickets: tickets,
+            tickets: tickets, authority: authority,
             drained: { [weak self] index in self?.workerDrained(index) })
     }
 
@@ -217,6 +221,7 @@ public final class Gateway: Sendable {
         let change = try ListenerChange(
             from: bound, to: configuration.listeners, workers: workerCount, source: source)
         welcome.update(configuration, from: files)
+        authority.prepare(for: configuration)
         let before = state.withLock { $0.sequence.latest }
         let snapshot = makeSnapshot(configuration)
         let changed = Latch()

@@ -63,6 +63,8 @@ struct SharedParts: Sendable {
     let metrics: MetricsSource
     /// What keys of session tickets come from.
     let tickets: TicketSecret
+    /// What `tls internal` takes its certificates from.
+    let authority: AuthoritySource
     /// Told once when a worker's last connection has ended while it drains.
     let drained: @Sendable (Int) -> Void
 }
@@ -248,7 +250,7 @@ final class GatewayWorker {
     /// What is shown to clients of sites with `tls`, made when it is first needed; nil where there is no memory.
     func secureSites() -> SecureSites? {
         if let secure { return secure }
-        secure = TLSEndpoint(on: worker).map { SecureSites($0, tickets: shared.tickets) }
+        secure = TLSEndpoint(on: worker).map { SecureSites($0, tickets: shared.tickets, authority: shared.authority) }
         return secure
     }
 

@@ -5,6 +5,8 @@ internal import ChimeraTLS
 final class SecureSites {
     let endpoint: TLSEndpoint
     private let tickets: TicketSecret
+    private let authority: AuthoritySource
+    @exclusivity(unchecked) private var issuer: LocalIssuer?
     @exclusivity(unchecked) private var made: [Int: Entry] = [:]
 
     private struct Entry {
@@ -13,7 +15,8 @@ final class SecureSites {
         let site: TLSSite?
     }
 
-    init(_ endpoint: TLSEndpoint, tickets: TicketSecret) {
+    init(_ endpoint: TLSEndpoint, tickets: TicketSecret, authority: AuthoritySource) {
+        self.authority = authority
         self.endpoint = endpoint
         self.tickets = tickets
     }
@@ -32,6 +35,13 @@ final class SecureSites {
         for number in numbers { made[number] = nil }
     }
 
+    private func issued() -> TLSSite.Certificates {
+        if issuer == nil {
+            issuer = authority.current.flatMap { LocalIssuer($0, library: endpoint.library) }
+        }
+        return .issued { [issuer] name in issuer?.certificate(for: name) }
+    }
+
     private func make(_ site: Site, _ tls: SiteTLS) -> TLSSite? {
         do throws(CertificateFault) {
             var certificates: [ServerCertificate] = []
@@ -48,7 +58,7 @@ final class SecureSites {
                     library: endpoint.library)
             }
             return TLSSite(
-                certificates: .fixed(certificates), profile: tls.profile, clients: clients,
+                certificates: tls.isInternal ? issued() : .fixed(certificates), profile: tls.profile, clients: clients,
                 identity: Array("\(site.tenant.utf8.count) \(site.tenant) \(site.name) \(site.on)".utf8),
                 tickets: tickets)
         } catch {

@@ -1,6 +1,7 @@
 internal import Chimera
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
+internal import ChimeraTLS
 internal import Glibc
 internal import Synchronization
 
@@ -25,6 +26,8 @@ final class SupervisorLine: ListenerSource {
     private let socket: PacketSocket
     private let orders: BlockingQueue<DataPlaneOrder>
     private let state = Mutex(State())
+    /// The supervisor's, from the moment on in which the first socket is there.
+    let tickets = TicketSecret(now: ProcessFigures.wallSeconds)
 
     private struct State {
         var requests: Int64 = 0
@@ -72,6 +75,18 @@ final class SupervisorLine: ListenerSource {
     // MARK: Sockets
 
     func open(_ address: Listener.Address, count: Int) throws(SystemError) -> ListeningGroup {
+        try ask(ControlMessage(.listen).with(.address, address.text).with(.count, Int64(count)), "listen")
+    }
+
+    /// Opens a file with a key or a certificate that only the supervisor may read; the caller closes it.
+    func openKey(_ path: String) throws(SystemError) -> Int32 {
+        let group = try ask(ControlMessage(.openKey).with(.text, path), "open")
+        group.descriptors.dropFirst().forEach(FileDescriptors.close)
+        return group.descriptors[0]
+    }
+
+    /// Sends a request that is answered with descriptors, at least one.
+    private func ask(_ message: ControlMessage, _ call: StaticString) throws(SystemError) -> ListeningGroup {
         let answer = Answer()
         let request = state.withLock { state -> Int64? in
             guard !state.isOver else { return nil }
@@ -79,14 +94,12 @@ final class SupervisorLine: ListenerSource {
             state.waiting[state.requests] = answer
             return state.requests
         }
-        guard let request else { throw SystemError("listen", EPIPE) }
-        tell(
-            ControlMessage(.listen).with(.request, request).with(.address, address.text)
-                .with(.count, Int64(count)))
+        guard let request else { throw SystemError("\(call)", EPIPE) }
+        tell(message.with(.request, request))
         answer.latch.wait()
         if let error = answer.error.withLock({ $0 }) { throw error }
         let group = answer.group.withLock { $0 }
-        guard !group.descriptors.isEmpty else { throw SystemError("listen", EPIPE) }
+        guard !group.descriptors.isEmpty else { throw SystemError("\(call)", EPIPE) }
         return group
     }
 
@@ -123,8 +136,17 @@ final class SupervisorLine: ListenerSource {
             orders.put(
                 .question(
                     connection, line: message.fields[.text] ?? [], context: message.fields[.context] ?? []))
-        case .listen, .unlisten, .ready, .administer, .reloading, .reloaded: break
+        case .tickets: adoptTickets(message)
+        case .listen, .unlisten, .ready, .administer, .reloading, .reloaded, .openKey: break
         }
+    }
+
+    private func adoptTickets(_ message: ControlMessage) {
+        guard let period = message.number(.count), let text = message.text(.text),
+            let secret = [UInt8](hexadecimal: text),
+            let seed = TicketSecret.Seed(period: period, secret: secret)
+        else { return }
+        tickets.adopt(seed)
     }
 
     private func answer(_ message: ControlMessage, _ descriptors: inout [Int32]) {
