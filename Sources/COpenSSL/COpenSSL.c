@@ -154,7 +154,8 @@ enum chimera_tls_status chimera_tls_write(SSL *ssl, const void *bytes, size_t co
     size_t done = 0;
     while (done < count) {
         size_t some = 0;
-        size_t wanted = count - done < record ? count - done : record;
+        // OpenSSL cuts what is longer than the longest record itself.
+        size_t wanted = count - done < record || record >= SSL3_RT_MAX_PLAIN_LENGTH ? count - done : record;
         if (SSL_write_ex(ssl, (const uint8_t *)bytes + done, wanted, &some) != 1) return CHIMERA_TLS_FAILED;
         done += some;
     }
@@ -245,7 +246,16 @@ void chimera_tls_set_trust(SSL *ssl, X509_STORE *store, const STACK_OF(X509_NAME
     SSL_set_verify(ssl, required ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_PEER, NULL);
 }
 
-bool chimera_tls_asks_status(SSL *ssl) { return SSL_get_tlsext_status_type(ssl) == TLSEXT_STATUSTYPE_ocsp; }
+BIO *chimera_tls_client_subject(const SSL *ssl) {
+    X509 *certificate = SSL_get1_peer_certificate(ssl);
+    if (certificate == NULL) return NULL;
+    BIO *bio = SSL_get_verify_result(ssl) == X509_V_OK ? BIO_new(BIO_s_mem()) : NULL;
+    // One line without control characters, whatever stands in the certificate.
+    unsigned long flags = XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB;
+    if (bio != NULL) X509_NAME_print_ex(bio, X509_get_subject_name(certificate), 0, flags);
+    X509_free(certificate);
+    return bio;
+}
 
 // MARK: Tickets
 

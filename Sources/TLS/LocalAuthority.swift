@@ -78,6 +78,7 @@ package struct LocalAuthority: Sendable, Equatable {
     package static func keptOrMade(in directory: String, name: String) throws(Failure) -> LocalAuthority {
         if let kept = try kept(in: directory) { return kept }
         let made = try LocalAuthority(name: name)
+        if let parent = directory.lastIndex(of: "/") { mkdir(String(directory[..<parent]), 0o700) }
         mkdir(directory, 0o700)
         let final = directory + "/authority.key"
         let fresh = final + ".\(getpid())"
@@ -257,7 +258,8 @@ enum PEMText {
 
     static func of(key: OpaquePointer) -> [UInt8]? { text(chimera_pem_of_key(key)) }
 
-    private static func text(_ bio: OpaquePointer?) -> [UInt8]? {
+    /// What a BIO in memory holds; it is freed.
+    static func text(_ bio: OpaquePointer?) -> [UInt8]? {
         guard let bio else { return nil }
         defer { BIO_free(bio) }
         var bytes: UnsafePointer<CChar>?

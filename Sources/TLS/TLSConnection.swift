@@ -40,6 +40,7 @@ package final class TLSConnection: SocketLayer {
     @exclusivity(unchecked) private var hasEnded = false
     @exclusivity(unchecked) private var endsAfterUnsent = false
     @exclusivity(unchecked) private var hasFailed = false
+    @exclusivity(unchecked) private var subject: [UInt8]?
 
     /// Bytes of a record at the beginning of an answer, so that the client can decrypt before more than this is there.
     private static let smallRecordBytes = 4 * 1024
@@ -133,6 +134,15 @@ package final class TLSConnection: SocketLayer {
 
     /// The session is one of an earlier connection.
     package var isResumed: Bool { SSL_session_reused(ssl) == 1 }
+
+    /// The subject of the certificate that the client showed and that was verified, as RFC 2253 writes it; empty where it
+    /// has none.
+    package var clientSubject: [UInt8] {
+        if let subject { return subject }
+        let made = chimera_tls_client_subject(ssl).flatMap(PEMText.text) ?? []
+        subject = made
+        return made
+    }
 
     // MARK: SocketLayer
 

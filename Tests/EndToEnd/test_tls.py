@@ -1,21 +1,27 @@
 """TLS on listeners: which certificate is shown to whom, and what becomes of those who do not speak it."""
 
+import hashlib
+import json
 import os
 import re
 import signal
-import socket
 import ssl
 import subprocess
-import threading
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from rig import tls
 from rig.client import Connection, request_bytes, wait_until
-from rig.gateway import run
-from rig.metrics import Telemetry
-from rig.origin import pattern
+from rig.gateway import Gateway, run
+from rig.metrics import Metrics
+from rig.origin import pattern as pieces
 from rig.tls import SecureConnection, certify, trusting, trusting_anybody
+
+
+def pattern(count):
+    return b"".join(pieces(count))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +46,7 @@ def gateway(start_shared, certificates, tmp_path_factory):
         "b.conf": f"site b.test {{ tls {certificates['b'].line} redirect=off ; respond 200 'site b' }}",
         "wild.conf": f"site *.wild.test {{ tls {certificates['wild'].line} ; respond 200 'site wild' }}",
         "plain.conf": "site plain.test { respond 200 plain }",
-    }, f"{tls.LISTEN}\nmetrics 127.0.0.1:0")
+    }, tls.LISTEN)
 
 
 def shown(gateway, host, **options):
@@ -140,8 +146,10 @@ def test_requests_and_answers_of_all_sizes_pass_through(start_gateway, certifica
     with SecureConnection(gateway, "a.test") as connection:
         for size in [0, 1, 4095, 4096, 4097, 16383, 16384, 16385, 65536, 300_000]:
             body = pattern(size)
-            answer = connection.request("POST", "/", "a.test", body=body)
-            assert answer.status == 200 and answer.body.endswith(body), size
+            answer = json.loads(connection.request("POST", "/", "a.test", body=body).body)
+            assert answer["sha256"] == hashlib.sha256(body).hexdigest(), size
+            assert connection.get(f"/bytes/{size}", "a.test").body == body, size
+            assert connection.get(f"/chunked/{size}", "a.test").body == body, size
 
 
 def test_a_pipeline_in_one_record_is_answered(gateway):
@@ -166,11 +174,11 @@ def test_the_end_is_told_both_ways(gateway):
         connection.socket.unwrap().close()
 
 
-def test_a_client_that_ends_its_side_has_its_answer(gateway):
-    """RFC 8446 §6.1: close_notify ends one direction."""
+def test_a_client_that_ends_without_notice_has_its_answer(gateway):
+    """RFC 9112 §9.8: a request that is whole by its framing is whole."""
     with SecureConnection(gateway, "a.test") as connection:
         connection.send(request_bytes(target="/files/large.bin", host="a.test"))
-        connection.finish_sending()
+        connection.end_without_notice()
         assert len(connection.response().body) == 8_000_000
 
 
@@ -211,9 +219,8 @@ def test_a_handshake_has_a_deadline_and_keeps_nobody_waiting(start_gateway, cert
 
 def test_handshakes_are_counted_and_failures_by_reason(start_gateway, certificates):
     """Issue: failures are counted by reason."""
-    gateway = start_gateway(f"site a.test {{ tls {certificates['a'].line} ; respond 200 ok }}",
-                            f"{tls.LISTEN}\nmetrics 127.0.0.1:METRICS")
-    telemetry = Telemetry(gateway)
+    metrics = Metrics(start_gateway, f"site a.test {{ tls {certificates['a'].line} ; respond 200 ok }}", tls.LISTEN)
+    gateway = metrics.gateway
     with SecureConnection(gateway, "a.test") as connection:
         assert connection.get(host="a.test").status == 200
     with pytest.raises(ssl.SSLError):
@@ -226,10 +233,10 @@ def test_handshakes_are_counted_and_failures_by_reason(start_gateway, certificat
         pass
 
     def failures(reason):
-        return telemetry.page().value("chimera_tls_handshake_failures_total", reason=reason)
+        return metrics.value("chimera_tls_handshake_failures_total", reason=reason)
     for reason in ["unknown-name", "certificate-refused", "plain-request", "client-closed"]:
         wait_until(lambda: failures(reason) == 1, what=f"a failure counted as {reason}")
-    assert telemetry.page().value("chimera_tls_handshakes_total", kind="full") >= 1
+    assert metrics.value("chimera_tls_handshakes_total", kind="full") >= 1
 
 
 # http and https
@@ -238,7 +245,7 @@ def test_http_is_sent_to_https(gateway):
     """config.md, Sites: 308 with the port, the path and the query."""
     answer = gateway.get("/x%20y?z=1", "a.test")
     assert answer.status == 308
-    assert answer.field("Location") == f"https://a.test:{tls.port(gateway)}/x%20y?z=1"
+    assert answer.fields.get("Location") == f"https://a.test:{tls.port(gateway)}/x%20y?z=1"
 
 
 def test_what_need_not_be_sent_to_https_is_not(gateway):
@@ -252,19 +259,19 @@ def test_the_port_of_redirects_is_the_public_one(start_gateway, certificates):
     """config.md, Listeners: `public=443` is no port at all in an https URI."""
     gateway = start_gateway(f"site a.test {{ tls {certificates['a'].line} ; respond 200 ok }}",
                             f"{tls.LISTEN} public=443")
-    assert gateway.get("/x", "a.test").field("Location") == "https://a.test/x"
+    assert gateway.get("/x", "a.test").fields.get("Location") == "https://a.test/x"
 
 
 def test_hsts_is_said_over_tls_alone(gateway):
     """RFC 6797 §7.2: not over http."""
     with SecureConnection(gateway, "a.test") as connection:
         answer = connection.get(host="a.test")
-        assert answer.field("Strict-Transport-Security") == "max-age=31536000"
+        assert answer.fields.get("Strict-Transport-Security") == "max-age=31536000"
         missing = connection.request("GET", "/files/none", "a.test")
-        assert missing.status == 404 and missing.field("Strict-Transport-Security") == "max-age=31536000"
-    assert gateway.get("/", "a.test").field("Strict-Transport-Security") is None
+        assert missing.status == 404 and missing.fields.get("Strict-Transport-Security") == "max-age=31536000"
+    assert gateway.get("/", "a.test").fields.get("Strict-Transport-Security") is None
     with SecureConnection(gateway, "b.test") as connection:
-        assert connection.get(host="b.test").field("Strict-Transport-Security") is None
+        assert connection.get(host="b.test").fields.get("Strict-Transport-Security") is None
 
 
 def test_upstreams_learn_that_it_was_https(start_gateway, certificates, origins):
@@ -272,7 +279,8 @@ def test_upstreams_learn_that_it_was_https(start_gateway, certificates, origins)
     origin = origins.echo()
     gateway = start_gateway(f"site a.test {{ tls {certificates['a'].line} ; proxy {origin.target} }}", tls.LISTEN)
     with SecureConnection(gateway, "a.test") as connection:
-        assert b"x-forwarded-proto: https" in connection.get(host="a.test").body.lower()
+        fields = {name.lower(): value for name, value in json.loads(connection.get(host="a.test").body)["fields"]}
+    assert fields["x-forwarded-proto"] == "https"
 
 
 def test_a_connection_carries_requests_for_sites_that_ask_for_the_same(gateway):
@@ -332,11 +340,11 @@ def test_connections_survive_an_upgrade(start_gateway, certificates, origins):
     with SecureConnection(gateway, "a.test") as idle, SecureConnection(gateway, "a.test") as busy:
         assert idle.get(host="a.test").status == 200
         busy.send(request_bytes(target="/wait", host="a.test"))
-        waiting = origin.request()
+        origin.request()
         gateway.upgrade()
         answer = idle.get(host="a.test")
-        assert answer.status == 200 and answer.field("Connection") == "close"
-        waiting.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+        assert answer.status == 200 and answer.fields.get("Connection") == "close"
+        origin.connection().send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
         assert busy.response().body == b"done"
 
 
@@ -470,6 +478,30 @@ def test_clients_may_be_asked_and_not_have_one(start_gateway, certificates, clie
             assert connection.get(host="a.test").body == b"ok"
 
 
+def test_who_the_client_is_can_be_matched_and_passed_on(start_gateway, certificates, clients, origins):
+    """Issue: result and subject for matchers, variables and upstream headers."""
+    authority, ann, _ = clients
+    origin = origins.echo()
+    gateway = start_gateway(
+        f"""site a.test {{
+            tls {certificates['a'].line} {{ client-ca {authority.chain} ; client optional }}
+            @known tls.client
+            @ann tls.client CN=ann
+            @bob tls.client CN=bob*
+            /who @bob respond 200 bob
+            /who @ann respond 200 'ann, {{tls.client}} over {{tls.version}}'
+            /who @known respond 200 somebody
+            /who respond 200 'nobody {{tls.client}}'
+            /up proxy {origin.target} {{ request-header X-Client {{tls.client}} }}
+        }}""", tls.LISTEN)
+    with SecureConnection(gateway, "a.test", showing(ann)) as connection:
+        assert connection.get("/who", "a.test").body == b"ann, CN=ann over TLSv1.3"
+        answer = connection.request("GET", "/up", "a.test", [("X-Client", "CN=root")])
+        assert [v for n, v in json.loads(answer.body)["fields"] if n.lower() == "x-client"] == ["CN=ann"]
+    with SecureConnection(gateway, "a.test", showing(None)) as connection:
+        assert connection.get("/who", "a.test").body == b"nobody "
+
+
 # OCSP
 
 def test_an_ocsp_response_is_sent_with_the_certificate(start_gateway, tmp_path):
@@ -518,21 +550,26 @@ def test_a_site_with_tls_needs_a_listener_with_tls(tmp_path, certificates):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_keys_that_only_root_may_read_serve_a_gateway_that_is_not_root(start_gateway, tmp_path):
-    """architecture.md, Users: keys are handed over by the supervisor; a reload reads them again."""
-    os.chmod(tmp_path, 0o755)
+def test_keys_that_only_root_may_read_serve_a_gateway_that_is_not_root(tmp_path):
+    """architecture.md, Users: keys are handed over by the supervisor, and nothing else; a reload reads them again."""
     site = certify(tmp_path / "c", "a", "a.test")
+    secret = tmp_path / "c/secret"
+    secret.write_text("hidden")
     os.chmod(tmp_path / "c", 0o700)
-    gateway = start_gateway(f"site a.test {{ tls {site.line} ; respond 200 one }}",
-                            f"{tls.LISTEN}\nuser nobody\nlog access off\ndata {tmp_path}/data", log="", start=False)
-    for folder in [gateway.directory, *gateway.directory.parents]:
-        if folder.owner() == "root" and folder != folder.parent:
-            os.chmod(folder, folder.stat().st_mode | 0o055)
-    gateway.start()
-    with SecureConnection(gateway, "a.test", trusting(site)) as connection:
-        assert connection.get(host="a.test").body == b"one"
-    gateway.reload(f"site a.test {{ tls {site.line} ; respond 200 two }}")
-    def served():
-        with SecureConnection(gateway, "a.test") as connection:
-            return connection.get(host="a.test").body == b"two"
-    wait_until(served, what="the new version")
+    with tempfile.TemporaryDirectory(prefix="chimera-", dir="/tmp") as name:
+        os.chmod(name, 0o755)
+        gateway = Gateway(Path(name) / "gateway", f"site a.test {{ tls {site.line} ; respond 200 one }}",
+                          f"{tls.LISTEN}\nuser nobody\n", log="log access off").start()
+        try:
+            def answer():
+                with SecureConnection(gateway, "a.test", trusting(site)) as connection:
+                    return connection.get(host="a.test").body
+            assert answer() == b"one"
+            gateway.reload(f"site a.test {{ tls {site.line} ; respond 200 two }}")
+            wait_until(lambda: answer() == b"two", what="the new version")
+            gateway.reload(f"site a.test {{ tls {site.line} ; respond 200 file:{secret} }}")
+            gateway.await_stderr("permission denied")
+            assert answer() == b"two"
+            gateway.stop()
+        finally:
+            gateway.kill()

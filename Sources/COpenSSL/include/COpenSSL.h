@@ -91,7 +91,8 @@ void chimera_context_set_status(SSL_CTX *context, int (*callback)(SSL *, void *)
 int chimera_tls_set_status(SSL *ssl, const void *bytes, size_t count);
 int chimera_tls_use(SSL *ssl, X509 *leaf, EVP_PKEY *key, STACK_OF(X509) *chain);
 void chimera_tls_set_trust(SSL *ssl, X509_STORE *store, const STACK_OF(X509_NAME) *names, bool required);
-bool chimera_tls_asks_status(SSL *ssl);
+/// The subject of the peer's certificate, where it was verified, to be freed with `BIO_free`; else NULL.
+BIO *chimera_tls_client_subject(const SSL *ssl);
 
 // MARK: Tickets
 

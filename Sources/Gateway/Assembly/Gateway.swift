@@ -198,7 +198,7 @@ public final class Gateway: Sendable {
             }
         }
         opened.wait(milliseconds: 5_000)
-        logger.info("listening on \(listener.text)")
+        logger.info("listening on \(listener.text)\(listener.listener.tls ? " with TLS" : "")")
     }
 
     // MARK: Running
