@@ -55,6 +55,7 @@ let package = Package(
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("WebSocket", ["ChimeraBytes"]),
         module("TLS", ["COpenSSL", "ChimeraBytes", "ChimeraEventLoop"]),
+        module("ProxyProtocol", ["ChimeraBytes"]),
         module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         module(
             "Upstream",
@@ -62,7 +63,7 @@ let package = Package(
                 "CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1",
                 "ChimeraWebSocket",
             ]),
-        module("Configuration", ["ChimeraBytes", "ChimeraHTTPCore", "ChimeraTLS"]),
+        module("Configuration", ["CLinux", "ChimeraBytes", "ChimeraHTTPCore", "ChimeraTLS"]),
         module("Administration", []),
         module(
             "Telemetry",
@@ -71,8 +72,8 @@ let package = Package(
             name: "Chimera",
             dependencies: [
                 "CLinux", "CCrypt", "COpenSSL", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
-                "ChimeraHTTP1", "ChimeraTLS", "ChimeraFiles", "ChimeraUpstream", "ChimeraConfiguration",
-                "ChimeraTelemetry",
+                "ChimeraHTTP1", "ChimeraTLS", "ChimeraProxyProtocol", "ChimeraFiles", "ChimeraUpstream",
+                "ChimeraConfiguration", "ChimeraTelemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -97,6 +98,7 @@ let package = Package(
         tests(of: "HTTP1", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "WebSocket", ["ChimeraWebSocket", "ChimeraBytes"]),
         tests(of: "TLS", ["ChimeraTLS", "ChimeraEventLoop", "ChimeraBytes", "COpenSSL"]),
+        tests(of: "ProxyProtocol", ["ChimeraProxyProtocol", "ChimeraBytes"]),
         tests(of: "Files", ["ChimeraFiles", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(
             of: "Upstream",
@@ -104,7 +106,8 @@ let package = Package(
                 "ChimeraUpstream", "ChimeraEventLoop", "ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes",
                 "CLinux",
             ]),
-        tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
+        tests(
+            of: "Configuration", ["ChimeraConfiguration", "ChimeraTLS", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Server", ["ChimeraServer", "ChimeraAdministration", "ChimeraConfiguration"]),
         // What the fuzz targets of Tests/Fuzz check, on the inputs that are kept there.
@@ -112,7 +115,7 @@ let package = Package(
             of: "Fuzz",
             [
                 "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraWebSocket",
-                "ChimeraBytes", "ChimeraConfiguration",
+                "ChimeraProxyProtocol", "ChimeraBytes", "ChimeraConfiguration",
             ]),
         tests(
             of: "Gateway",

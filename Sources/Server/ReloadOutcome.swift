@@ -28,6 +28,11 @@ extension ReloadStatus {
 
     /// Those that an answer names.
     var outdatedJSON: JSON { .array(outdatedTenants.prefix(1_000).map(\.json)) }
+
+    /// Why files are nobody's.
+    var refusedJSON: JSON {
+        .array(refusedFiles.prefix(1_000).map { .string("\($0.position): \($0.text)") })
+    }
 }
 
 extension TenantStatus {

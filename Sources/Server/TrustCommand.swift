@@ -24,12 +24,14 @@ struct TrustCommand: ParsableCommand {
 
     func run() throws {
         let path = try file.path()
-        let data = ConfigurationLoader().dataDirectory(machineFile: path) ?? DataDirectory.path(machineFile: path)
+        let data =
+            ConfigurationLoader().dataDirectory(machineFile: path) ?? DataDirectory.path(machineFile: path)
         let authority: LocalAuthority?
         do throws(LocalAuthority.Failure) {
-            authority = try data.map { (data) throws(LocalAuthority.Failure) in
-                try LocalAuthority.kept(in: data + "/tls")
-            } ?? nil
+            authority =
+                try data.map { (data) throws(LocalAuthority.Failure) in
+                    try LocalAuthority.kept(in: data + "/tls")
+                } ?? nil
         } catch {
             throw Self.refusal("\(error)")
         }
@@ -37,17 +39,23 @@ struct TrustCommand: ParsableCommand {
             throw Self.refusal(
                 "there is no local authority yet: it is made when a site with `tls internal` is first served")
         }
-        if install { try installed(authority) } else {
+        if install {
+            try installed(authority)
+        } else {
             Stream.output.write(String(decoding: authority.certificate, as: UTF8.self))
         }
     }
 
     private func installed(_ authority: LocalAuthority) throws {
         let descriptor = open(Self.installed, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        guard descriptor >= 0 else { throw Self.refusal(Self.installed + ": " + String(cString: strerror(errno))) }
+        guard descriptor >= 0 else {
+            throw Self.refusal(Self.installed + ": " + String(cString: strerror(errno)))
+        }
         let count = write(descriptor, authority.certificate, authority.certificate.count)
         close(descriptor)
-        guard count == authority.certificate.count else { throw Self.refusal(Self.installed + " is not whole") }
+        guard count == authority.certificate.count else {
+            throw Self.refusal(Self.installed + " is not whole")
+        }
         // What it says is the answer.
         let words: [UnsafeMutablePointer<CChar>?] = [strdup("update-ca-certificates"), nil]
         execv("/usr/sbin/update-ca-certificates", words)

@@ -29,11 +29,13 @@ package struct LocalAuthority: Sendable, Equatable {
         defer { EVP_PKEY_free(key) }
         let draft = CertificateDraft(
             subject: "Chimera local authority, \(name)", key: key, lifetimeSeconds: Self.lifetimeSeconds)
-        let made = draft?.signed(by: nil, extensions: [
-            (NID_basic_constraints, "critical,CA:TRUE,pathlen:0"),
-            (NID_key_usage, "critical,keyCertSign,cRLSign"),
-            (NID_subject_key_identifier, "hash"),
-        ])
+        let made = draft?.signed(
+            by: nil,
+            extensions: [
+                (NID_basic_constraints, "critical,CA:TRUE,pathlen:0"),
+                (NID_key_usage, "critical,keyCertSign,cRLSign"),
+                (NID_subject_key_identifier, "hash"),
+            ])
         guard let made, let text = made.pem, let keyText = PEMText.of(key: key) else {
             throw Failure(description: "OpenSSL makes no certificate: \(CertificateFault.takeText())")
         }
@@ -69,7 +71,8 @@ package struct LocalAuthority: Sendable, Equatable {
         let count = read(descriptor, &bytes, bytes.count)
         guard count >= 0 else { throw failure(path) }
         guard let authority = LocalAuthority(kept: Array(bytes[..<count])) else {
-            throw Failure(description: "\(path) holds no certificate with its key; move it away for a new one")
+            throw Failure(
+                description: "\(path) holds no certificate with its key; move it away for a new one")
         }
         return authority
     }
@@ -184,14 +187,16 @@ package final class LocalIssuer {
         let draft = CertificateDraft(
             subject: subject.isEmpty ? "Chimera" : subject, key: key, lifetimeSeconds: Self.lifetimeSeconds,
             library: library)
-        let made = draft?.signed(by: (authority, authorityKey), extensions: [
-            (NID_basic_constraints, "critical,CA:FALSE"),
-            (NID_key_usage, "critical,digitalSignature"),
-            (NID_ext_key_usage, "serverAuth"),
-            (NID_subject_key_identifier, "hash"),
-            (NID_authority_key_identifier, "keyid:always"),
-            (NID_subject_alt_name, names),
-        ])
+        let made = draft?.signed(
+            by: (authority, authorityKey),
+            extensions: [
+                (NID_basic_constraints, "critical,CA:FALSE"),
+                (NID_key_usage, "critical,digitalSignature"),
+                (NID_ext_key_usage, "serverAuth"),
+                (NID_subject_key_identifier, "hash"),
+                (NID_authority_key_identifier, "keyid:always"),
+                (NID_subject_alt_name, names),
+            ])
         guard let made, let chain = chimera_chain_new() else { return nil }
         EVP_PKEY_up_ref(key)
         return ServerCertificate(leaf: made.take(), key: key, chain: chain)
@@ -220,7 +225,8 @@ private final class CertificateDraft {
             X509_gmtime_adj(X509_getm_notAfter(handle), lifetimeSeconds) != nil,
             X509_set_pubkey(handle, key) == 1,
             X509_NAME_add_entry_by_txt(
-                X509_get_subject_name(handle), "CN", MBSTRING_UTF8, Array(subject.utf8), Int32(subject.utf8.count), -1, 0) == 1
+                X509_get_subject_name(handle), "CN", MBSTRING_UTF8, Array(subject.utf8),
+                Int32(subject.utf8.count), -1, 0) == 1
         else { return nil }
     }
 

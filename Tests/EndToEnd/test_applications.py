@@ -4,7 +4,6 @@ import hashlib
 import http.client
 import json
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ import pytest
 from rig.client import chunked, request_bytes, wait_until
 from rig.origin import pattern, pattern_digest
 from rig.process import MiB, PeakMemory
+from rig.programs import program
 
 APPS = Path(__file__).parent / "apps"
 
@@ -51,10 +51,7 @@ def flask_port(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def node_port():
-    node = shutil.which("node")
-    if not node:
-        pytest.skip("no node here")
-    process, port = started([node, "server.js"], r"listening on (\d+)")
+    process, port = started([program("node"), "server.js"], r"listening on (\d+)")
     yield port
     ended(process)
 
@@ -197,10 +194,7 @@ def load(gateway, stop: threading.Event, statuses: list, failures: list):
 def test_a_real_application_killed_and_restarted_under_load(start_gateway):
     """Issue: an upstream killed and restarted under load gives only 502, 503 or 504 while it is gone, and nothing else
     breaks: a Node server ended by SIGKILL, ten times. An answer that was half way is cut, never made to look whole."""
-    node = shutil.which("node")
-    if not node:
-        pytest.skip("no node here")
-    process, port = started([node, "server.js"], r"listening on (\d+)")
+    process, port = started([program("node"), "server.js"], r"listening on (\d+)")
     gateway = start_gateway(f"site test {{ /here respond 200 ok ; /* proxy 127.0.0.1:{port} }}")
     stop, statuses, failures = threading.Event(), [], []
     threads = [threading.Thread(target=load, args=(gateway, stop, statuses, failures)) for _ in range(8)]
@@ -216,7 +210,7 @@ def test_a_real_application_killed_and_restarted_under_load(start_gateway):
             process.kill()
             process.communicate()
             wait_for(502, 20)
-            process, _ = started([node, "server.js", str(port)], r"listening on (\d+)")
+            process, _ = started([program("node"), "server.js", str(port)], r"listening on (\d+)")
         wait_for(200, 200)
     finally:
         stop.set()

@@ -1,7 +1,6 @@
 """Costs that are exact (quality.md, Tests): system calls and allocations for each request in steady state."""
 
 import re
-import shutil
 import signal
 import struct
 import subprocess
@@ -12,6 +11,7 @@ import pytest
 
 from rig.client import request_bytes, wait_until
 from rig.origin import response_bytes
+from rig.programs import program
 
 READS = {"read", "readv", "recvfrom", "recvmsg", "recvmmsg", "pread64", "preadv"}
 WRITES = {"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice", "pwrite64"}
@@ -52,7 +52,7 @@ class Trace:
         self.gateway, self.path = gateway, directory / "trace"
 
     def __enter__(self):
-        self.process = subprocess.Popen(["strace", "-f", "-qq", "-o", str(self.path), "-p", str(self.gateway.pid)],
+        self.process = subprocess.Popen([program("strace"), "-f", "-qq", "-o", str(self.path), "-p", str(self.gateway.pid)],
                                         stderr=subprocess.PIPE, text=True)
         self.await_attached()
         return self
@@ -60,7 +60,7 @@ class Trace:
     def await_attached(self):
         def attached():
             if self.process.poll() is not None:
-                pytest.skip(f"strace may not attach here: {self.process.stderr.read()}")
+                pytest.fail(f"strace may not attach here: {self.process.stderr.read()}")
             tasks = Path(f"/proc/{self.gateway.pid}/task").iterdir()
             return all(f"TracerPid:\t{self.process.pid}" in (task / "status").read_text() for task in tasks)
         wait_until(attached, what="strace on every thread")
@@ -88,12 +88,10 @@ def serve(connection, request: bytes, count: int, batch: int = 1):
             connection.response()
 
 
-needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="no strace here")
 SLACK = 12
 """Calls that belong to no request: a timer, the tick of the date, a worker's look at its mailbox."""
 
 
-@needs_strace
 @pytest.mark.parametrize("kind", KINDS)
 def test_system_calls_of_an_answer_from_memory(started, tmp_path, kind):
     """quality.md: one read, one write (and the wait for the next request), no other call."""
@@ -108,7 +106,6 @@ def test_system_calls_of_an_answer_from_memory(started, tmp_path, kind):
     assert sum(trace.others.values()) <= 2 * SLACK, trace.calls
 
 
-@needs_strace
 def test_system_calls_of_a_pipeline(started, tmp_path):
     """architecture.md: one read, all its frames, all their answers, one write."""
     gateway = started()
@@ -121,7 +118,6 @@ def test_system_calls_of_a_pipeline(started, tmp_path):
     assert trace.sum(WRITES) <= REQUESTS / batch + SLACK, trace.calls
 
 
-@needs_strace
 def test_system_calls_of_the_access_log(started, tmp_path):
     """architecture.md: each worker formats into its own double buffer, and a thread writes: no call for each request."""
     gateway = started(log="log access json access.log")
@@ -133,7 +129,6 @@ def test_system_calls_of_the_access_log(started, tmp_path):
     assert trace.sum(WRITES) + trace.calls["futex"] <= REQUESTS * 1.25 + 2 * SLACK, trace.calls
 
 
-@needs_strace
 def test_system_calls_of_a_proxied_answer(started, tmp_path):
     """architecture.md: a read and a write on either side, and no read that only finds the socket empty."""
     gateway = started()
@@ -155,7 +150,7 @@ class Mallocs:
         self.path = directory / "mallocs"
         self.path.write_bytes(bytes(8))
         library = directory / "malloc_counter.so"
-        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, Path(__file__).parent / "malloc_counter.c"], check=True)
+        subprocess.run([program("cc"), "-O2", "-shared", "-fPIC", "-o", library, Path(__file__).parent / "malloc_counter.c"], check=True)
         self.environment = {"LD_PRELOAD": str(library), "MALLOC_COUNTER": str(self.path)}
 
     @property
@@ -163,7 +158,6 @@ class Mallocs:
         return struct.unpack("=Q", self.path.read_bytes())[0]
 
 
-@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler here")
 @pytest.mark.parametrize("log", ["log access off", "log access json access.log"], ids=["log off", "log on"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_answer_from_memory_allocates_nothing(started, tmp_path, kind, log):

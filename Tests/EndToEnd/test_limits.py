@@ -93,8 +93,8 @@ def test_requests_under_way(start_gateway, origins):
     waiting = [metrics.gateway.connect() for _ in range(3)]
     for connection in waiting:
         connection.send(request_bytes())
-    for _ in range(3):
-        origin.request()
+    for index in range(3):
+        origin.request(index)
     refused = metrics.gateway.get()
     assert refused.status == 503 and refused.fields["Retry-After"] == "1"
     assert metrics.gateway.get("/free").status == 200

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from rig.client import chunked, request_bytes, wait_until
+from rig.client import Connection, chunked, request_bytes, wait_until
+from rig.gateway import free_port
 from rig.origin import answers, in_turn, pattern, pattern_digest, response_bytes
 
 
@@ -258,6 +259,23 @@ def test_forwarded_fields_of_trusted_peers_are_kept(start_gateway, origins):
     assert value["x-forwarded-proto"] == "https"
     assert value["x-forwarded-host"] == "shop.example"
     assert response.fields["X-Client"] == "192.0.2.7"
+
+
+@pytest.mark.parametrize("address, ours", [("127.0.0.1", "for=127.0.0.1"), ("[::1]", 'for="[::1]"')])
+def test_a_trusted_list_of_hops_gets_ours(start_gateway, origins, address, ours):
+    """RFC 7239 4: a proxy that passes `Forwarded` on adds itself; one that nobody sent is not begun."""
+    port = free_port()
+    gateway = start_gateway(f"site test {{ proxy {origins.echo().target} }}", f"listen {address}:{port}\ntrust 127.0.0.0/8 ::1")
+
+    def forwarded(*sent):
+        with Connection((address.strip("[]"), port)) as connection:
+            fields = seen(connection.request("GET", "/", fields=[("Forwarded", value) for value in sent]))["fields"]
+        return ", ".join(value for name, value in fields if name == "Forwarded")
+    hop = f'{ours};proto=http;host="test"'
+    assert forwarded() == ""
+    assert forwarded("for=192.0.2.7;proto=https") == f"for=192.0.2.7;proto=https, {hop}"
+    assert forwarded("for=192.0.2.7", 'for="[2001:db8::1]"') == f'for=192.0.2.7, for="[2001:db8::1]", {hop}'
+    gateway.assert_alive()
 
 
 @pytest.mark.parametrize("sent, client", [

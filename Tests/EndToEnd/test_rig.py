@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import subprocess
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from rig.client import Connection, chunked, request_bytes, wait_until
 from rig.gateway import free_port
 from rig.origin import pattern, pattern_digest
+from rig.programs import program
 from rig.wire import ConnectionEnded, Reader, WireError
 
 
@@ -79,8 +79,6 @@ http {{
 
 @pytest.fixture
 def nginx(tmp_path, origins):
-    if not shutil.which("nginx"):
-        pytest.skip("no nginx here")
     origin, port = origins.echo(), free_port()
     (tmp_path / "files").mkdir()
     (tmp_path / "files/x").write_bytes(b"".join(pattern(200_000)))
@@ -88,7 +86,7 @@ def nginx(tmp_path, origins):
     tmp_path.chmod(0o755)
     (tmp_path / "nginx.conf").write_text("user root;\n" * (subprocess.getoutput("id -u") == "0") + NGINX.format(
         directory=tmp_path, port=port, target=origin.target))
-    process = subprocess.Popen(["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([program("nginx"), "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")], stderr=subprocess.DEVNULL)
 
     def accepts():
         try:

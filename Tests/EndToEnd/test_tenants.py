@@ -322,6 +322,8 @@ def test_explain_names_lines_and_reasons(start_gateway):
                  "upstream  127.0.0.1:9", "as /api/items?a=b"]:
         assert part in said.stdout, said.stdout
     assert command(gateway, "explain", "nonsense://").returncode == 2
+    said = command(gateway, "explain", f"http://test:{gateway.port}/", "--client", "nonsense")
+    assert said.returncode == 2 and '"nonsense" is not an address' in said.stderr
 
 
 def test_explain_asks_the_gateway_that_runs(start_gateway):
@@ -337,10 +339,10 @@ def test_explain_asks_the_gateway_that_runs(start_gateway):
     assert json.loads(lines[-1])["text"].startswith(f"GET {url}\n")
     assert command(gateway, "explain", "--json", url).returncode == 2
     for wrong in ({"url": 1}, {"url": "a b"}, {"url": "a", "method": "A B"}, {"url": "a", "fields": ["A b"]},
-                  {"url": "a", "fields": ["A: \r\nB: c"]}, {"url": "a", "fields": [1]}, {}):
+                  {"url": "a", "fields": ["A: \r\nB: c"]}, {"url": "a", "fields": [1]}, {"url": "test", "client": "nobody"}, {}):
         answer = ask_admin(gateway, {"command": "explain", **wrong})
         assert "error" in answer[-1], answer
-    for odd in ({"url": "%zz//..%2f;?#"}, {"url": "[::1"}, {"url": "test", "client": "nobody", "listener": "none"},
+    for odd in ({"url": "%zz//..%2f;?#"}, {"url": "[::1"}, {"url": "test", "client": "2001:db8::7", "listener": "none"},
                 {"url": "test/", "method": "CONNECT"}, {"url": "*"}, {"url": "test", "fields": ["Host: x"] * 500}):
         assert "text" in ask_admin(gateway, {"command": "explain", **odd})[-1], odd
     assert gateway.get().text == "one"

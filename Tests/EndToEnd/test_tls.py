@@ -489,9 +489,9 @@ def test_who_the_client_is_can_be_matched_and_passed_on(start_gateway, certifica
             @ann tls.client CN=ann
             @bob tls.client CN=bob*
             /who @bob respond 200 bob
-            /who @ann respond 200 'ann, {{tls.client}} over {{tls.version}}'
+            /who @ann respond 200 "ann, {{tls.client}} over {{tls.version}}"
             /who @known respond 200 somebody
-            /who respond 200 'nobody {{tls.client}}'
+            /who respond 200 "nobody {{tls.client}}"
             /up proxy {origin.target} {{ request-header X-Client {{tls.client}} }}
         }}""", tls.LISTEN)
     with SecureConnection(gateway, "a.test", showing(ann)) as connection:

@@ -103,6 +103,22 @@ struct SnapshotSequenceTests {
 struct DispatcherUpdateTests {
     private let machine = "listen 127.0.0.1:80"
 
+    @Test func `pages and passwords of the machine's file go with the file that named them`() throws {
+        func machine(_ number: Int) -> String {
+            "\(self.machine)\nerror 421 page\(number)\nauth basic users\(number)\n"
+        }
+        func files(_ number: Int) -> [String: String] {
+            ["page\(number)": "page \(number)", "users\(number)": "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"]
+        }
+        let sites = "site a.example { respond 200 }"
+        let dispatching = try Dispatching(sites, machine: machine(0), files: files(0))
+        for number in 1...20 {
+            try dispatching.update(sites, machine(number), files: files(number))
+            #expect(dispatching.ask(Asked(host: "none.example")).body == "page \(number)")
+        }
+        #expect(dispatching.dispatcher.parts.referencedFileCount <= 4)
+    }
+
     @Test func `a site that was replaced lends what it has to the next, however many reloads lie between`()
         throws
     {

@@ -71,7 +71,19 @@ private func serving() -> ProcessPlan {
         #expect(plan.restartAt == 100)
         #expect(plan.reload(now: 1) == [.start(generation: 4, .current)])
         #expect(plan.restartAt == nil)
-        #expect(plan.reload(now: 1) == [])
+        #expect(plan.reload(now: 1) == [.tell(generation: 4, .reload)])
+    }
+
+    @Test
+    func `a reload is also for the data plane that starts, since it may have read what was there before`() {
+        var plan = ProcessPlan()
+        _ = plan.begin()
+        #expect(plan.reload(now: 0) == [.tell(generation: 1, .reload)])
+        _ = plan.ready(1, now: 1)
+        _ = plan.upgrade(now: 2)
+        #expect(plan.reload(now: 3) == [.tell(generation: 1, .reload), .tell(generation: 2, .reload)])
+        _ = plan.ready(2, now: 4)
+        #expect(plan.reload(now: 5) == [.tell(generation: 2, .reload)])
     }
 
     @Test func `an upgrade starts the new binary, and the old data plane drains when that is ready`() {

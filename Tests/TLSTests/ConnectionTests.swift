@@ -40,7 +40,8 @@ import Testing
     func `a client that reads slowly gets every byte once`(first: Int) async throws {
         let (ours, theirs) = try socketPair()
         let count = 2_000_000
-        let client = Client(theirs, host: "a.test", [.sleep(50), .read(count / 2), .sleep(20), .read(count / 2)])
+        let client = Client(
+            theirs, host: "a.test", [.sleep(50), .read(count / 2), .sleep(20), .read(count / 2)])
         try await onWorker { worker in
             let endpoint = try #require(TLSEndpoint(on: worker))
             let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))

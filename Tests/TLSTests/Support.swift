@@ -75,7 +75,8 @@ final class Client: Sendable {
         return outcome.value
     }
 
-    private static func run(_ descriptor: Int32, _ host: String, _ version: Int32, _ steps: [Step]) -> Outcome {
+    private static func run(_ descriptor: Int32, _ host: String, _ version: Int32, _ steps: [Step]) -> Outcome
+    {
         var outcome = Outcome()
         guard let context = SSL_CTX_new(TLS_client_method()) else { return outcome }
         defer { SSL_CTX_free(context) }

@@ -14,7 +14,9 @@ import Testing
         let first = TicketSecret(now: now)
         let second = TicketSecret(first.seed(now: now))
         for later in [0, period, 3 * period, 50 * period] {
-            let (a, b) = (try #require(keys(first, at: now + later)), try #require(keys(second, at: now + later)))
+            let (a, b) = (
+                try #require(keys(first, at: now + later)), try #require(keys(second, at: now + later))
+            )
             #expect(a.name == b.name && a.cipher == b.cipher && a.mac == b.mac)
         }
     }
@@ -56,9 +58,12 @@ import Testing
 
     @Test func `sites that ask for the same have one demand`() {
         let plain = TLSSite.demand(profile: .intermediate, clients: nil)
-        let known = TLSSite.demand(profile: .intermediate, clients: ClientTrust.identity(authorities: [1], isRequired: true))
-        let asked = TLSSite.demand(profile: .intermediate, clients: ClientTrust.identity(authorities: [1], isRequired: false))
-        let other = TLSSite.demand(profile: .intermediate, clients: ClientTrust.identity(authorities: [2], isRequired: true))
+        let known = TLSSite.demand(
+            profile: .intermediate, clients: ClientTrust.identity(authorities: [1], isRequired: true))
+        let asked = TLSSite.demand(
+            profile: .intermediate, clients: ClientTrust.identity(authorities: [1], isRequired: false))
+        let other = TLSSite.demand(
+            profile: .intermediate, clients: ClientTrust.identity(authorities: [2], isRequired: true))
         let modern = TLSSite.demand(profile: .modern, clients: nil)
         #expect(plain == 0)
         #expect(Set([plain, known, asked, other, modern]).count == 5)

@@ -65,6 +65,9 @@ int chimera_next_signal(int descriptor);
 /// No exec of this thread and its children gives it more rights (PR_SET_NO_NEW_PRIVS).
 int chimera_refuse_new_privileges(void);
 
+/// syncfs: all that was written to the file system of an open file is on its disk; -1 with errno where it is not.
+int chimera_synchronise(int file);
+
 /// The process's environment.
 char **chimera_environment(void);
 

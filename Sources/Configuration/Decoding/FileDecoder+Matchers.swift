@@ -21,7 +21,8 @@ struct MatcherKind: Sendable {
         MatcherKind(
             name: "tls.client", usage: "tls.client [SUBJECT…]",
             text:
-                "the client has a certificate, whose subject is one of these (`*` is a glob, as in `CN=ann,*`)"),
+                "the client has a certificate, whose subject is one of these (`*` is a glob, as in `CN=ann,*`)"
+        ),
         MatcherKind(name: "host", usage: "host HOST…", text: "the host is one of these"),
         MatcherKind(name: "path", usage: "path PATTERN…", text: "the path matches one of these patterns"),
         MatcherKind(name: "time", usage: "time …", text: "the time of day", since: .later),

@@ -73,7 +73,7 @@ extension FileDecoder {
 
     /// What can only be said once a site is known as a whole.
     func checkTLS(of site: Site) {
-        guard let tls = site.tls else { return }
+        guard let tls = site.tls, tls.isInternal || !tls.certificates.isEmpty else { return }
         let listeners = (machine ?? self).secureListeners
         let isReached =
             site.on.isEmpty ? listeners.contains(nil) : site.on.contains { listeners.contains($0) }

@@ -109,7 +109,7 @@ final class GatewayWorker {
     @exclusivity(unchecked) private var change: SiteChange?
     @exclusivity(unchecked) private var isPaused = false
     /// `limit connections` of the machine's file.
-    @exclusivity(unchecked) private var connectionLimits = MachineConnectionLimits([])
+    @exclusivity(unchecked) private var connectionLimits = MachineConnectionLimits()
     /// Connections of all workers past which accepting pauses.
     @exclusivity(unchecked) private(set) var connectionsMax = Int.max
     /// Open connections of the listener of `metrics ADDRESS`.
@@ -250,7 +250,9 @@ final class GatewayWorker {
     /// What is shown to clients of sites with `tls`, made when it is first needed; nil where there is no memory.
     func secureSites() -> SecureSites? {
         if let secure { return secure }
-        secure = TLSEndpoint(on: worker).map { SecureSites($0, tickets: shared.tickets, authority: shared.authority) }
+        secure = TLSEndpoint(on: worker).map {
+            SecureSites($0, tickets: shared.tickets, authority: shared.authority)
+        }
         return secure
     }
 

@@ -71,6 +71,22 @@ struct ProxyPreparation {
             head.add(.xForwardedHost, authority)
         }
         completeHost(head)
+        if head.contains(.forwarded) { append(.forwarded, forwardedElement(head).span, to: head) }
+    }
+
+    /// Our hop, for a list that begins with a trusted peer (RFC 7239 §4, §6): a text with a colon stands in quotes.
+    private func forwardedElement(_ head: RequestHead) -> [UInt8] {
+        let context = transaction.context
+        var element = Array("for=".utf8)
+        guard let peer = context.peer else { return element + Array("unknown".utf8) }
+        if !peer.isV4 { element += Array("\"[".utf8) }
+        element.append(bytes: context.peerText)
+        if !peer.isV4 { element += Array("]\"".utf8) }
+        element += Array((context.isSecure ? ";proto=https" : ";proto=http").utf8)
+        guard let host = head[.host], host.count > 0 else { return element }
+        element += Array(";host=\"".utf8)
+        element.append(bytes: host)
+        return element + [UInt8(ascii: "\"")]
     }
 
     /// RFC 9112 §3.2: every request of HTTP/1.1 has Host, an empty one where nobody named an authority.

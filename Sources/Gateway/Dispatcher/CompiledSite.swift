@@ -42,7 +42,7 @@ final class CompiledSite {
 
     init(_ site: Site, slot: SiteSlot = .shared, _ parts: CompiledParts) {
         source = site
-        let parts = SiteParts(parts)
+        let parts = SiteParts(parts, of: site)
         self.slot = slot
         labels = AccessLabels(tenant: site.tenant, site: site.name, route: "")
         self.parts = parts
@@ -128,33 +128,29 @@ final class CompiledSite {
         let numbers = UnsafeBufferPointer(start: applied, count: search.count)
         let index = route?.index ?? -1
         if let known = memo.settings(index, numbers) { return known }
-        let made = CompiledSettings(merged(index, numbers), of: source, parts)
+        let made = CompiledSettings(
+            source.settings(of: sourceRoute(route), blocks: numbers.reversed()), of: source, parts)
         memo.store(made, index, numbers)
         return made
     }
 
     /// The settings blocks that apply to the request, from the most specific one.
-    func appliedBlocks(_ context: RequestContext, _ request: RequestHead) -> [SettingsBlock] {
+    func appliedBlocks(_ context: RequestContext, _ request: RequestHead) -> [Int] {
         guard !blocks.isEmpty else { return [] }
         var search = BlockSearch(site: self, context: context, request: request)
         blockTrie.visit(context.matchedPath, &search)
-        return (0..<search.count).map { source.settingsBlocks[applied[$0]] }
+        return (0..<search.count).map { applied[$0] }
     }
 
     /// What `settings(for:)` compiles.
     func mergedSettings(
         for route: CompiledRoute?, _ context: RequestContext, _ request: RequestHead
     ) -> Settings {
-        var merged = source.settings
-        for block in appliedBlocks(context, request).reversed() { merged = merged.merging(block.settings) }
-        return route.map { merged.merging(source.routes[$0.index].settings) } ?? merged
+        let blocks = appliedBlocks(context, request)
+        return source.settings(of: sourceRoute(route), blocks: blocks.reversed())
     }
 
-    private func merged(_ route: Int, _ numbers: UnsafeBufferPointer<Int>) -> Settings {
-        var merged = source.settings
-        for number in numbers.reversed() { merged = merged.merging(source.settingsBlocks[number].settings) }
-        return route < 0 ? merged : merged.merging(source.routes[route].settings)
-    }
+    private func sourceRoute(_ route: CompiledRoute?) -> Route? { route.map { source.routes[$0.index] } }
 
     fileprivate func block(_ number: Int) -> CompiledBlock { blocks[number] }
 

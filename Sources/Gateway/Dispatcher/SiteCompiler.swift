@@ -72,9 +72,7 @@ final class SiteCompiler {
             if applied.isEmpty { return siteSettings }
             if let known = mergedSettings[applied] { return known }
         }
-        var merged = site.settings
-        for number in applied { merged = merged.merging(site.settingsBlocks[number].settings) }
-        let compiled = CompiledSettings(merged.merging(route.settings), of: site, parts)
+        let compiled = CompiledSettings(site.settings(of: route, blocks: applied), of: site, parts)
         if route.settings == Settings() { mergedSettings[applied] = compiled }
         return compiled
     }
@@ -107,5 +105,13 @@ final class SiteCompiler {
             methods.isEmpty || (!route.methods.isEmpty && methods.isSuperset(of: route.methods))
         let coversMatchers = block.matchers.allSatisfy(route.matchers.contains)
         return coversMethods && coversMatchers && block.pattern.covers(route.pattern) ? .all : .some
+    }
+}
+
+extension Site {
+    /// What holds for a request: the site's own settings, those of blocks, the least specific one first, and the route's.
+    func settings(of route: Route?, blocks: some Sequence<Int>) -> Settings {
+        let merged = blocks.reduce(settings) { $0.merging(settingsBlocks[$1].settings) }
+        return route.map { merged.merging($0.settings) } ?? merged
     }
 }

@@ -94,7 +94,8 @@ package struct Explanation {
         let settings = site.mergedSettings(for: context.route, context, request)
         var lines: [String] = []
         func add(_ text: String) { lines.append(line(lines.isEmpty ? "settings" : "", text)) }
-        for block in site.appliedBlocks(context, request) {
+        for number in site.appliedBlocks(context, request) {
+            let block = site.source.settingsBlocks[number]
             add("block \(block.pattern.text) applies (\(block.position))")
         }
         for operation in settings.headerOperations {

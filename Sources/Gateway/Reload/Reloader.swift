@@ -8,7 +8,7 @@ internal import Synchronization
 ///
 /// ```
 /// reload(_:) ─┐
-///             ├─▶ thread ─ LiveConfiguration.load ─▶ apply (the workers are told) ─▶ status, log ─▶ persist
+///             ├─▶ thread ─ LiveConfiguration.load ─▶ apply (the workers are told) ─▶ commit ─▶ log ─▶ persist
 /// inotify ────┘     200 ms after the last change
 /// ```
 /// The last good versions belong to one process at a time: where another data plane has taken over, this one is stopped,
@@ -120,6 +120,7 @@ package final class Reloader: Sendable {
 
     /// Starts the thread, once the first configuration is served.
     package func serve(_ server: some Server) {
+        work.withLock { $0.live.commit() }
         Thread.start(name: "chimera-reload") { [self] in
             Thread.yieldToOthers()
             work.withLock { work in
@@ -214,9 +215,9 @@ package final class Reloader: Sendable {
             var revision = work.live.load(cause)
             var isRefused = false
             if let configuration = revision.configuration {
-                work.patterns = configuration.watchedPatterns
                 do {
                     if revision.status.outcome == .applied { try server.serve(configuration) }
+                    work.live.commit()
                 } catch {
                     logger.error("\(error); the old configuration stays in service")
                     revision.configuration = nil
@@ -224,6 +225,7 @@ package final class Reloader: Sendable {
                     revision.status = work.live.refused("\(error)")
                 }
             }
+            work.patterns = work.live.watchedPatterns
             if revision.isUnsettled { work.needsLook = true }
             var status = revision.status
             status.durationMilliseconds = Clock.monotonicMilliseconds() - began
@@ -277,16 +279,11 @@ package final class Reloader: Sendable {
     }
 
     private func persist(_ work: inout Work) {
-        work.persistAgainAt = nil
-        do throws(LastGoodStore.Failure) {
-            if try !work.live.persist() {
-                work.persistAgainAt = Clock.monotonicMilliseconds() + Self.storeMilliseconds
-            }
-        } catch {
-            guard !work.hasComplained else { return }
-            work.hasComplained = true
-            logger.warning("last good versions of tenants' files cannot be kept across a restart: \(error)")
-        }
+        let kept = work.live.persist()
+        work.persistAgainAt =
+            kept.isUnfinished ? Clock.monotonicMilliseconds() + Self.storeMilliseconds : nil
+        for report in kept.news { logger.warning("\(report)") }
+        state.withLock { $0.status.store = kept.reports }
     }
 }
 

@@ -58,7 +58,8 @@ final class SecureSites {
                     library: endpoint.library)
             }
             return TLSSite(
-                certificates: tls.isInternal ? issued() : .fixed(certificates), profile: tls.profile, clients: clients,
+                certificates: tls.isInternal ? issued() : .fixed(certificates), profile: tls.profile,
+                clients: clients,
                 identity: Array("\(site.tenant.utf8.count) \(site.tenant) \(site.name) \(site.on)".utf8),
                 tickets: tickets)
         } catch {

@@ -40,10 +40,12 @@ final class DataPlane: Sendable {
     /// - Throws: the exit code, where it does not come to serving.
     func run() throws(ExitCode) {
         chimera_name_thread("chimera")
-        takeSignals()
+        blockSignals()
         forbidCoreFiles()
         DescriptorLimit.raise(logger)
+        // Before there is another thread: each has privileges of its own.
         try giveUpPrivileges()
+        takeSignals()
         line.start()
         let reloader = try makeReloader()
         let first = reloader.start()
@@ -72,12 +74,15 @@ final class DataPlane: Sendable {
 
     /// A terminal sends its signals to both processes, and the supervisor says what they mean. SIGTERM alone is obeyed
     /// here too: whoever sends it to this process means it.
-    private func takeSignals() {
+    private func blockSignals() {
         for number in [SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE] { signal(number, SIG_IGN) }
         var set = sigset_t()
         sigemptyset(&set)
         sigaddset(&set, SIGTERM)
         pthread_sigmask(SIG_SETMASK, &set, nil)
+    }
+
+    private func takeSignals() {
         Thread.start(name: "chimera-signal") { [orders] in
             var waited = sigset_t()
             sigemptyset(&waited)
@@ -172,7 +177,8 @@ final class DataPlane: Sendable {
     private func makeReloader() throws(ExitCode) -> Reloader {
         let pace = Pace()
         let live = LiveConfiguration(
-            machineFile: machineFile, fileSystem: SupervisedFiles(line: line), storeDirectory: DataDirectory.path(machineFile: machineFile),
+            machineFile: machineFile, fileSystem: SupervisedFiles(line: line),
+            storeDirectory: DataDirectory.path(machineFile: machineFile),
             pause: pace.step)
         do {
             return try Reloader(live, logger: logger)

@@ -102,7 +102,8 @@ final class DataPlaneAdministration: Sendable {
                 "changed": .integer(Int64(reload.changedSites)),
                 "why": .array(reload.machineErrors.map { .string("\($0.position): \($0.text)") }),
             ]),
-            "outdated_tenants": reload.outdatedJSON,
+            "outdated_tenants": reload.outdatedJSON, "refused_files": reload.refusedJSON,
+            "store": .array(reload.store.prefix(1_000).map { .string($0.description) }),
         ])
         return AdminRequest.done(.of(["supervisor": context, "data_plane": plane]))
     }
@@ -133,7 +134,7 @@ final class DataPlaneAdministration: Sendable {
     private func explanation(_ body: JSON) -> JSON {
         guard let asked = ExplainedRequest(body) else {
             return AdminRequest.failed(
-                "the request has no \"url\" such as http://shop.example/cart, or its method or a field is none"
+                "the request has no \"url\" such as http://shop.example/cart, or its method, its client or a field is none"
             )
         }
         do {
@@ -146,10 +147,12 @@ final class DataPlaneAdministration: Sendable {
 
     /// A line for each tenant whose file says something else than what serves.
     private func differences() -> [JSON] {
-        guard let disk = ConfigurationLoader().tenantSources(machineFile: machineFile) else {
+        let running = reloader.runningSources()
+        guard let disk = ConfigurationLoader().tenantSources(machineFile: machineFile, running: running)
+        else {
             return [AdminRequest.failed("the machine's file cannot be read, or has errors")]
         }
-        let differences = TenantDifference.between(running: reloader.runningSources(), disk: disk)
+        let differences = TenantDifference.between(running: running, disk: disk)
         return differences.map { difference in
             .of([
                 "tenant": .string(difference.id), "file": .string(difference.file),

@@ -157,12 +157,12 @@ struct ProcessPlan {
         return startWaiting(now: now)
     }
 
-    /// An order for the data plane that serves. Where there is none because a replacement waits, it waits no longer.
+    /// An order for the data plane that serves, and for the one that starts: what it has read may be older. Where there
+    /// is none because a replacement waits, it waits no longer.
     mutating func reload(now: Int64) -> [Action] {
         guard !isStopping else { return [] }
-        if let serving { return [.tell(generation: serving.generation, .reload)] }
-        guard restartAt != nil else { return [] }
-        return [start(.current, now: now)]
+        if restartAt != nil && serving == nil && starting == nil { return [start(.current, now: now)] }
+        return [serving, starting].compactMap { $0.map { .tell(generation: $0.generation, .reload) } }
     }
 
     func reopenLogs() -> [Action] { planes.map { .tell(generation: $0.generation, .reopenLogs) } }

@@ -58,8 +58,9 @@ def certify(directory: Path, name: str, *hosts: str, kind: str = "ec", issuer: C
 
 def port(gateway: Gateway) -> int:
     """The port of the gateway's one listener with TLS."""
-    line = gateway.await_stderr(r"listening on 127\.0\.0\.1:\d+ with TLS$")
-    return int(re.search(r":(\d+) with TLS$", line).group(1))
+    listening = r"listening on 127\.0\.0\.1:(\d+) with TLS$"
+    gateway.await_stderr(listening)
+    return int(re.findall(listening, gateway.stderr, re.M)[-1])
 
 
 def trusting(*certificates: Certificate, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:

@@ -9,6 +9,7 @@ public enum Property: String, CaseIterable, Sendable {
     case response = "http1-response"
     case chunked = "http1-chunked"
     case frames = "websocket-frames"
+    case proxyHeader = "proxy-header"
     case path
     case configuration
     case administration
@@ -20,6 +21,7 @@ public enum Property: String, CaseIterable, Sendable {
         case .response: responseFailure(bytes)
         case .chunked: chunkedFailure(bytes)
         case .frames: framesFailure(bytes)
+        case .proxyHeader: proxyHeaderFailure(bytes)
         case .path: pathFailure(bytes)
         case .configuration: configurationFailure(bytes)
         case .administration: administrationFailure(bytes)
