@@ -53,6 +53,7 @@ let package = Package(
         module("EventLoop", ["CLinux", "ChimeraBytes"]),
         module("HTTPCore", ["ChimeraBytes", "ChimeraEventLoop"]),
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
+        module("HTTP2", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("WebSocket", ["ChimeraBytes"]),
         module("TLS", ["COpenSSL", "ChimeraBytes", "ChimeraEventLoop"]),
         module("ProxyProtocol", ["ChimeraBytes"]),
@@ -72,7 +73,7 @@ let package = Package(
             name: "Chimera",
             dependencies: [
                 "CLinux", "CCrypt", "COpenSSL", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
-                "ChimeraHTTP1", "ChimeraTLS", "ChimeraProxyProtocol", "ChimeraFiles", "ChimeraUpstream",
+                "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraTLS", "ChimeraProxyProtocol", "ChimeraFiles", "ChimeraUpstream",
                 "ChimeraConfiguration", "ChimeraTelemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
@@ -96,6 +97,7 @@ let package = Package(
         tests(of: "EventLoop", ["ChimeraEventLoop", "ChimeraBytes", "CLinux"]),
         tests(of: "HTTPCore", ["ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "HTTP1", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "HTTP2", ["ChimeraHTTP2", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "WebSocket", ["ChimeraWebSocket", "ChimeraBytes"]),
         tests(of: "TLS", ["ChimeraTLS", "ChimeraEventLoop", "ChimeraBytes", "COpenSSL"]),
         tests(of: "ProxyProtocol", ["ChimeraProxyProtocol", "ChimeraBytes"]),
@@ -114,8 +116,8 @@ let package = Package(
         tests(
             of: "Fuzz",
             [
-                "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraWebSocket",
-                "ChimeraProxyProtocol", "ChimeraBytes", "ChimeraConfiguration",
+                "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraHTTPCore",
+                "ChimeraWebSocket", "ChimeraProxyProtocol", "ChimeraBytes", "ChimeraConfiguration",
             ]),
         tests(
             of: "Gateway",

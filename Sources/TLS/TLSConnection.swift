@@ -135,6 +135,14 @@ package final class TLSConnection: SocketLayer {
     /// The session is one of an earlier connection.
     package var isResumed: Bool { SSL_session_reused(ssl) == 1 }
 
+    /// Both sides chose HTTP/2 (RFC 9113 §3.2).
+    package var speaksHTTP2: Bool {
+        var name: UnsafePointer<UInt8>?
+        var count: UInt32 = 0
+        SSL_get0_alpn_selected(ssl, &name, &count)
+        return UnsafeBufferPointer(start: name, count: Int(count)).elementsEqual("h2".utf8)
+    }
+
     /// The subject of the certificate that the client showed and that was verified, as RFC 2253 writes it; empty where it
     /// has none.
     package var clientSubject: [UInt8] {

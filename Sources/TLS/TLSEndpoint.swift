@@ -16,7 +16,7 @@ package final class TLSEndpoint {
     static let chunkBytes = 64 * 1024
 
     /// RFC 7301 names in the order in which they are preferred.
-    package static let applicationProtocols: [[UInt8]] = [Array("http/1.1".utf8)]
+    package static let applicationProtocols: [[UInt8]] = [Array("h2".utf8), Array("http/1.1".utf8)]
 
     /// Mozilla's intermediate list (guideline 5.7) but for the ciphers that need parameters of our own.
     private static let ciphers = """

@@ -10,6 +10,9 @@ package struct CounterTotals: Sendable, Equatable {
     var limits = [UInt64](repeating: 0, count: LimitHit.allCases.count)
 
     var handshakeFailures = [UInt64](repeating: 0, count: HandshakeFailure.allCases.count)
+    /// By the numbers that the codec of HTTP/2 gives.
+    package internal(set) var violations = [UInt64](repeating: 0, count: HTTP2Kinds.violationsMax)
+    package internal(set) var frames = [UInt64](repeating: 0, count: HTTP2Kinds.framesMax)
 
     static let classesCount = 6
 

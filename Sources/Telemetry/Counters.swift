@@ -27,6 +27,20 @@ package enum Counter: Int, CaseIterable, Sendable {
     case tlsFull
     /// TLS handshakes that went on with the session of an earlier connection.
     case tlsResumed
+    /// Connections that spoke HTTP/2, whether they are open or not.
+    case http2Connections
+    /// Streams of closed connections of HTTP/2.
+    case http2Streams
+    /// Streams beyond those that a connection of HTTP/2 may have at once.
+    case http2StreamsRefused
+}
+
+/// What is counted of HTTP/2 by numbers that its codec gives.
+package enum HTTP2Kinds {
+    /// Kinds of violations that have counters.
+    package static let violationsMax = 64
+    /// Kinds of frames of which there may be so many in a time only.
+    package static let framesMax = 8
 }
 
 /// Bounds of the gateway itself that a request or a connection ran into; what is wrong with a message is a
@@ -106,7 +120,9 @@ package final class Counters: Sendable {
         static let refusals = classes + CounterTotals.classesCount
         static let closes = refusals + Refusal.allCases.count
         static let limits = closes + CloseReason.allCases.count
-        static let handshakes = limits + LimitHit.allCases.count
+        static let violations = limits + LimitHit.allCases.count
+        static let frames = violations + HTTP2Kinds.violationsMax
+        static let handshakes = frames + HTTP2Kinds.framesMax
         static let sites = (handshakes + HandshakeFailure.allCases.count + 7) / 8 * 8
         /// A site has a line of the processor's cache, so that sites that are not asked stay out of it.
         static let siteStride = 8
@@ -140,6 +156,22 @@ package final class Counters: Sendable {
     package func add(_ limit: LimitHit) { add(at: Base.limits + limit.rawValue, 1) }
 
     package func add(_ failure: HandshakeFailure) { add(at: Base.handshakes + failure.rawValue, 1) }
+
+    /// Counts a rule of HTTP/2 that a client broke.
+    ///
+    /// - Parameter violation: its number, below `HTTP2Kinds.violationsMax`.
+    package func add(violation: Int) {
+        guard violation < HTTP2Kinds.violationsMax else { return }
+        add(at: Base.violations + violation, 1)
+    }
+
+    /// Counts frames of HTTP/2 of which there may be so many in a time only.
+    ///
+    /// - Parameter kind: their number, below `HTTP2Kinds.framesMax`.
+    package func add(frames kind: Int, _ amount: Int) {
+        guard kind < HTTP2Kinds.framesMax else { return }
+        add(at: Base.frames + kind, amount)
+    }
 
     /// Counts an exchange that ended: in the requests, by its status, in the bytes, all of that for its site,
     /// and its time for its route.
@@ -208,6 +240,8 @@ package final class Counters: Sendable {
         cells.add(from: Base.closes, to: &totals.closes)
         cells.add(from: Base.limits, to: &totals.limits)
         cells.add(from: Base.handshakes, to: &totals.handshakeFailures)
+        cells.add(from: Base.violations, to: &totals.violations)
+        cells.add(from: Base.frames, to: &totals.frames)
     }
 
     func add(_ slot: SiteSlot, to totals: inout SiteTotals) {

@@ -122,9 +122,23 @@ extension MetricFamily {
     package static let handshakeFailures = MetricFamily(
         "chimera_tls_handshake_failures_total", .counter, ["reason"],
         "Connections to a port with TLS that never came to carry requests, by reason.")
+    package static let http2Connections = MetricFamily(
+        "chimera_http2_connections_total", .counter, "Clients' connections that spoke HTTP/2.")
+    package static let http2Streams = MetricFamily(
+        "chimera_http2_streams_total", .counter, "Streams of connections of HTTP/2 that have ended.")
+    package static let http2StreamsRefused = MetricFamily(
+        "chimera_http2_streams_refused_total", .counter,
+        "Streams beyond those that one connection may have at once; REFUSED_STREAM says so.")
+    package static let http2Violations = MetricFamily(
+        "chimera_http2_violations_total", .counter, ["violation"],
+        "Rules and bounds of HTTP/2 that clients broke: a stream or its connection ended by that.")
+    package static let http2Frames = MetricFamily(
+        "chimera_http2_counted_frames_total", .counter, ["kind"],
+        "Frames of which a client may send so many in a time only, of connections that have ended.")
 
     private static let connections = [
-        accepted, handedOver, open, connectionsMax, closes, handshakes, handshakeFailures,
+        accepted, handedOver, open, connectionsMax, closes, handshakes, handshakeFailures, http2Connections,
+        http2Streams, http2StreamsRefused, http2Violations, http2Frames,
     ]
 
     // MARK: Upstreams

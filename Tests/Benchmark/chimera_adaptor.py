@@ -18,7 +18,7 @@ class Chimera(peers.Adaptor):
     binary = BINARY
     roles = ("static", "proxy", "local", "ws")
     tls = True
-    h2 = False
+    h2 = True
     log = "off"
 
     def path(self):

@@ -49,7 +49,12 @@ final class ChangingDisk: ConfigurationFileSystem {
 
     func realPath(of path: String) -> String? { files.withLock { $0.realPath(of: path) } }
 
-    func stamp(of path: String) -> DiskStamp? { nil }
+    private let stamps = Mutex<[String: DiskStamp]>([:])
+
+    func stamp(of path: String) -> DiskStamp? { stamps.withLock { $0[path] } }
+
+    /// What is said of a file from now on.
+    func set(_ stamp: DiskStamp?, of path: String) { stamps.withLock { $0[path] = stamp } }
 }
 
 /// A directory of the disk that goes with the test.

@@ -125,6 +125,51 @@ def test_old_versions_are_refused(gateway):
     assert "protocol version" in done.stderr, done.stderr
 
 
+# Protocols
+
+@pytest.mark.parametrize("offered,chosen", [
+    (["h2", "http/1.1"], "h2"), (["http/1.1", "h2"], "h2"), (["http/1.1"], "http/1.1"), (["x", "h2"], "h2"), ([], None),
+])
+def test_the_protocol_is_chosen_by_what_the_client_offers(gateway, offered, chosen):
+    """RFC 7301 §3.2: the first of ours that the client has."""
+    context = trusting_anybody()
+    if offered:
+        context.set_alpn_protocols(offered)
+    with SecureConnection(gateway, "a.test", context) as connection:
+        assert connection.socket.selected_alpn_protocol() == chosen
+
+
+def test_a_client_of_other_protocols_is_refused(gateway):
+    """RFC 7301 §3.2: no_application_protocol."""
+    context = trusting_anybody()
+    context.set_alpn_protocols(["spdy/3"])
+    with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
+        shown(gateway, "a.test", context=context)
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_curl_is_served_by_either_protocol(gateway, certificates, version, tmp_path):
+    """Issue: sample tenants answer over https in curl with --http1.1 and --http2."""
+    address = f"a.test:{tls.port(gateway)}"
+    done = subprocess.run(
+        ["curl", "-sS", version, "--cacert", certificates["a"].chain, "--resolve", f"{address}:127.0.0.1",
+         "-w", "%{http_version} %{http_code} ", "-o", tmp_path / "large", f"https://{address}/files/large.bin",
+         "-o", "-", f"https://{address}/scheme"], capture_output=True, text=True)
+    number = "1.1" if version == "--http1.1" else "2"
+    assert done.stdout == f"{number} 200 https{number} 200 ", done.stderr
+    assert (tmp_path / "large").read_bytes() == pattern(8_000_000)
+
+
+def test_http_2_is_told_of_another_site_s_demands(gateway):
+    """RFC 9113 §9.1.2: 421 on a connection that was made for another site."""
+    address = f"a.test:{tls.port(gateway)}"
+    for host, status in [("b.test", "200"), ("plain.test", "421")]:
+        done = subprocess.run(
+            ["curl", "-sSk", "--http2", "--resolve", f"{address}:127.0.0.1", "-H", f"Host: {host}", "-o", "/dev/null",
+             "-w", "%{http_version} %{http_code}", f"https://{address}/"], capture_output=True, text=True)
+        assert done.stdout == f"2 {status}", done.stderr
+
+
 # Bytes
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -197,25 +197,6 @@ struct DispatcherUpdateTests {
     }
 }
 
-struct WatchedNamesTests {
-    @Test(
-        arguments: [
-            ("/etc/chimera/conf.d", "shop.conf", true), ("/etc/chimera/conf.d", "shop.conf.swp", false),
-            ("/etc/chimera/conf.d", ".shop.conf", false), ("/etc/chimera/conf.d", "shop.htpasswd", true),
-            ("/etc/chimera/conf.d", "other.htpasswd", false), ("/etc/chimera/conf.d", "..data", true),
-            ("/etc/chimera", "chimera.conf", true), ("/etc/chimera", "access.log", false),
-            ("/etc/chimera", "conf.d", true), ("/srv", "shop.conf", false), ("", "", true),
-        ])
-    func `only what the configuration comes from is a reason to read it`(
-        directory: String, name: String, counts: Bool
-    ) {
-        let names = WatchedNames(
-            patterns: ["/etc/chimera/conf.d/*.conf"],
-            files: ["/etc/chimera/chimera.conf", "/etc/chimera/conf.d/shop.htpasswd"])
-        #expect(names.covers(DirectoryWatch.Change(directory: directory, name: name)) == counts)
-    }
-}
-
 struct ExplanationTests {
     private static let file = """
         site shop.example *.shop.example {

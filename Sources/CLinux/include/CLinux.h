@@ -49,6 +49,9 @@ int chimera_usable_cores(void);
 /// A connected pair of sockets that keep the bounds of packets (SOCK_SEQPACKET), closed on exec.
 int chimera_packet_pair(int pair[2]);
 
+/// From now on a send that blocks ends with EAGAIN after so long.
+void chimera_limit_sending(int socket, long milliseconds);
+
 /// Sends one packet, with descriptors (SCM_RIGHTS, at most 253); without `wait`, EAGAIN where there is no room.
 long chimera_send_packet(int socket, const void *bytes, size_t size, const int *descriptors, size_t count, int wait);
 

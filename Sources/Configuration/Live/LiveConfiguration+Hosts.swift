@@ -12,6 +12,7 @@ extension LiveConfiguration {
             if isSettled {
                 round.remembered = [:]
                 for (claim, owner) in owners.owners where !owner.id.isEmpty {
+                    pause()
                     round.remembered[claim] = owner.id
                 }
                 return
@@ -29,6 +30,7 @@ extension LiveConfiguration {
             for (claim, id) in remembered { absent[id]?.append(claim) }
         }
         for id in round.order {
+            pause()
             if let version = round.wanted[id] {
                 owners.take(version.sites.map(\.site), of: id) { remembered[$0] == id }
             } else if let claims = absent[id], let file = round.tenants[id]?.file.name {
@@ -53,6 +55,7 @@ extension LiveConfiguration {
         let remembered = round.remembered
         var isSettled = true
         for id in round.order {
+            pause()
             guard let version = round.wanted[id], var tenant = round.tenants[id] else { continue }
             let sites = version.sites.map(\.site)
             let conflicts = owners.conflicts(of: sites, id: id) { remembered[$0] == id }

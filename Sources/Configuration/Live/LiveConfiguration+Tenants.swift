@@ -16,6 +16,8 @@ extension LiveConfiguration {
         var lastGoodErrors: [Diagnostic] = []
         var servedSince: Int64 = 0
         var readAt: Int64 = 0
+        /// How often in a row the file was empty and just changed.
+        var emptyLooks = 0
 
         init(file: MachineLoad.TenantFile) { self.file = file }
 
@@ -47,7 +49,8 @@ extension LiveConfiguration {
             tenant.others = dotted.below(file.id)
             tenant.conflicts = []
             tenant.lastGoodErrors = []
-            if tenant.served != nil, isBeingWritten(file.path) {
+            if tenant.served != nil, isBeingWritten(file.path), tenant.emptyLooks < Self.emptyLooksMax {
+                tenant.emptyLooks += 1
                 round.isUnsettled = true
             } else if !isUnchanged(tenant, round) {
                 decodeFile(of: &tenant, round)
@@ -84,6 +87,7 @@ extension LiveConfiguration {
         let file = tenant.file
         let (result, digest) = digests.content(file.path, atMost: limits.fileBytes)
         tenant.readAt = clock()
+        tenant.emptyLooks = 0
         switch result {
         case .success(let content):
             let bundle = TenantBundle(name: file.name, path: file.path, source: content)

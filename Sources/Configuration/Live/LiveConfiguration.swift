@@ -55,6 +55,10 @@ package final class LiveConfiguration {
     private(set) var keeper: VersionKeeper?
     private let storeDirectory: String?
     private var reloads = 0
+    /// What the machine's file and its own sites made the last reading look at.
+    private var machineReferences: [Dependency] = []
+    /// How often a file that is empty is left as it was: then it is meant to be empty, or the clock is wrong.
+    static let emptyLooksMax = 5
 
     /// - Parameters:
     ///   - machineFile: as messages show it.
@@ -97,7 +101,7 @@ package final class LiveConfiguration {
         guard let (machine, context) = readMachine(session) else {
             return failed(unreadable: session, cause, began: began)
         }
-        let files = machine.tenantFiles(known: world.tenants.values.map(\.file.path))
+        let files = machine.tenantFiles(known: world.tenants.values.lazy.map(\.file.path), pause: pause)
         guard !machine.decoder.hasErrors else {
             return failed(machine.decoder.sortedDiagnostics, cause, began: began)
         }
@@ -136,6 +140,7 @@ package final class LiveConfiguration {
         let machine = MachineLoad(
             session, FileDecoder(source, owner: "", session: session, machine: nil))
         var context = ContentDigest(source.bytes)
+        machineReferences = Array(session.recorded().references.keys)
         for (reference, digest) in session.recorded().references.sorted(by: { "\($0.key)" < "\($1.key)" }) {
             context.take(ContentDigest("\(reference)"))
             context.take(digest)
@@ -206,7 +211,7 @@ package final class LiveConfiguration {
     private func status(
         of next: World, _ configuration: MachineConfiguration, _ round: Round
     ) -> ReloadStatus {
-        let changed = Self.changedSites(from: world.configuration?.sites ?? [], to: configuration.sites)
+        let changed = changedSites(from: world.configuration?.sites ?? [], to: configuration.sites)
         var (old, new) = (world.configuration ?? MachineConfiguration(), configuration)
         (old.files, new.files) = ([], [])
         (old.sites, new.sites, old.warnings, new.warnings) = ([], [], [], [])
@@ -229,12 +234,20 @@ package final class LiveConfiguration {
         return status
     }
 
-    private static func changedSites(from old: [SharedSite], to new: [SharedSite]) -> Int {
+    private func changedSites(from old: [SharedSite], to new: [SharedSite]) -> Int {
         struct Name: Hashable {
             var tenant: String
             var name: String
         }
-        let (before, after) = (Set(old.map(ObjectIdentifier.init)), Set(new.map(ObjectIdentifier.init)))
+        func identities(_ sites: [SharedSite]) -> Set<ObjectIdentifier> {
+            var found = Set<ObjectIdentifier>(minimumCapacity: sites.count)
+            for site in sites {
+                pause()
+                found.insert(ObjectIdentifier(site))
+            }
+            return found
+        }
+        let (before, after) = (identities(old), identities(new))
         let fresh = new.filter { !before.contains(ObjectIdentifier($0)) }
         let freshNames = Set(fresh.map { Name(tenant: $0.site.tenant, name: $0.site.name) })
         let gone = old.filter {
@@ -313,12 +326,14 @@ package final class LiveConfiguration {
     package var keepsLastGoodIn: String? { keeper?.store.directory }
 
     /// Writes to the store what has changed since the last time. Meant for after the workers have been told.
-    package func persist() -> StoreOutcome {
+    ///
+    /// - Parameter limit: versions that are written in one go.
+    package func persist(atMost limit: Int = .max) -> StoreOutcome {
         guard let keeper else { return StoreOutcome() }
         let kept = world.order.compactMap { id in
             world.tenants[id].map { VersionKeeper.Kept(id: id, path: $0.file.path, version: $0.served) }
         }
-        let outcome = keeper.keep(kept, pause: pause)
+        let outcome = keeper.keep(kept, atMost: limit, pause: pause)
         world.status.store = outcome.reports
         return outcome
     }
@@ -331,20 +346,28 @@ package final class LiveConfiguration {
     /// See `MachineConfiguration.watchedPatterns`.
     package var watchedPatterns: [String] { world.configuration?.watchedPatterns ?? [] }
 
-    /// The files whose change can change the configuration, beside those that `watchedPatterns` name: the machine's
-    /// file, and what the files refer to. At most so many.
-    package func watchedFiles(atMost limit: Int) -> [String] {
+    /// The paths whose change can change the configuration, beside those that `watchedPatterns` name, by what they are
+    /// worth: the machine's file and what its own sites refer to, then the files that tenants refer to, then their
+    /// directories.
+    package var watchedFiles: [String] {
         var files = [FilePath.resolve(machineFile, in: fileSystem.currentDirectory)]
-        for id in world.order where files.count < limit {
+        var places: [String] = []
+        for reference in machineReferences { if let path = reference.path { files.append(path) } }
+        for id in world.order {
+            pause()
             for reference in (world.tenants[id]?.decoding?.key.references ?? [:]).keys {
                 switch reference {
                 case .file(let path), .refused(let path): files.append(path)
-                case .kind, .place, .environment: break
+                case .kind(let path), .place(let path): places.append(path)
+                case .environment: break
                 }
             }
         }
-        return files
+        return files + places
     }
+
+    /// See `init`.
+    package func pauseForOthers() { pause() }
 
     /// The text of each version that serves, by id.
     package func runningSources() -> [TenantSource] {

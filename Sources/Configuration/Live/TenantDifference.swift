@@ -19,11 +19,16 @@ package struct TenantDifference: Sendable, Equatable {
     package var failure: FileFailure?
 
     /// What is different, by id.
-    package static func between(running: [TenantSource], disk: [TenantSource]) -> [TenantDifference] {
+    ///
+    /// - Parameter pause: called between tenants.
+    package static func between(
+        running: [TenantSource], disk: [TenantSource], pause: () -> Void = {}
+    ) -> [TenantDifference] {
         let old = Dictionary(running.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         let new = Dictionary(disk.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         return Set(old.keys).union(new.keys).sorted().compactMap { id in
-            switch (old[id], new[id]) {
+            pause()
+            return switch (old[id], new[id]) {
             case (_, let after?) where after.failure != nil:
                 TenantDifference(
                     id: id, file: after.file, kind: .unreadable, lines: [], failure: after.failure)
@@ -81,7 +86,10 @@ package struct TenantSource: Sendable, Equatable {
 extension ConfigurationLoader {
     /// The text of every tenant's file on the disk; nil where the machine's file cannot be used.
     /// - Parameter running: what serves: of files with one stem a reload takes the one that is there.
-    package func tenantSources(machineFile: String, running: [TenantSource]) -> [TenantSource]? {
+    /// - Parameter pause: called between tenants.
+    package func tenantSources(
+        machineFile: String, running: [TenantSource], pause: () -> Void = {}
+    ) -> [TenantSource]? {
         let session = session
         guard let source = try? session.source(machineFile) else { return nil }
         let machine = MachineLoad(session, FileDecoder(source, owner: "", session: session, machine: nil))
@@ -89,6 +97,7 @@ extension ConfigurationLoader {
         let files = TenantFiles(machine.tenantFiles(), on: session.fileSystem) { known[$0] }
         guard !machine.decoder.hasErrors else { return nil }
         return files.chosen.map { file in
+            pause()
             do throws(FileFailure) {
                 let source = try session.source(file.name)
                 return TenantSource(id: file.id, file: file.name, path: file.path, text: source.bytes)

@@ -138,4 +138,12 @@ enum Dependency: Hashable, Sendable {
     /// Where a path leads at which the tenant may read nothing.
     case refused(String)
     case environment(String)
+
+    /// Where it is on the disk.
+    var path: String? {
+        switch self {
+        case .file(let path), .kind(let path), .place(let path), .refused(let path): path
+        case .environment: nil
+        }
+    }
 }

@@ -2,6 +2,7 @@ internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraFiles
+internal import ChimeraHTTP2
 internal import ChimeraHTTPCore
 internal import ChimeraTLS
 internal import ChimeraTelemetry
@@ -76,9 +77,19 @@ final class GatewayWorker {
     /// Where a turn reads to and formats answers in; never held across a wait.
     let scratchInput = ByteBuffer(capacity: 64 * 1024)
     let scratchOutput = ByteBuffer(capacity: 64 * 1024)
+    /// Where frames are read to. They are looked at while answers of upstreams pass through `scratchInput`.
+    let scratchFrames = ByteBuffer(capacity: 64 * 1024)
+    /// Stands in a connection of HTTP/2 for the output that it has not borrowed; always empty.
+    let noOutput = ByteBuffer(capacity: 16)
+    /// Outputs of connections of HTTP/2 while they have something to send.
+    @exclusivity(unchecked) var outputs: BufferPool
+    /// Exchanges of HTTP/2 for the next streams that have to wait.
+    @exclusivity(unchecked) private var exchanges: [HTTP2Exchange] = []
     let counters: Counters
     let log: AccessLogBuffer?
     @exclusivity(unchecked) private(set) var limits = Limits()
+    /// Bounds of connections of HTTP/2.
+    @exclusivity(unchecked) private(set) var http2Limits = ConnectionLimits()
     @exclusivity(unchecked) private(set) var timeouts = ConnectionTimeouts()
     let spares: SpareLimits
     @exclusivity(unchecked) var buffers: BufferPool
@@ -98,7 +109,7 @@ final class GatewayWorker {
     @exclusivity(unchecked) private(set) var idleUntil: Int64 = 0
     @exclusivity(unchecked) private var connectionsMade: UInt64 = 0
     @exclusivity(unchecked) private var transactions: [Transaction] = []
-    @exclusivity(unchecked) private(set) var connections: [HTTP1Connection?] = []
+    @exclusivity(unchecked) private(set) var connections: [ClientConnection?] = []
     @exclusivity(unchecked) private var freeConnections: [Int] = []
     /// Connections that do not speak HTTP yet.
     @exclusivity(unchecked) var handshakes: [ObjectIdentifier: Handshake] = [:]
@@ -125,6 +136,7 @@ final class GatewayWorker {
         self.shared = shared
         spares = SpareLimits(workers: shared.loads.count)
         buffers = BufferPool(capacity: 1024, capacityMax: 16 * 1024, keptMax: spares.buffers)
+        outputs = BufferPool(capacity: 32 * 1024, capacityMax: 256 * 1024, keptMax: 16)
         counters = shared.counters.counters(ofWorker: worker.index)
         log = shared.log?.makeBuffer()
         var files = FilesLimits()
@@ -179,6 +191,7 @@ final class GatewayWorker {
         let settings = dispatcher.machineSettings
         limits.headBytesMax = Int(settings.limitHead)
         limits.startLineBytesMax = min(Limits().startLineBytesMax, limits.headBytesMax)
+        http2Limits.message = limits
         timeouts = ConnectionTimeouts(settings.timeouts)
         connectionLimits = settings.machineConnections
         let possible = GatewayWorker.connectionsMax(descriptors: ProcessFigures.descriptorLimit)
@@ -217,11 +230,21 @@ final class GatewayWorker {
         let (socket, facts) = listeners.remove(at: index)
         retire(facts)
         let listener = LeavingListener(socket) { [unowned self] listener in
+            if waitsForRoom(listener) { return }
             left(listener)
             done()
         }
         leaving.append(listener)
         worker.set(listener.timer, to: worker.now + handshakeMilliseconds)
+    }
+
+    /// While accepting pauses, who waits in the queue of a socket that goes waits for a place as well; then they are
+    /// taken, whether there is one or not.
+    private func waitsForRoom(_ listener: LeavingListener) -> Bool {
+        guard isPaused, !isDraining, listener.pauses < LeavingListener.pausesMax else { return false }
+        listener.pauses += 1
+        worker.set(listener.timer, to: worker.now + GatewayWorker.pauseMilliseconds)
+        return true
     }
 
     private func left(_ listener: LeavingListener) {
@@ -281,12 +304,15 @@ final class GatewayWorker {
         let (places, isExcess) = enter(peer, listener)
         let client = AcceptedClient(peer: peer, listener: listener, places: places, isExcess: isExcess)
         if listener.isTelemetry { telemetryConnections += 1 }
-        if listener.isSecure { shakeHands(socket, client) } else { _ = serve(socket, client, tls: nil) }
+        if listener.isSecure {
+            shakeHands(socket, client)
+        } else {
+            add(HTTP1Connection(socket, client, host: self))
+        }
     }
 
-    /// HTTP begins on a connection.
-    func serve(_ socket: Socket, _ client: AcceptedClient, tls: TLSConnection?) -> HTTP1Connection {
-        let connection = HTTP1Connection(socket, client, tls: tls, host: self)
+    /// Enters a connection into the table.
+    func add(_ connection: ClientConnection) {
         connectionsMade += 1
         connection.number = connectionsMade
         if let free = freeConnections.popLast() {
@@ -297,10 +323,16 @@ final class GatewayWorker {
             connections.append(connection)
         }
         noteLoad()
-        return connection
     }
 
     func noteLoad() { shared.loads.note(connectionCount, of: worker.index) }
+
+    /// Has another connection stand for `old` in the table, as the same one to everybody else.
+    func replace(_ old: ClientConnection, by new: ClientConnection) {
+        connections[old.tableIndex] = new
+        new.tableIndex = old.tableIndex
+        old.tableIndex = -1
+    }
 
     /// Counts a connection for its client where the machine's file bounds those.
     ///
@@ -320,11 +352,11 @@ final class GatewayWorker {
         return (places, false)
     }
 
-    func forEachConnection(_ body: (HTTP1Connection) -> Void) {
+    func forEachConnection(_ body: (ClientConnection) -> Void) {
         for connection in connections { if let connection { body(connection) } }
     }
 
-    func connectionClosed(_ connection: HTTP1Connection, _ reason: CloseReason?) {
+    func connectionClosed(_ connection: ClientConnection, _ reason: CloseReason?) {
         connections[connection.tableIndex] = nil
         freeConnections.append(connection.tableIndex)
         if let reason { counters.add(reason) }
@@ -395,7 +427,7 @@ final class GatewayWorker {
     func drain(idleMilliseconds: Int64 = 0, keepsMetrics: Bool = false) {
         stopAccepting(keepsMetrics: keepsMetrics)
         if let resumeTimer { worker.cancel(resumeTimer.timer) }
-        if idleMilliseconds == 0 { for listener in leaving { listener.leave() } }
+        if idleMilliseconds == 0 { for listener in leaving { listener.leaveNow() } }
         isDraining = true
         idleUntil = worker.now + idleMilliseconds
         for case let connection? in connections where !(keepsMetrics && connection.listener.isTelemetry) {
@@ -417,6 +449,7 @@ final class GatewayWorker {
         listeners = []
         for connection in connections { connection?.close(.draining, reset: true) }
         transactions = []
+        exchanges = []
         change?.close()
         dispatcher.close()
         worker.whenExhausted = nil
@@ -438,6 +471,15 @@ final class GatewayWorker {
     func giveTransaction(_ transaction: Transaction) {
         transaction.reset()
         if transactions.count < spares.transactions { transactions.append(transaction) }
+    }
+}
+
+extension GatewayWorker {
+    /// An exchange for a stream of HTTP/2.
+    func takeExchange() -> HTTP2Exchange { exchanges.popLast() ?? HTTP2Exchange(self) }
+
+    func giveExchange(_ exchange: HTTP2Exchange) {
+        if exchanges.count < spares.transactions { exchanges.append(exchange) }
     }
 }
 
@@ -476,6 +518,10 @@ private final class LeavingListener: TimerTarget {
     let socket: ListeningSocket
     private(set) lazy var timer = Timer(target: self)
     private let left: (LeavingListener) -> Void
+    /// How often its end was put off since accepting pauses.
+    var pauses = 0
+
+    static let pausesMax = 20
 
     init(_ socket: ListeningSocket, left: @escaping (LeavingListener) -> Void) {
         self.socket = socket
@@ -485,8 +531,13 @@ private final class LeavingListener: TimerTarget {
 
     func deadlineReached(now: Int64) { leave() }
 
-    /// Leaves now.
     func leave() { left(self) }
+
+    /// Leaves, without waiting for room.
+    func leaveNow() {
+        pauses = Self.pausesMax
+        leave()
+    }
 }
 
 /// Makes what routes lead to, for one worker.

@@ -34,6 +34,8 @@ package final class Reloader: Sendable {
         package var configuration: MachineConfiguration?
         /// No reload came of it, since the reloader was stopped.
         package var isStopped = false
+        /// No reload came of it, since the system gave no thread.
+        package var hasNoThread = false
     }
 
     private struct Request {
@@ -45,6 +47,9 @@ package final class Reloader: Sendable {
         var requests: [Request] = []
         var isStopped = false
         var status = ReloadStatus()
+        /// What the thread does, once there is something to serve.
+        var body: (@Sendable () -> Void)?
+        var isRunning = false
     }
 
     /// What only the thread that reloads touches.
@@ -52,8 +57,9 @@ package final class Reloader: Sendable {
         let live: LiveConfiguration
         var reported: Set<Diagnostic> = []
         var patterns: [String] = []
-        var names = WatchedNames(patterns: [], files: [])
+        var names = WatchedNames()
         var hasComplained = false
+        var hasComplainedOfCount = false
         /// Something may have changed that nobody was told of: another look is due, once the disk is quiet.
         var needsLook = false
         /// When to try again to keep last good versions, which another process still has.
@@ -61,6 +67,7 @@ package final class Reloader: Sendable {
     }
 
     private let state = Mutex(State())
+    private let ended = Latch()
     private let work: Mutex<Work>
     private let logger: Logger
     private let watch: DirectoryWatch
@@ -71,6 +78,10 @@ package final class Reloader: Sendable {
     private static let unsettledMilliseconds: Int64 = 2_000
     /// How often a process that waits for the last good versions looks whether another one still has them.
     private static let storeMilliseconds: Int64 = 250
+    /// Last good versions that are written in one go, between which a reload may come.
+    private static let keptAtOnce = 500
+    /// How long the first versions after a start wait until they are kept: the first requests come first.
+    private static let firstStoreMilliseconds: Int64 = 1_000
 
     /// - Throws: where the kernel gives no descriptor.
     package init(_ live: sending LiveConfiguration, logger: Logger) throws {
@@ -95,6 +106,7 @@ package final class Reloader: Sendable {
             return state.isStopped
         }
         if isStopped { done?(stoppedOutcome) }
+        startThread()
         watch.interrupt()
     }
 
@@ -104,6 +116,11 @@ package final class Reloader: Sendable {
     package func stop() {
         state.withLock { $0.isStopped = true }
         watch.interrupt()
+    }
+
+    /// Waits until the reload that is under way has ended and what has served is kept, but not for longer than that.
+    package func waitUntilStopped(milliseconds: Int64) {
+        if state.withLock({ $0.isRunning }) { ended.wait(milliseconds: milliseconds) }
     }
 
     // MARK: - Start
@@ -121,16 +138,36 @@ package final class Reloader: Sendable {
     /// Starts the thread, once the first configuration is served.
     package func serve(_ server: some Server) {
         work.withLock { $0.live.commit() }
-        Thread.start(name: "chimera-reload") { [self] in
-            Thread.yieldToOthers()
-            work.withLock { work in
-                work.patterns = work.live.watchedPatterns
-                watchDirectories(&work)
-                // The look that is due anyway keeps what it finds; after that the thread is quiet.
-                if !work.needsLook { persist(&work) }
+        state.withLock { state in
+            state.body = { [self] in
+                Thread.yieldToOthers()
+                work.withLock { work in
+                    work.patterns = work.live.watchedPatterns
+                    watchDirectories(&work)
+                    work.persistAgainAt = Clock.monotonicMilliseconds() + Self.firstStoreMilliseconds
+                }
+                run(server)
             }
-            run(server)
         }
+        startThread()
+    }
+
+    /// Where the system gives no thread, the next request to reload tries again; this one comes to nothing.
+    private func startThread() {
+        let refused = state.withLock { state -> [Request]? in
+            guard !state.isRunning, let body = state.body else { return nil }
+            state.isRunning = Thread.start(name: "chimera-reload", body)
+            if state.isRunning {
+                state.body = nil
+                return nil
+            }
+            defer { state.requests = [] }
+            return state.requests
+        }
+        guard let refused else { return }
+        logger.error("the configuration cannot be loaded again now: the system gives no thread")
+        let outcome = Outcome(status: status, diagnostics: [], hasNoThread: true)
+        for request in refused { request.done?(outcome) }
     }
 
     // MARK: - The thread
@@ -149,8 +186,13 @@ package final class Reloader: Sendable {
                 settling.changed(at: Clock.monotonicMilliseconds())
             }
         }
-        work.withLock { $0.live.leaveStore() }
+        work.withLock { work in
+            // What has served is kept, also where the end comes before its time.
+            if work.persistAgainAt != nil { persist(&work, atMost: .max) }
+            work.live.leaveStore()
+        }
         for request in takeRequests() { request.done?(stoppedOutcome) }
+        ended.open()
     }
 
     /// - Returns: when it is due next; nil: not before something changes.
@@ -192,18 +234,22 @@ package final class Reloader: Sendable {
     }
 
     private static func names(_ work: borrowing Work) -> WatchedNames {
-        guard !work.patterns.isEmpty else { return WatchedNames(patterns: [], files: []) }
+        guard !work.patterns.isEmpty else { return WatchedNames() }
         return WatchedNames(
-            patterns: work.patterns, files: work.live.watchedFiles(atMost: WatchedNames.directoriesMax))
+            patterns: work.patterns, files: work.live.watchedFiles, pause: work.live.pauseForOthers)
     }
 
     private func watchDirectories(_ work: inout Work) {
-        let before = work.names.directories
         work.names = Self.names(work)
-        let refused = watch.watch(work.names.directories)
+        let outcome = watch.watch(work.names.directories, places: work.names.places)
         // Between the reading and this moment nobody watched what is new here.
-        if !work.names.directories.isSubset(of: before) { work.needsLook = true }
-        guard let first = refused.first, !work.hasComplained else { return }
+        if outcome.hasNew { work.needsLook = true }
+        if work.names.isCut, !exchange(&work.hasComplainedOfCount, with: true) {
+            logger.warning(
+                "there are more directories than are watched; a change in the others needs a reload",
+                metadata: ["watched": "\(WatchedNames.directoriesMax)"])
+        }
+        guard let first = outcome.refused.first, !work.hasComplained else { return }
         work.hasComplained = true
         logger.warning("a directory cannot be watched for changes", metadata: ["directory": "\(first)"])
     }
@@ -236,7 +282,8 @@ package final class Reloader: Sendable {
                 configuration: revision.configuration)
             server.reloadEnded(outcome)
             watchDirectories(&work)
-            if revision.configuration != nil { persist(&work) }
+            // Where the first versions wait, what has changed since waits with them.
+            if revision.configuration != nil, work.persistAgainAt == nil { persist(&work) }
             return outcome
         }
     }
@@ -278,8 +325,8 @@ package final class Reloader: Sendable {
             ])
     }
 
-    private func persist(_ work: inout Work) {
-        let kept = work.live.persist()
+    private func persist(_ work: inout Work, atMost limit: Int = Reloader.keptAtOnce) {
+        let kept = work.live.persist(atMost: limit)
         work.persistAgainAt =
             kept.isUnfinished ? Clock.monotonicMilliseconds() + Self.storeMilliseconds : nil
         for report in kept.news { logger.warning("\(report)") }

@@ -22,10 +22,18 @@ extension GatewayWorker {
     func established(_ handshake: Handshake) {
         handshakes[ObjectIdentifier(handshake)] = nil
         counters.add(handshake.tls.isResumed ? .tlsResumed : .tlsFull)
-        let connection = serve(handshake.socket, handshake.client, tls: handshake.tls)
+        let (socket, client, tls) = (handshake.socket, handshake.client, handshake.tls)
+        if tls.speaksHTTP2 {
+            let connection = HTTP2Connection(socket, client, tls: tls, host: self)
+            add(connection)
+            // It reads at once, and knows of a drain.
+            return connection.begin(with: nil)
+        }
+        let connection = HTTP1Connection(socket, client, tls: tls, host: self)
+        add(connection)
         if isDraining { connection.drain() }
         // What came behind the handshake's last message is news to nobody else.
-        if handshake.socket.isOpen && handshake.socket.isReadable { connection.socketReady(handshake.socket) }
+        if socket.isOpen && socket.isReadable { connection.socketReady(socket) }
     }
 
     /// A handshake came to nothing, and its socket is closed.
