@@ -73,7 +73,8 @@ let package = Package(
             name: "Chimera",
             dependencies: [
                 "CLinux", "CCrypt", "COpenSSL", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
-                "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraTLS", "ChimeraProxyProtocol", "ChimeraFiles", "ChimeraUpstream",
+                "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraTLS", "ChimeraProxyProtocol", "ChimeraFiles",
+                "ChimeraUpstream",
                 "ChimeraConfiguration", "ChimeraTelemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
