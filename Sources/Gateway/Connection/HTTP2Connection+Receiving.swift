@@ -156,11 +156,11 @@ extension HTTP2Connection {
     private func answer(
         _ stream: StreamHandle, _ transaction: Transaction, _ body: AnswerBody, endStream: Bool
     ) {
-        var body = body
         if ExtendedConnect.mustRefuse(transaction.request, status: transaction.response.status) {
             // RFC 9220 §3: any other answer of 2xx would agree to the protocol.
-            body = host.dispatcher.refuse(
+            let refusal = host.dispatcher.refuse(
                 501, transaction.context, transaction.request, transaction.response)
+            return answer(stream, transaction, refusal, endStream: endStream)
         }
         transaction.hasAnswer = true
         let hasContent = codec.sendHead(

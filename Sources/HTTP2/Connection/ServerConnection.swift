@@ -72,6 +72,7 @@ package final class ServerConnection {
     @exclusivity(unchecked) var phase = Phase.preface(0)
     @exclusivity(unchecked) var decoder: FieldDecoder
     @exclusivity(unchecked) var encoder: FieldEncoder
+    @exclusivity(unchecked) var encodedHeads = EncodedHeads()
     @exclusivity(unchecked) var floods: FloodGuard
     @exclusivity(unchecked) var streams = StreamTable()
     @exclusivity(unchecked) var closed = ClosedStreams()
