@@ -48,6 +48,7 @@ struct MachineLoad {
             })
         configuration.settings = settings
         machine.listenerNames = Set(configuration.listeners.compactMap(\.name))
+        machine.secureListeners = Set(configuration.listeners.filter(\.tls).map(\.name))
         if !statements.contains(where: { $0.first.isBare("listen") }) {
             machine.report(
                 .error, at: SourcePosition(file: machine.current.name, line: 1, column: 1),
@@ -241,6 +242,7 @@ extension FileDecoder {
     /// Decodes one site and reports what its routes' order may surprise with.
     func checkedSite(_ arguments: Arguments, over settings: Settings) -> Site {
         let site = within(arguments.statement) { self.site(arguments, over: settings) }
+        checkTLS(of: site)
         for finding in RouteCheck(site: site, limits: session.limits).findings() {
             warn(at: finding.position, finding.message, other: finding.other)
         }

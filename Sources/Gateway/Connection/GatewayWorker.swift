@@ -4,6 +4,7 @@ internal import ChimeraEventLoop
 internal import ChimeraFiles
 internal import ChimeraHTTP2
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 
@@ -15,7 +16,8 @@ final class ListenerFacts {
     @exclusivity(unchecked) private(set) var name: String?
     /// The port to name in redirects; 0 for a Unix socket.
     @exclusivity(unchecked) private(set) var port: UInt16
-    let isSecure: Bool
+    /// Connections begin with TLS.
+    @exclusivity(unchecked) private(set) var isSecure: Bool
     /// The listener's number for the dispatcher; another after each change of configuration.
     @exclusivity(unchecked) var id = ListenerID.unnamed
 
@@ -33,6 +35,7 @@ final class ListenerFacts {
     func changed(to listener: BoundListener) {
         name = listener.listener.name
         port = listener.listener.publicPort ?? listener.port
+        isSecure = listener.listener.tls
     }
 }
 
@@ -59,6 +62,10 @@ struct SharedParts: Sendable {
     let limits: LimitTables
     /// What `metrics ADDRESS` shows.
     let metrics: MetricsSource
+    /// What keys of session tickets come from.
+    let tickets: TicketSecret
+    /// What `tls internal` takes its certificates from.
+    let authority: AuthoritySource
     /// Told once when a worker's last connection has ended while it drains.
     let drained: @Sendable (Int) -> Void
 }
@@ -104,6 +111,9 @@ final class GatewayWorker {
     @exclusivity(unchecked) private var transactions: [Transaction] = []
     @exclusivity(unchecked) private(set) var connections: [ClientConnection?] = []
     @exclusivity(unchecked) private var freeConnections: [Int] = []
+    /// Connections that do not speak HTTP yet.
+    @exclusivity(unchecked) var handshakes: [ObjectIdentifier: Handshake] = [:]
+    @exclusivity(unchecked) private var secure: SecureSites?
     @exclusivity(unchecked) private var dateSeconds: Int64 = -1
     @exclusivity(unchecked) private var dateText = HTTPDate.format(0)
     @exclusivity(unchecked) private var resumeTimer: ResumeTimer?
@@ -137,6 +147,7 @@ final class GatewayWorker {
         }
         factory.host = self
         worker.whenExhausted = { [unowned self] in freeDescriptor() }
+        dispatcher.securePort = { [unowned self] names in securePort(on: names) }
         applySettings()
     }
 
@@ -166,6 +177,7 @@ final class GatewayWorker {
         let change = change ?? SiteChange(dispatcher, on: worker)
         self.change = change
         change.begin(snapshot, done: done)
+        secure?.forget(snapshot.changed)
         for listener in listeners { listener.facts.id = dispatcher.listener(named: listener.facts.name) }
         retired.removeAll { $0.facts == nil }
         for listener in retired {
@@ -254,7 +266,18 @@ final class GatewayWorker {
 
     // MARK: Connections
 
-    var connectionCount: Int { connections.count - freeConnections.count }
+    var connectionCount: Int { connections.count - freeConnections.count + handshakes.count }
+
+    var listenerFacts: some Sequence<ListenerFacts> { listeners.lazy.map(\.facts) }
+
+    /// What is shown to clients of sites with `tls`, made when it is first needed; nil where there is no memory.
+    func secureSites() -> SecureSites? {
+        if let secure { return secure }
+        secure = TLSEndpoint(on: worker).map {
+            SecureSites($0, tickets: shared.tickets, authority: shared.authority)
+        }
+        return secure
+    }
 
     /// Takes over a connection that another worker accepted.
     func take(_ descriptor: Int32, _ peer: PeerAddress, from listener: String) {
@@ -279,28 +302,17 @@ final class GatewayWorker {
         guard let socket = try? Socket(descriptor, on: worker) else { return }
         counters.add(.connectionsAccepted)
         let (places, isExcess) = enter(peer, listener)
-        add(
-            HTTP1Connection(
-                socket, peer: peer, listener: listener, host: self, places: places, isExcess: isExcess))
-    }
-
-    /// Serves a connection that was accepted on one of the worker's listeners and speaks HTTP/2, as ALPN has said.
-    ///
-    /// - Parameters:
-    ///   - places: where it counts as a connection of its client.
-    ///   - isExcess: it is one too many of its client.
-    func serveHTTP2(
-        _ socket: Socket, peer: PeerAddress, listener: ListenerFacts, places: ContiguousArray<Int32> = [],
-        isExcess: Bool = false
-    ) {
-        let connection = HTTP2Connection(
-            socket, peer: peer, listener: listener, host: self, places: places, isExcess: isExcess)
-        add(connection)
-        connection.begin(with: nil)
+        let client = AcceptedClient(peer: peer, listener: listener, places: places, isExcess: isExcess)
+        if listener.isTelemetry { telemetryConnections += 1 }
+        if listener.isSecure {
+            shakeHands(socket, client)
+        } else {
+            add(HTTP1Connection(socket, client, host: self))
+        }
     }
 
     /// Enters a connection into the table.
-    private func add(_ connection: ClientConnection) {
+    func add(_ connection: ClientConnection) {
         connectionsMade += 1
         connection.number = connectionsMade
         if let free = freeConnections.popLast() {
@@ -310,9 +322,10 @@ final class GatewayWorker {
             connection.tableIndex = connections.count
             connections.append(connection)
         }
-        if connection.listener.isTelemetry { telemetryConnections += 1 }
-        shared.loads.note(connectionCount, of: worker.index)
+        noteLoad()
     }
+
+    func noteLoad() { shared.loads.note(connectionCount, of: worker.index) }
 
     /// Has another connection stand for `old` in the table, as the same one to everybody else.
     func replace(_ old: ClientConnection, by new: ClientConnection) {
@@ -344,13 +357,18 @@ final class GatewayWorker {
     }
 
     func connectionClosed(_ connection: ClientConnection, _ reason: CloseReason?) {
-        for place in connection.places { shared.limits.places.leave(place) }
         connections[connection.tableIndex] = nil
         freeConnections.append(connection.tableIndex)
-        shared.loads.note(connectionCount, of: worker.index)
-        counters.add(.connectionsClosed)
         if let reason { counters.add(reason) }
-        if connection.listener.isTelemetry { telemetryConnections -= 1 }
+        leave(connection.client)
+    }
+
+    /// A connection that was accepted is closed.
+    func leave(_ client: AcceptedClient) {
+        for place in client.places { shared.limits.places.leave(place) }
+        noteLoad()
+        counters.add(.connectionsClosed)
+        if client.listener.isTelemetry { telemetryConnections -= 1 }
         if isPaused { resumeAccepting() }
         if isDraining { tellIfDrained() }
     }
@@ -415,12 +433,18 @@ final class GatewayWorker {
         for case let connection? in connections where !(keepsMetrics && connection.listener.isTelemetry) {
             connection.drain()
         }
+        if idleMilliseconds == 0 { endHandshakes() }
         tellIfDrained()
+    }
+
+    private func endHandshakes() {
+        for handshake in Array(handshakes.values) { handshake.end(.draining) }
     }
 
     /// Lets go of what the worker holds, when its loop has ended.
     func close() {
         drain()
+        endHandshakes()
         for listener in listeners { listener.socket.close() }
         listeners = []
         for connection in connections { connection?.close(.draining, reset: true) }

@@ -110,7 +110,7 @@ extension HTTP2Connection {
         switch event {
         case .head, .data: break
         case .headRefused(let stream, let refusal, let endStream):
-            let body = host.refuse(transaction, refusal, peer: peer, listener: listener)
+            let body = host.refuse(transaction, refusal, client, tls)
             answer(stream, transaction, body, endStream: endStream)
         case .end(let stream): exchange(of: stream)?.requestEnds(trailers: nil)
         case .trailers(let stream): exchange(of: stream)?.requestEnds(trailers: codec.trailers)
@@ -133,8 +133,8 @@ extension HTTP2Connection {
     private func serve(_ stream: StreamHandle, _ transaction: Transaction, endStream: Bool) {
         let request = transaction.request
         if !request.upgrade.isEmpty { ExtendedConnect.normalise(request) }
-        let verdict = host.begin(transaction, peer: peer, listener: listener, isExcess: isExcess)
-        if isExcess { codec.finishDrain() }
+        let verdict = host.begin(transaction, client, tls)
+        if client.isExcess { codec.finishDrain() }
         if listener.isSecure && !request.scheme.isEmpty && !request.targetsHTTPS {
             // RFC 9110 §7.4: what was asked of an http origin is not to be answered for the https one.
             let (context, response) = (transaction.context, transaction.response)

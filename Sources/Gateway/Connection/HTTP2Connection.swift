@@ -2,6 +2,7 @@ internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTP2
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 
@@ -69,15 +70,11 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
     /// Streams in a report.
     private static let reportedStreamsMax = 16
 
-    override init(
-        _ socket: Socket, peer: PeerAddress, listener: ListenerFacts, host: GatewayWorker,
-        places: ContiguousArray<Int32>, isExcess: Bool
-    ) {
+    override init(_ socket: Socket, _ client: AcceptedClient, tls: TLSConnection?, host: GatewayWorker) {
         codec = ServerConnection(limits: host.http2Limits, output: host.outputs.take())
         begunAt = host.worker.now
         idleFrom = begunAt
-        super.init(
-            socket, peer: peer, listener: listener, host: host, places: places, isExcess: isExcess)
+        super.init(socket, client, tls: tls, host: host)
     }
 
     override init(takingOver other: ClientConnection) {
