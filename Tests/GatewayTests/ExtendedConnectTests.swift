@@ -25,7 +25,8 @@ struct ExtendedConnectTests {
     }
 
     @Test func `the proof of a key is that of RFC 6455`() throws {
-        let proof = try #require(ExtendedConnect.proof(of: Array("dGhlIHNhbXBsZSBub25jZQ==".utf8).span))
+        let made = ExtendedConnect.proof(of: Array("dGhlIHNhbXBsZSBub25jZQ==".utf8).span)
+        let proof = try #require(made)
         #expect(String(decoding: proof, as: UTF8.self) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
     }
 
@@ -33,7 +34,8 @@ struct ExtendedConnectTests {
         let head = head("websocket")
         ExtendedConnect.normalise(head)
         #expect(head.method == .get && text(head[head.methodBytes]) == "GET")
-        let index = try #require(head.index(ofName: Array("sec-websocket-key".utf8).span))
+        let found = head.index(ofName: Array("sec-websocket-key".utf8).span)
+        let index = try #require(found)
         #expect(Base64.decode(head[head.line(at: index).value])?.count == 16)
     }
 
@@ -44,9 +46,8 @@ struct ExtendedConnectTests {
             ExtendedConnect.normalise(head)
         }
         let name = Array("sec-websocket-key".utf8)
-        let (left, right) = (
-            try #require(first.index(ofName: name.span)), try #require(second.index(ofName: name.span))
-        )
+        let places = (first.index(ofName: name.span), second.index(ofName: name.span))
+        let (left, right) = (try #require(places.0), try #require(places.1))
         #expect(text(first[first.line(at: left).value]) != "mine")
         #expect(text(first[first.line(at: left).value]) != text(second[second.line(at: right).value]))
     }
@@ -61,8 +62,10 @@ struct ExtendedConnectTests {
     @Test func `an upstream agrees by the proof alone, which is taken out`() throws {
         let head = head("websocket")
         ExtendedConnect.normalise(head)
-        let index = try #require(head.index(ofName: Array("sec-websocket-key".utf8).span))
-        let proof = try #require(ExtendedConnect.proof(of: head[head.line(at: index).value]))
+        let found = head.index(ofName: Array("sec-websocket-key".utf8).span)
+        let index = try #require(found)
+        let made = ExtendedConnect.proof(of: head[head.line(at: index).value])
+        let proof = try #require(made)
         let right = answer(String(decoding: proof, as: UTF8.self))
         #expect(ExtendedConnect.agrees(right, to: head))
         #expect(right.index(ofName: Array("sec-websocket-accept".utf8).span) == nil)
