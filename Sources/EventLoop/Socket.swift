@@ -112,6 +112,9 @@ package final class Socket: EventTarget {
         layer.becameReady(news, on: self)
     }
 
+    /// Tells the observer as if there were news, for one who came to the socket after they had come.
+    package func tellAgain() { observer?.socketReady(self) }
+
     // MARK: Moving bytes
 
     /// Reads into `room`. A short read means drained, unless the peer's end is announced.
@@ -124,6 +127,13 @@ package final class Socket: EventTarget {
         }
         if count == 0 { return .end }
         return failure(reading: true)
+    }
+
+    /// Copies what has come on the wire into `room`, and leaves it there.
+    package func peek(into room: UnsafeMutableRawBufferPointer) -> Transfer {
+        let count = Glibc.recv(descriptor, room.baseAddress, room.count, Int32(MSG_PEEK))
+        if count > 0 { return .bytes(count) }
+        return count == 0 ? .end : failure(reading: true)
     }
 
     /// Writes `bytes`, as many as the kernel takes.
@@ -254,6 +264,9 @@ package final class Socket: EventTarget {
         if !reset { layer?.closing(self) }
         self.watch = nil
         observer = nil
+        // The number may be another's at once.
+        isReadable = false
+        isWritable = false
         if reset {
             var linger = linger(l_onoff: 1, l_linger: 0)
             setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))

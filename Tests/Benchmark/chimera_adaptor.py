@@ -17,8 +17,6 @@ class Chimera(peers.Adaptor):
     name = "chimera"
     binary = BINARY
     roles = ("static", "proxy", "local", "ws")
-    tls = True
-    h2 = True
     log = "off"
 
     def path(self):

@@ -404,7 +404,9 @@ struct ErrorTests {
             "listen 443 tsl", 12,
             #""tsl" is one word too many: listen ADDRESS [name=NAME] [tls] [public=N]; did you mean "tls"?"#),
         ErrorCase("listen 80 public=70000", 11, #""public=70000" is not a port"#),
-        ErrorCase("listen 80 proxy-protocol=on", 11, "this version does not have `proxy-protocol=` yet"),
+        ErrorCase(
+            "listen 80 proxy-protocol=on", 1,
+            "`proxy-protocol=on` needs `trust`, which says whose PROXY header is believed"),
         ErrorCase("listen 8080", 1, "this address is listened on twice (see chimera.conf:1:1)"),
         ErrorCase("workers 0", 9, #""0" is not auto or a number from 1 to 1024"#),
         ErrorCase("workers 1\nworkers 2", 1, "`workers` stands here twice (see chimera.conf:2:1)"),

@@ -54,6 +54,7 @@ struct MachineLoad {
                 .error, at: SourcePosition(file: machine.current.name, line: 1, column: 1),
                 "no `listen` says where to accept connections", [])
         }
+        checkProxyHeaders(configuration, machine)
         self.sites = sites.map { machine.checkedSite($0, over: settings) }
         if let metrics = configuration.listeners.first(where: { $0.name == Site.telemetryListener }) {
             self.sites.append(.telemetry(position: metrics.position))
@@ -66,6 +67,17 @@ struct MachineLoad {
         self.configuration = configuration
         self.rails = rails
         self.imports = imports
+    }
+
+    /// A header that nobody is trusted to send would only make every connection fail that has one.
+    private func checkProxyHeaders(_ configuration: MachineConfiguration, _ machine: FileDecoder) {
+        guard configuration.trust.isEmpty else { return }
+        for listener in configuration.listeners where listener.hasProxyHeaders {
+            if case .unix = listener.address { continue }
+            machine.report(
+                .error, at: listener.position,
+                "`proxy-protocol=on` needs `trust`, which says whose PROXY header is believed", [])
+        }
     }
 
     // MARK: - The tenants' files

@@ -83,6 +83,8 @@ package struct Listener: Sendable, Equatable {
     package var tls: Bool
     /// `name=internal`: only sites with `on internal` answer here. Nil: sites without `on` answer.
     package var name: String?
+    /// Trusted peers begin with a PROXY header.
+    package var hasProxyHeaders = false
     /// The port to name in redirects where it is not the listener's own.
     package var publicPort: UInt16?
     package var position: SourcePosition

@@ -10,7 +10,9 @@ extension Schema {
                 Option("session", .word("TENANT/ROUTE"), since: .later, "plain bytes to that session route"),
                 Option(
                     "public", .count, "the port to name in redirects, where something maps it to this one"),
-                Option("proxy-protocol", .onOff, since: .later, "the PROXY header, from trusted peers only"),
+                Option(
+                    "proxy-protocol", .onOff, default: "off",
+                    "peers that `trust` names begin with a PROXY header, which says who the client is"),
                 Option("h3", .onOff, since: .later, default: "on", "HTTP/3"),
             ],
             isRepeatable: true,
@@ -32,6 +34,7 @@ extension Schema {
                     listener.publicPort = UInt16(exactly: number)
                     if listener.publicPort == nil { decoder.reportMismatch(item.token, "a port") }
                 }
+                listener.hasProxyHeaders = arguments.isOn("proxy-protocol") ?? false
                 configuration.listeners.append(listener)
             }),
         Directive(

@@ -18,6 +18,8 @@ final class ListenerFacts {
     @exclusivity(unchecked) private(set) var port: UInt16
     /// Connections begin with TLS.
     @exclusivity(unchecked) private(set) var isSecure: Bool
+    /// Trusted peers begin with a PROXY header.
+    @exclusivity(unchecked) private(set) var hasProxyHeaders: Bool
     /// The listener's number for the dispatcher; another after each change of configuration.
     @exclusivity(unchecked) var id = ListenerID.unnamed
 
@@ -27,6 +29,7 @@ final class ListenerFacts {
     init(_ listener: BoundListener) {
         text = listener.text
         isSecure = listener.listener.tls
+        hasProxyHeaders = listener.listener.hasProxyHeaders
         name = listener.listener.name
         port = listener.listener.publicPort ?? listener.port
     }
@@ -36,6 +39,7 @@ final class ListenerFacts {
         name = listener.listener.name
         port = listener.listener.publicPort ?? listener.port
         isSecure = listener.listener.tls
+        hasProxyHeaders = listener.listener.hasProxyHeaders
     }
 }
 
@@ -112,7 +116,7 @@ final class GatewayWorker {
     @exclusivity(unchecked) private(set) var connections: [ClientConnection?] = []
     @exclusivity(unchecked) private var freeConnections: [Int] = []
     /// Connections that do not speak HTTP yet.
-    @exclusivity(unchecked) var handshakes: [ObjectIdentifier: Handshake] = [:]
+    @exclusivity(unchecked) var arrivals: [ObjectIdentifier: any Arrival] = [:]
     @exclusivity(unchecked) private var secure: SecureSites?
     @exclusivity(unchecked) private var dateSeconds: Int64 = -1
     @exclusivity(unchecked) private var dateText = HTTPDate.format(0)
@@ -266,7 +270,7 @@ final class GatewayWorker {
 
     // MARK: Connections
 
-    var connectionCount: Int { connections.count - freeConnections.count + handshakes.count }
+    var connectionCount: Int { connections.count - freeConnections.count + arrivals.count }
 
     var listenerFacts: some Sequence<ListenerFacts> { listeners.lazy.map(\.facts) }
 
@@ -301,14 +305,22 @@ final class GatewayWorker {
     private func serve(_ descriptor: Int32, _ peer: PeerAddress, _ listener: ListenerFacts) {
         guard let socket = try? Socket(descriptor, on: worker) else { return }
         counters.add(.connectionsAccepted)
+        if listener.isTelemetry { telemetryConnections += 1 }
+        if expectsProxyHeader(from: peer, listener) { return awaitProxyHeader(socket, peer, listener) }
+        begin(socket, peer, listener)
+    }
+
+    /// Begins with TLS or HTTP, for a client whose address is known.
+    func begin(_ socket: Socket, _ peer: PeerAddress, _ listener: ListenerFacts) {
         let (places, isExcess) = enter(peer, listener)
         let client = AcceptedClient(peer: peer, listener: listener, places: places, isExcess: isExcess)
-        if listener.isTelemetry { telemetryConnections += 1 }
         if listener.isSecure {
             shakeHands(socket, client)
         } else {
             add(HTTP1Connection(socket, client, host: self))
         }
+        // What came behind a PROXY header is news to nobody.
+        if socket.isOpen && socket.isReadable { socket.tellAgain() }
     }
 
     /// Enters a connection into the table.
@@ -366,9 +378,14 @@ final class GatewayWorker {
     /// A connection that was accepted is closed.
     func leave(_ client: AcceptedClient) {
         for place in client.places { shared.limits.places.leave(place) }
+        left(client.listener)
+    }
+
+    /// The same for one whose client was not known yet.
+    func left(_ listener: ListenerFacts) {
         noteLoad()
         counters.add(.connectionsClosed)
-        if client.listener.isTelemetry { telemetryConnections -= 1 }
+        if listener.isTelemetry { telemetryConnections -= 1 }
         if isPaused { resumeAccepting() }
         if isDraining { tellIfDrained() }
     }
@@ -433,18 +450,18 @@ final class GatewayWorker {
         for case let connection? in connections where !(keepsMetrics && connection.listener.isTelemetry) {
             connection.drain()
         }
-        if idleMilliseconds == 0 { endHandshakes() }
+        if idleMilliseconds == 0 { giveUpArrivals() }
         tellIfDrained()
     }
 
-    private func endHandshakes() {
-        for handshake in Array(handshakes.values) { handshake.end(.draining) }
+    private func giveUpArrivals() {
+        for arrival in Array(arrivals.values) { arrival.giveUp() }
     }
 
     /// Lets go of what the worker holds, when its loop has ended.
     func close() {
         drain()
-        endHandshakes()
+        giveUpArrivals()
         for listener in listeners { listener.socket.close() }
         listeners = []
         for connection in connections { connection?.close(.draining, reset: true) }

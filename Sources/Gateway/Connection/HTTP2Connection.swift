@@ -36,6 +36,8 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
     @exclusivity(unchecked) private var isPostponed = false
     /// More of what came can be looked at when the others of the worker have had their turn.
     @exclusivity(unchecked) var hasMore = false
+    /// The last turn did not come to all that was read.
+    @exclusivity(unchecked) var isCut = false
     /// The client has ended its side.
     @exclusivity(unchecked) var readHasEnded = false
     /// The gateway ends the connection, whatever its streams do.
@@ -115,7 +117,7 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
         isInTurn = true
         borrowOutput()
         if !codec.output.isEmpty { write() }
-        receive()
+        if mode == .open { receive() }
         settle()
     }
 
@@ -332,7 +334,6 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
     private func closeGracefully(_ reason: CloseReason?) {
         if readHasEnded { return close(reason) }
         noteEnd(reason)
-        mode = .lingering
         beginLingering()
         drainLingering()
     }
@@ -355,6 +356,8 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
     /// Lets go of what an open connection has; its exchanges end by themselves.
     private func noteEnd(_ reason: CloseReason?) {
         guard mode == .open else { return }
+        // From now on what its exchanges still send goes nowhere.
+        mode = .lingering
         ending = reason
         countFrames()
         codec.abandon()

@@ -14,13 +14,13 @@ extension GatewayWorker {
             socket.close(reset: true)
             return leave(client)
         }
-        handshakes[ObjectIdentifier(handshake)] = handshake
+        arrivals[ObjectIdentifier(handshake)] = handshake
         noteLoad()
     }
 
     /// A handshake is over: HTTP begins.
     func established(_ handshake: Handshake) {
-        handshakes[ObjectIdentifier(handshake)] = nil
+        arrivals[ObjectIdentifier(handshake)] = nil
         counters.add(handshake.tls.isResumed ? .tlsResumed : .tlsFull)
         let (socket, client, tls) = (handshake.socket, handshake.client, handshake.tls)
         if tls.speaksHTTP2 {
@@ -38,7 +38,7 @@ extension GatewayWorker {
 
     /// A handshake came to nothing, and its socket is closed.
     func handshakeEnded(_ handshake: Handshake) {
-        handshakes[ObjectIdentifier(handshake)] = nil
+        arrivals[ObjectIdentifier(handshake)] = nil
         leave(handshake.client)
     }
 

@@ -12,7 +12,7 @@ internal import Glibc
 ///                  ╰──▶ a request without TLS ─▶ 400, then what still comes is dropped for a while ─▶ closed
 /// ```
 /// One deadline bounds all of it.
-final class Handshake: SocketObserver, TimerTarget, TLSSiteChooser {
+final class Handshake: SocketObserver, TimerTarget, TLSSiteChooser, Arrival {
     let socket: Socket
     let tls: TLSConnection
     let client: AcceptedClient
@@ -60,6 +60,8 @@ final class Handshake: SocketObserver, TimerTarget, TLSSiteChooser {
         if !isRefused { host.counters.add(failure) }
         close()
     }
+
+    func giveUp() { end(.draining) }
 
     private func close() {
         stop()
