@@ -10,6 +10,7 @@ public enum Property: String, CaseIterable, Sendable {
     case chunked = "http1-chunked"
     case frames = "websocket-frames"
     case proxyHeader = "proxy-header"
+    case certificate
     case path
     case configuration
     case http2Connection = "http2-connection"
@@ -24,6 +25,7 @@ public enum Property: String, CaseIterable, Sendable {
         case .chunked: chunkedFailure(bytes)
         case .frames: framesFailure(bytes)
         case .proxyHeader: proxyHeaderFailure(bytes)
+        case .certificate: certificateFailure(bytes)
         case .path: pathFailure(bytes)
         case .configuration: configurationFailure(bytes)
         case .http2Connection: http2ConnectionFailure(bytes)
