@@ -53,6 +53,8 @@ class Workload:
     role: str
     path: str
     length: int
+    streams: int = 0
+    """Streams of each connection of HTTP/2; 0 for HTTP/1.1."""
 
     @property
     def is_idle(self):
@@ -64,6 +66,8 @@ WORKLOADS = [
     Workload("static-100k", "static", "/100k.bin", 102400),
     Workload("proxy-1k", "proxy", "/1k.bin", 1024),
     Workload("proxy-100k", "proxy", "/100k.bin", 102400),
+    Workload("h2-static-1k", "static", "/1k.bin", 1024, streams=16),
+    Workload("h2-proxy-1k", "proxy", "/1k.bin", 1024, streams=4),
     Workload("idle", "static", "/1k.bin", 1024),
     Workload("idle-proxied", "proxy", "/1k.bin", 1024),
 ]
@@ -249,7 +253,35 @@ class Bench:
             server.stop()
             shutil.rmtree(folder, ignore_errors=True)
 
+    def load_http2(self, server, place, system, workload, connections):
+        """As many requests at a time as there are `connections` in other workloads."""
+        url = f"http://127.0.0.1:{place.port}{workload.path}"
+        options = ["-c", str(max(1, connections // workload.streams)), "-m", str(workload.streams),
+                   "-H", f":authority: {system.host()}", url]
+        self.h2load(["-n", "20000", *options])
+        cpu, busy, wall = server.cpu_us(), busy_us(self.server_cpus), time.monotonic()
+        said = self.h2load(["-D", str(self.args.seconds), *options])
+        cpu, busy, wall = server.cpu_us() - cpu, busy_us(self.server_cpus) - busy, time.monotonic() - wall
+        done = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", said)
+        requests, errors = int(done.group(1)), int(done.group(2)) + int(done.group(3))
+        if requests == 0 or errors > requests * ERROR_SHARE_MAX:
+            raise BenchError(f"{system.label}: {requests} answers, {errors} errors")
+        # It tells no percentiles.
+        mean = microseconds(re.search(r"^time for request: +\S+ +\S+ +(\S+)", said, re.M).group(1))
+        return dict(
+            us=cpu / requests, rate=requests / wall, busy=cpu / 1e6 / wall / len(self.server_cpus),
+            foreign=max(0.0, busy - cpu) / 1e6 / wall, p50_us=mean, p99_us=mean,
+            resident_mib=server.resident_kib() / 1024)
+
+    def h2load(self, options):
+        run = subprocess.run(["h2load", *options], capture_output=True, text=True, timeout=self.args.seconds + 60)
+        if run.returncode:
+            raise BenchError(f"h2load: {(run.stdout + run.stderr)[-300:]}")
+        return run.stdout
+
     def load(self, server, place, system, workload, connections):
+        if workload.streams:
+            return self.load_http2(server, place, system, workload, connections)
         url = f"http://127.0.0.1:{place.port}{workload.path}"
         options = ["-t", str(self.args.workers), "-c", str(connections)]
         options += ["-s", self.spread_script(system)] if self.args.spread and system.sites else \
@@ -376,6 +408,13 @@ def wait_until_listening(group, port, log):
 
 
 def probe(port, workload, host):
+    if workload.streams:
+        said = subprocess.run(
+            ["curl", "-s", "--http2-prior-knowledge", "--max-time", "10", "-o", os.devnull, "-H", f"Host: {host}", "-w",
+             "%{http_code} %{size_download}", f"http://127.0.0.1:{port}{workload.path}"], capture_output=True, text=True)
+        if said.stdout != f"200 {workload.length}":
+            raise BenchError(f"{workload.name}: {said.stdout}")
+        return
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("GET", workload.path, headers={"Host": host})
     answer = connection.getresponse()

@@ -4,6 +4,7 @@ Each is tuned as its own community would for that workload, with one worker (or 
 on both sides and no limits on it. `+log` has the access log on: to a file, as the server does it by default.
 """
 import os
+import pwd
 import re
 import resource
 import shutil
@@ -121,7 +122,8 @@ http {{
   open_file_cache max=1000 inactive=600s; open_file_cache_valid 600s; open_file_cache_min_uses 1;
   {scratch(place)}
   {pool}
-  server {{ listen 127.0.0.1:{place.port} backlog=4096 {'reuseport' if self.workers > 1 else ''};
+  server {{ listen 127.0.0.1:{place.port} backlog=4096 {'reuseport' if self.workers > 1 else ''}
+      {'http2' if workload.streams else ''};
     location / {{ {body} }} }}
 }}
 """)
@@ -149,7 +151,7 @@ global
   http-reuse always
   option splice-auto
 frontend front
-  bind 127.0.0.1:{place.port} backlog 4096
+  bind 127.0.0.1:{place.port} backlog 4096 {'proto h2' if workload.streams else ''}
   default_backend back
 backend back
   server origin 127.0.0.1:{place.origin} pool-purge-delay 600s
@@ -157,7 +159,30 @@ backend back
         return [self.binary(), "-db", "-f", path]
 
 
-SYSTEMS = {"chimera": Chimera, "nginx": Nginx, "haproxy": Haproxy}
+class H2o(System):
+    name = package = "h2o"
+
+    def prepare(self, place, workload):
+        if workload.role == "static":
+            body = f"file.dir: {place.www}"
+        else:
+            body = f"proxy.reverse.url: http://127.0.0.1:{place.origin}/\n        proxy.timeout.keepalive: 600000"
+        path = write(place, "h2o.conf", f"""
+num-threads: {self.workers}
+user: {pwd.getpwuid(os.getuid()).pw_name}
+hosts:
+  default:
+    listen:
+      host: 127.0.0.1
+      port: {place.port}
+    paths:
+      /:
+        {body}
+""")
+        return [self.binary(), "-c", path]
+
+
+SYSTEMS = {"chimera": Chimera, "nginx": Nginx, "haproxy": Haproxy, "h2o": H2o}
 
 
 def named(label, **options):
