@@ -327,7 +327,7 @@ extension CloseReason {
             .cancel
         case .refused: .noError
         case .flooded: .enhanceYourCalm
-        case .protocolViolated: .protocolError
+        case .protocolViolated, .proxyHeaderRefused: .protocolError
         case .settingsTimeout: .settingsTimeout
         case .upstreamBroken, .upstreamTimeout, .fileChanged, .handlerFailed: .internalError
         }
