@@ -47,8 +47,7 @@ final class DataPlane: Sendable {
         DescriptorLimit.raise(logger)
         // Before there is another thread: each has privileges of its own.
         try giveUpPrivileges()
-        takeSignals()
-        guard line.start(whenOver: { [self] in outlive() }) else { throw noThread() }
+        guard takeSignals(), line.start(whenOver: { [self] in outlive() }) else { throw noThread() }
         let reloader = try makeReloader()
         let first = reloader.start()
         let configuration = try configuration(of: first)
@@ -99,7 +98,8 @@ final class DataPlane: Sendable {
         pthread_sigmask(SIG_SETMASK, &set, nil)
     }
 
-    private func takeSignals() {
+    /// - Returns: false where the system gives no thread: nobody could end this process in order.
+    private func takeSignals() -> Bool {
         Thread.start(name: "chimera-signal") { [orders] in
             var waited = sigset_t()
             sigemptyset(&waited)
