@@ -220,11 +220,19 @@ final class VersionKeeper {
     ) -> (next: StoreIndex, due: [(id: String, version: TenantVersion)]) {
         var next = StoreIndex()
         var due: [(id: String, version: TenantVersion)] = []
+        // A host has one owner: who serves it, and not who had it before.
+        var owned: Set<HostOwners.Claim> = []
+        for tenant in tenants where tenant.version != nil {
+            pause()
+            owned.formUnion(tenant.version?.claims ?? [])
+        }
         for tenant in tenants {
             pause()
             let known = index.entries[tenant.id]
             guard let version = tenant.version else {
-                next.entries[tenant.id] = known
+                var kept = known
+                kept?.claims.removeAll(where: owned.contains)
+                next.entries[tenant.id] = kept
                 continue
             }
             next.entries[tenant.id] = StoreIndex.Entry(
