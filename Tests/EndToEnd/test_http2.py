@@ -442,14 +442,8 @@ def test_a_websocket_that_outlives_the_drain(start_gateway, origins):
 
 def test_a_drain_lets_streams_finish(start_gateway, origins):
     """RFC 9113 6.8: GOAWAY in two steps; what is under way is answered, then the connection ends."""
-    go = threading.Event()
-
-    def slow(connection):
-        connection.read_request()
-        go.wait(20)
-        connection.send(OK)
-
-    gateway = start_gateway(f"site test {{\n/slow proxy {origins(slow).target}\n/* respond 200 fine\n}}")
+    slow, go = origins.held()
+    gateway = start_gateway(f"site test {{\n/slow proxy {slow.target}\n/* respond 200 fine\n}}")
     with connect(gateway) as client, connect(gateway) as idle:
         stream = client.request("/slow")
         assert idle.get("/").status == 200
@@ -529,14 +523,8 @@ def test_a_client_that_vanishes(start_gateway, origins):
 
 def test_connections_show_their_streams(start_gateway, origins):
     """`chimera connections` knows of HTTP/2, and what is under way on which stream."""
-    go = threading.Event()
-
-    def slow(connection):
-        connection.read_request()
-        go.wait(20)
-        connection.send(OK)
-
-    gateway = start_gateway(f"site test {{ proxy {origins(slow).target} }}")
+    slow, go = origins.held()
+    gateway = start_gateway(f"site test {{ proxy {slow.target} }}")
     with connect(gateway) as client:
         streams = [client.request(f"/{number}") for number in range(3)]
         client.ping()

@@ -12,10 +12,9 @@ import pytest
 from rig import http2
 from rig.client import wait_until
 from rig.gateway import free_port
-from rig.http2 import (CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, PRIORITY,
-                       PRIORITY_UPDATE, RST_STREAM, SETTINGS, SETTINGS_TIMEOUT, WINDOW_UPDATE, Http2, frame,
+from rig.http2 import (CANCEL, CONTINUATION, DATA, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, PRIORITY,
+                       PRIORITY_UPDATE, RST_STREAM, SETTINGS_TIMEOUT, WINDOW_UPDATE, Http2, frame,
                        request_fields, settings)
-from rig.origin import OK
 from rig.process import MiB, PeakMemory
 from rig.wire import ConnectionEnded
 

@@ -124,7 +124,8 @@ private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {
             client.connection.checkInvariants()
         }
         #expect(client.connection.streamCount == open.count)
-        #expect(Set(client.connection.liveStreams.map(\.id)) == Set(open))
+        let live = client.handles.values.filter(client.connection.isLive).map(\.id)
+        #expect(Set(live) == Set(open))
         #expect(client.handles.values.allSatisfy { $0.slot < 128 })
     }
 }
