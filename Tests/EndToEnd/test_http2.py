@@ -7,6 +7,7 @@ import random
 import struct
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -202,13 +203,39 @@ def test_request_bodies(start_gateway, echo_origin, size, with_length):
 
 @pytest.mark.parametrize("kind", ["bytes", "chunked"])
 def test_large_answers_of_an_upstream(start_gateway, echo_origin, kind):
-    """An answer larger than every window comes whole, with and without a length."""
+    """An answer larger than every window comes whole, with and without a length, from a fresh connection to the upstream
+    and from kept ones."""
     gateway = start_gateway(f"site test {{ proxy {echo_origin.target} }}")
-    with connect(gateway) as client:
-        answer = client.get(f"/{kind}/3000000")
-        assert len(answer.body) == 3_000_000
-        assert hashlib.sha256(answer.body).digest() == hashlib.sha256((PATTERN * 46)[:3_000_000]).digest()
-        assert ("content-length" in dict(answer.fields)) == (kind == "bytes")
+    for _ in range(8):
+        with connect(gateway) as client:
+            answer = client.get(f"/{kind}/3000000")
+            assert len(answer.body) == 3_000_000
+            assert hashlib.sha256(answer.body).digest() == hashlib.sha256((PATTERN * 46)[:3_000_000]).digest()
+            assert ("content-length" in dict(answer.fields)) == (kind == "bytes")
+
+
+@pytest.mark.parametrize("kind", ["bytes", "chunked"])
+def test_answers_that_wait_for_windows_cost_nothing(start_gateway, echo_origin, kind):
+    """A client that gives no windows leaves its worker free, for itself and for others."""
+    gateway = start_gateway(f"site test {{\n/fine respond 200 fine\n/* proxy {echo_origin.target}\n}}")
+    for _ in range(8):
+        with connect(gateway) as warm:
+            assert len(warm.get(f"/{kind}/1000").body) == 1000
+    with connect(gateway, credit=False) as client, connect(gateway) as other:
+        streams = [client.request(f"/{kind}/3000000") for _ in range(3)]
+        client.until(lambda: client.window == 0)
+        before = gateway.vitals.cpu_ticks
+        for _ in range(20):
+            client.ping()
+            assert other.get("/fine").body == b"fine"
+            time.sleep(0.01)
+        assert gateway.vitals.cpu_ticks - before < 60
+        client.credit = True
+        client.give(0, 65535)
+        for stream in streams:
+            client.give(stream, 65535)
+        for stream in streams:
+            assert len(client.answer(stream).body) == 3_000_000
 
 
 def test_trailers_of_a_request(start_gateway, echo_origin):
