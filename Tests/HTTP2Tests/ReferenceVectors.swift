@@ -256,4 +256,7 @@ enum ReferenceVectors {
         af5ebd7af5ebd7af5ebd7af5ebd7af5ebd7af5ebd7af5ebd7af5ebd7af5ebd7af5ebd7af5ebd7af5ebd7af5ebd7af5ebd7af
         5ebd7a00000403000000000500000008000004080000000000000003e8000004080000000003000003e8
         """
+
+    static let requests = ""
+    static let answers = ""
 }
