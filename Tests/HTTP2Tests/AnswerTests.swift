@@ -14,7 +14,7 @@ struct Answer: Sendable, CustomTestStringConvertible {
     var violation = Violation.outputStalled
 
     init(
-        _ name: String, _ method: String = "GET", upgrade: String = "", _ frames: [[UInt8]],
+        _ name: String, to method: String = "GET", upgrade: String = "", _ frames: [[UInt8]],
         _ happenings: [Happening]
     ) {
         self.name = name
@@ -26,10 +26,10 @@ struct Answer: Sendable, CustomTestStringConvertible {
 
     /// One that is malformed.
     static func bad(
-        _ name: String, _ method: String = "GET", _ frames: [[UInt8]], behind happenings: [Happening] = [],
+        _ name: String, to method: String = "GET", _ frames: [[UInt8]], behind happenings: [Happening] = [],
         _ violation: Violation
     ) -> Answer {
-        var answer = Answer(name, method, frames, happenings)
+        var answer = Answer(name, to: method, frames, happenings)
         answer.violation = violation
         return answer
     }
@@ -51,7 +51,7 @@ private func asked(
     return server
 }
 
-@Suite struct `Answers` {
+@Suite struct `Answers to requests` {
     static let right: [Answer] = [
         Answer("without content", [headers(1, ok())], [.head(1, ["200 none"]), .end(1)]),
         Answer(
@@ -80,11 +80,12 @@ private func asked(
             [.head(1, ["100 none"]), .head(1, ["103 none", "link: </a>"]), .head(1, ["404 none"]), .end(1)]),
         // RFC 9113 §8.1.1: no content, whatever the length.
         Answer(
-            "to HEAD", "HEAD", [headers(1, ok("content-length: 7"))],
+            "to HEAD", to: "HEAD", [headers(1, ok("content-length: 7"))],
             [.head(1, ["200 known(7)", "content-length: 7"]), .end(1)]),
-        Answer("to HEAD without a length", "HEAD", [headers(1, ok())], [.head(1, ["200 unknown"]), .end(1)]),
         Answer(
-            "to HEAD, with its end behind it", "HEAD", [opened, data(1, "", endStream: true)],
+            "to HEAD without a length", to: "HEAD", [headers(1, ok())], [.head(1, ["200 unknown"]), .end(1)]),
+        Answer(
+            "to HEAD, with its end behind it", to: "HEAD", [opened, data(1, "", endStream: true)],
             [.head(1, ["200 unknown"]), .end(1)]),
         Answer(
             "of 304 with a length", [headers(1, [":status: 304", "content-length: 7"])],
@@ -95,20 +96,21 @@ private func asked(
             [.head(1, ["799 none"]), .end(1)]),
         // RFC 9113 §8.5, RFC 8441 §5.
         Answer(
-            "to CONNECT", "CONNECT", [headers(1, ok("content-length: 7"), endStream: false), data(1, "abc")],
+            "to CONNECT", to: "CONNECT",
+            [headers(1, ok("content-length: 7"), endStream: false), data(1, "abc")],
             [.head(1, ["200 unknown"]), .data(1, "abc")]),
         Answer(
             "to extended CONNECT", upgrade: "websocket", [opened, data(1, "abc", endStream: true)],
             [.head(1, ["200 unknown"]), .data(1, "abc"), .end(1)]),
         Answer(
-            "that refuses CONNECT", "CONNECT",
+            "that refuses CONNECT", to: "CONNECT",
             [
                 headers(1, [":status: 403", "content-length: 2"], endStream: false),
                 data(1, "no", endStream: true),
             ], [.head(1, ["403 known(2)", "content-length: 2"]), .data(1, "no"), .end(1)]),
         // RFC 9113 §8.1: an answer may be whole before the request is, and the rest of that is given up.
         Answer(
-            "before the request has ended", "POST",
+            "before the request has ended", to: "POST",
             [headers(1, ok()), frame(.resetStream, stream: 1, number(0))],
             [.head(1, ["200 none"]), .end(1), .reset(1, .noError)]),
         // RFC 9113 §8.7.
@@ -176,7 +178,7 @@ private func asked(
         .bad("with a length of letters", [headers(1, ok("content-length: x"))], .lengthMalformed),
         .bad("with a signed length", [headers(1, ok("content-length: -1"))], .lengthMalformed),
         .bad(
-            "to HEAD with content", "HEAD", [opened, data(1, "x")], behind: [.head(1, ["200 unknown"])],
+            "to HEAD with content", to: "HEAD", [opened, data(1, "x")], behind: [.head(1, ["200 unknown"])],
             .lengthMismatched),
         .bad(
             "of 204 with content", [headers(1, [":status: 204"], endStream: false), data(1, "x")],
@@ -196,7 +198,7 @@ private func asked(
             behind: [.head(1, ["200 unknown"])], .fieldConnectionSpecific),
         // §8.5.
         .bad(
-            "of fields in a tunnel", "CONNECT", [opened, headers(1, ["a: b"])],
+            "of fields in a tunnel", to: "CONNECT", [opened, headers(1, ["a: b"])],
             behind: [.head(1, ["200 unknown"])], .tunnelInterrupted),
         // §5.2 and §6.9, §6.3.
         .bad(
@@ -208,10 +210,10 @@ private func asked(
         .bad("with a priority of another size", [frame(.priority, stream: 1, [0])], .frameSizeWrong),
         // §5.1: half-closed (remote); the request has not ended.
         .bad(
-            "with content behind its end", "POST", [headers(1, ok()), data(1, "x")],
+            "with content behind its end", to: "POST", [headers(1, ok()), data(1, "x")],
             behind: [.head(1, ["200 none"]), .end(1)], .streamClosed),
         .bad(
-            "with a head behind its end", "POST", [headers(1, ok()), headers(1, ok())],
+            "with a head behind its end", to: "POST", [headers(1, ok()), headers(1, ok())],
             behind: [.head(1, ["200 none"]), .end(1)], .streamClosed),
     ]
 
@@ -303,7 +305,7 @@ private func asked(
         }
         let whole = server()
         whole.feed(Self.conversation)
-        #expect(whole.happenings.count == 11)
+        #expect(whole.happenings.count == 12)
         let pieces = server()
         pieces.feed(Self.conversation, randomEnds(Self.conversation.count, seed))
         #expect(pieces.happenings == whole.happenings)

@@ -214,7 +214,7 @@ private func asked(_ limits: ConnectionLimits = ConnectionLimits()) -> Server {
     }
 }
 
-@Suite struct `Liveness` {
+@Suite struct `Signs of life` {
     @Test func `an answered PING is a sign of life`() {
         let server = Server()
         #expect(server.connection.unansweredPing == nil)

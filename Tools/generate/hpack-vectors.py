@@ -75,7 +75,7 @@ def answers():
     server.send_headers(1, [(":status", "103"), ("link", "</a>; rel=preload")])
     server.send_headers(1, [(":status", "200"), ("server", "h2"), ("set-cookie", "a=b")])
     server.send_data(1, b"01234", pad_length=7)
-    server.max_outbound_frame_size = 100
+    server.streams[3].max_outbound_frame_size = 100
     server.send_headers(3, [(":status", "404"), ("server", "h2"), ("x-big", "y" * 400)], end_stream=True)
     server.send_data(1, b"56789")
     server.send_headers(1, [("checksum", "1" * 40)], end_stream=True)
@@ -123,6 +123,11 @@ def check_encoded():
 
 # What our end writes that asks (ReferenceTests.swift).
 REQUESTS = [
+    "505249202a20485454502f322e300d0a0d0a534d0d0a0d0a0000180400000000000002000000000004000400000006000080",
+    "0000090000000100000408000000000001ff0001000029010400000001838701871ae5f23a6ba0bf048962dae838e4ff3cc0",
+    "1f0f2b8524e6a4b60f00027465864d833505b11f00000a0000000000013031323334353637383900000a0105000000010086",
+    "24e527545b4f0131000013010500000003828741871ae5f23a6ba0bf847a8524e6a4b60f00000a0105000000050204484541",
+    "4487bf84be0000150104000000070207434f4e4e454354018a8d72f91d35d05b8d34cf",
 ]
 
 
