@@ -52,15 +52,16 @@ package struct ConnectionLimits: Equatable, Sendable {
     /// that are not there.
     package var resets = Budget(burst: 200, perSecond: 20)
     package var settings = Budget(burst: 20, perSecond: 2)
-    /// PING frames, but the first behind each DATA frame that we send.
+    /// PING frames; each DATA frame that we send allows one more, as WINDOW_UPDATE.
     package var pings = Budget(burst: 50, perSecond: 10)
     /// DATA frames without content that do not end their stream (CVE-2019-9518).
     package var emptyData = Budget(burst: 100, perSecond: 10)
     /// WINDOW_UPDATE frames; every 64 octets of DATA that we send allow one more, and four each DATA frame that the
     /// peer's windows did not end.
     package var windowUpdates = Budget(burst: 1000, perSecond: 200)
-    /// PRIORITY and PRIORITY_UPDATE frames.
+    /// PRIORITY and PRIORITY_UPDATE frames; each request allows two more.
     package var priorities = Budget(burst: 500, perSecond: 50)
+    /// Frames of types that nobody knows; each request allows two more.
     package var unknownFrames = Budget(burst: 100, perSecond: 10)
 
     package init() {}
@@ -150,9 +151,6 @@ struct FloodGuard {
         accounts[index] = account
         if account.level < 0 { throw kind.violation }
     }
-
-    /// Counts one of `kind` that is free.
-    mutating func note(_ kind: Flood) { accounts[Int(kind.rawValue)].count &+= 1 }
 
     /// Allows `thousandths` of one more of `kind`, up to its burst.
     mutating func credit(_ kind: Flood, thousandths: Int) {

@@ -202,8 +202,8 @@ private func asked(_ limits: ConnectionLimits = ConnectionLimits()) -> Server {
         #expect(server.happenings.count == 1000)
     }
 
-    /// gRPC measures the bandwidth that way, with each piece of content.
-    @Test func `PING behind content of ours is free`() throws {
+    /// Who measures the bandwidth sends one with each piece of content that came.
+    @Test func `each DATA frame of ours allows a PING`() throws {
         let server = asked()
         for _ in 0..<500 {
             server.connection.send(try #require(server.handles[3]), [1, 2, 3].span)

@@ -61,16 +61,12 @@ package final class RequestingConnection: ConnectionEnd {
     /// Opens a stream for a request.
     func enter(_ head: RequestHead, asking asked: Asked) -> Int32 {
         lastStream = lastStream == 0 ? 1 : lastStream + 2
-        let slot = streams.open(lastStream)
+        let slot = openSlot(lastStream)
         streams[slot].headSent = true
         streams[slot].asked = asked
-        streams[slot].sendWindow = peer.initialWindowSize
-        streams[slot].receiveWindow = initialReceiveWindow
-        figures.streamsOpened &+= 1
-        // Each request may have one more of what is rare in an answer.
-        for kind in [Flood.emptyData, .windowUpdates, .priorities, .unknownFrames] {
-            floods.credit(kind, thousandths: 1000)
-        }
+        // Some servers have one of each with every answer.
+        floods.credit(.emptyData, thousandths: 1000)
+        floods.credit(.windowUpdates, thousandths: 1000)
         return slot
     }
 

@@ -188,7 +188,7 @@ extension ConnectionEnd {
     private func receivePing(_ frame: FrameHeader, _ payload: Span<UInt8>) throws(Violation) -> Progress {
         guard frame.stream == 0 else { throw .streamNotZero }
         guard payload.count == 8 else { throw .frameSizeWrong }
-        try countPing()
+        try floods.charge(.pings, at: now)
         guard !frame.flags.contains(.ack) else {
             // The client has read that we go away.
             if drain == .announced && payload.equals(ConnectionEnd.drainPing.span) { finishDrain() }
@@ -199,13 +199,6 @@ extension ConnectionEnd {
         lastData = (0, 0)
         FrameWriter.ping(payload, isAck: true, to: output)
         return .again
-    }
-
-    /// Who measures the bandwidth sends one for what has come (gRPC does, all the time): behind content of ours it is free.
-    private func countPing() throws(Violation) {
-        if figures.dataFramesSent == dataFramesAtPing { return try floods.charge(.pings, at: now) }
-        dataFramesAtPing = figures.dataFramesSent
-        floods.note(.pings)
     }
 
     /// A peer that has us answer and reads none of it would have us keep the answers (CVE-2019-9512, CVE-2019-9515).

@@ -239,7 +239,10 @@ extension ConnectionEnd {
         // A small frame is a peer's dribble of windows only where its window ended the frame; and even then its octets
         // count, since who gives back each frame by itself keeps a window in as many pieces as it once fell into.
         let endedByWindow = !endStream && min(streams[slot].sendWindow, sendWindow) <= 0
-        floods.credit(.windowUpdates, thousandths: max(endedByWindow ? 0 : 4000, count * 1000 / 64))
+        let worth = max(endedByWindow ? 0 : 1000, count * 1000 / 256)
+        floods.credit(.windowUpdates, thousandths: 4 * worth)
+        // Who measures how much is on its way has each frame followed by a PING.
+        floods.credit(.pings, thousandths: worth)
     }
 
     /// Ends the message behind its content: in the last frame if that is still there, else in one of its own.

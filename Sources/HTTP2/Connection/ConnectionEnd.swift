@@ -54,8 +54,6 @@ package class ConnectionEnd {
     @exclusivity(unchecked) final var peerLastStream: UInt32?
     /// Since when a PING of ours waits for its answer, in milliseconds (RFC 9113 §6.7); nil where none does.
     @exclusivity(unchecked) package internal(set) final var unansweredPing: Int64?
-    /// DATA frames that had been sent when the last PING came.
-    @exclusivity(unchecked) final var dataFramesAtPing: UInt64 = 0
     /// Field blocks that may still come for streams that we ended, and count for nothing.
     @exclusivity(unchecked) final var lateBlocks = 0
     /// Octets that we may send on all streams together.
@@ -193,7 +191,18 @@ extension ConnectionEnd {
         return streams[slot].sendWindow <= 0 || sendWindow <= 0
     }
 
-    // MARK: Ending streams
+    // MARK: Streams
+
+    /// Opens a stream.
+    func openSlot(_ id: UInt32) -> Int32 {
+        let slot = streams.open(id)
+        figures.streamsOpened &+= 1
+        floods.credit(.priorities, thousandths: 2000)
+        floods.credit(.unknownFrames, thousandths: 2000)
+        streams[slot].sendWindow = peer.initialWindowSize
+        streams[slot].receiveWindow = initialReceiveWindow
+        return slot
+    }
 
     /// Forgets a stream: what of it is unsent is dropped, what is unconsumed is given back to the connection's window.
     func close(_ slot: Int32, _ end: ClosedStreams.End) {

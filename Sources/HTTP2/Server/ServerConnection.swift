@@ -67,12 +67,9 @@ package final class ServerConnection: ConnectionEnd {
     private func enter(_ id: UInt32, _ endStream: Bool, _ head: RequestHead?, _ priority: Priority)
         -> StreamHandle
     {
-        let slot = streams.open(id)
-        figures.streamsOpened &+= 1
+        let slot = openSlot(id)
         streams[slot].remoteEnded = endStream
         streams[slot].headReceived = true
-        streams[slot].sendWindow = peer.initialWindowSize
-        streams[slot].receiveWindow = initialReceiveWindow
         streams[slot].priority = priority
         // What was refused may have any content.
         guard let head else { return streams.handle(of: slot) }
