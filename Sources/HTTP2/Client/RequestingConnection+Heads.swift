@@ -16,7 +16,7 @@ extension RequestingConnection {
     package func open(_ head: RequestHead, target: Slice, upgrade: Slice, isSecure: Bool) -> StreamHandle? {
         guard streamRoom > 0, upgrade.isEmpty || peer.allowsExtendedConnect else { return nil }
         let isTunnel = head.method == .connect || !upgrade.isEmpty
-        let slot = enter(head, asking: isTunnel ? .tunnel : head.method == .head ? .head : .content)
+        let slot = enter(asking: isTunnel ? .tunnel : head.method == .head ? .head : .content)
         let stream = streams.handle(of: slot)
         let start = beginBlock()
         if !upgrade.isEmpty {

@@ -21,7 +21,7 @@ package final class RequestingConnection: ConnectionEnd {
     ///
     /// - Parameters:
     ///   - limits: `streamsMax` is how many requests there are at once, whatever more the server allows. So many times
-    ///     `streamWindow` is what the connection may hold, below 2³¹.
+    ///     `streamWindow`, and 65,535 at least, is what the connection may hold, below 2³¹.
     ///   - output: a buffer for this connection alone, empty.
     ///   - lastStream: the highest identifier that counts as used, odd or 0.
     package init(limits: ConnectionLimits, output: ByteBuffer, lastStream: UInt32 = 0) {
@@ -43,9 +43,7 @@ package final class RequestingConnection: ConnectionEnd {
     /// How many requests may be sent now. None where either side goes away, and as long as the server leaves too much of
     /// what it was sent unread.
     package var streamRoom: Int {
-        guard !isOver, drain == .none, peerLastStream == nil,
-            lastStream < RequestingConnection.lastIdentifier, output.count <= limits.unreadOutputMax
-        else { return 0 }
+        guard !isExhausted, output.count <= limits.unreadOutputMax else { return 0 }
         let allowed =
             peer.maxConcurrentStreams ?? (hasBegun ? .max : RequestingConnection.streamsBeforeSettings)
         return max(0, min(limits.streamsMax, allowed) - streams.count)
@@ -59,7 +57,7 @@ package final class RequestingConnection: ConnectionEnd {
     }
 
     /// Opens a stream for a request.
-    func enter(_ head: RequestHead, asking asked: Asked) -> Int32 {
+    func enter(asking asked: Asked) -> Int32 {
         lastStream = lastStream == 0 ? 1 : lastStream + 2
         let slot = openSlot(lastStream)
         streams[slot].headSent = true
