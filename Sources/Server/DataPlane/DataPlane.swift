@@ -151,6 +151,7 @@ final class DataPlane: Sendable {
             gateway.stopNow()
         case .reload: reloader.reload(.signal)
         case .reopenLogs: gateway.reopenLogs()
+        case .lookAgain: reloader.lookAgain()
         case .leave(let address): gateway.leave([address])
         case .question(let connection, let line, let context):
             answer(connection, line, context, administration)
