@@ -748,3 +748,24 @@ def test_keys_in_a_folder_of_roots_are_watched_for_a_gateway_that_is_not_root(tm
             gateway.stop()
         finally:
             gateway.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_gateway_that_gives_root_up_keeps_its_authority(tmp_path):
+    """architecture.md, Users: root's data directory is made for who serves, so that `chimera trust` finds what is kept."""
+    with tempfile.TemporaryDirectory(prefix="chimera-", dir="/tmp") as name:
+        os.chmod(name, 0o755)
+        gateway = Gateway(Path(name) / "gateway", "site a.test { tls internal ; respond 200 ok }",
+                          f"{tls.LISTEN}\nuser nobody\ndata kept/data\n", log="log access off").start()
+        try:
+            kept = gateway.directory / "kept/data"
+            assert (kept.owner(), kept.stat().st_mode & 0o777, kept.parent.owner()) == ("nobody", 0o700, "root")
+            printed = run("trust", "--config", gateway.directory / "chimera.conf")
+            assert printed.returncode == 0, printed.stderr
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(cadata=printed.stdout)
+            with SecureConnection(gateway, "a.test", context) as connection:
+                assert connection.get(host="a.test").body == b"ok"
+            gateway.stop()
+        finally:
+            gateway.kill()
