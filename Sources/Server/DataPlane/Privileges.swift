@@ -67,9 +67,16 @@ enum Privileges {
             let next = openat(place, segment, isNew ? asDirectory | O_NOFOLLOW : asDirectory)
             close(place)
             place = next
-            if isLast && isNew && place >= 0 { _ = fchown(place, user.id, user.group) }
+            // Also where a service manager has just made it for root.
+            if isLast && place >= 0 && (isNew || isRoots(place) && isEmpty(path)) {
+                _ = fchown(place, user.id, user.group)
+            }
         }
         if place >= 0 { close(place) }
+    }
+
+    private static func isEmpty(_ path: String) -> Bool {
+        (try? DirectoryEntry.all(in: path))?.isEmpty ?? false
     }
 
     /// Whether nobody but root can put something else in the place of what root makes there.
