@@ -125,11 +125,18 @@ private struct OtherProtocol: Handler {
     }
 
     @Test func `the listener of metrics is beside the handler, whatever the host`() async throws {
-        let answer = try await serving(OtherProtocol(), directives: "metrics 127.0.0.2:0") { address in
+        let gateway = try Gateway(
+            listening: ["127.0.0.1:0"], directives: "metrics 127.0.0.2:0", handler: OtherProtocol())
+        try gateway.start()
+        // `metrics` has one of its own.
+        let address = try #require(gateway.listeningAddresses.first { $0.hasPrefix("127.0.0.1:") })
+        let answer = try await blocking {
             let client = try RawClient(address)
             try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             return try client.response().text
         }
+        gateway.stopNow()
+        try await blocking { gateway.waitUntilStopped() }
         #expect(answer == "as before")
     }
 
