@@ -20,7 +20,7 @@ from rig.gateway import REPOSITORY, free_port, run
 
 SAMPLES = REPOSITORY / "conf.d"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
