@@ -57,6 +57,7 @@ class Browser:
             target = self._call("Target.createTarget", url="about:blank")["targetId"]
             self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
             self._page("Page.enable")
+            self._page("Page.setLifecycleEventsEnabled", enabled=True)
         except BaseException:
             self._kill()
             self._held.close()
@@ -76,10 +77,14 @@ class Browser:
     def open(self, url: str) -> str:
         """Goes there and waits until the page has loaded. Returns why it does not, such as `net::ERR_CERT_…`, or ``""``."""
         self._events.clear()
-        error = self._page("Page.navigate", url=url).get("errorText", "")
-        while not any(event["method"] == "Page.loadEventFired" for event in self._events):
+        answer = self._page("Page.navigate", url=url)
+        if error := answer.get("errorText"):
+            return error
+        # Of this page, and not of the empty one before it.
+        while not any(event["method"] == "Page.lifecycleEvent" and event["params"]["name"] == "load"
+                      and event["params"]["loaderId"] == answer["loaderId"] for event in self._events):
             self._receive()
-        return error
+        return ""
 
     def evaluate(self, expression: str):
         """The value of an expression of JavaScript on the page."""
