@@ -1,4 +1,5 @@
-"""The sample tenants in a browser: headless Chromium on the welcome page, the single-page app and the static site."""
+"""The sample tenants in a browser: headless Chromium on the welcome page, the single-page app and the static site,
+over http and https."""
 
 import json
 import re
@@ -12,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from rig import browser, tls
+from rig.browser import Browser
 from rig.client import wait_until
-from rig.gateway import REPOSITORY, free_port
-from rig.programs import program
+from rig.gateway import REPOSITORY, free_port, run
 
 SAMPLES = REPOSITORY / "conf.d"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,8 @@ def samples(start_shared, tmp_path_factory):
         assert process.stdout.readline(), "a sample backend did not start"
         backends.append(process)
     machine = (REPOSITORY / "chimera.conf").read_text()
-    machine = "\n".join(line for line in machine.splitlines() if not re.match(r"\s*(listen|workers|import|log)\b", line))
+    machine = "\n".join(line for line in machine.splitlines()
+                        if not re.match(r"\s*(listen|workers|import|log|data)\b", line)) + f"\n{tls.LISTEN}"
 
     def sites(port: str) -> dict[str, str]:
         result = {}
@@ -54,10 +57,8 @@ def samples(start_shared, tmp_path_factory):
 
 def chromium(directory: Path, url: str, *arguments: str) -> str:
     done = subprocess.run(
-        [program("chromium", "chromium-browser", "google-chrome"), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--no-proxy-server", "--hide-scrollbars",
-         f"--user-data-dir={directory}/profile", "--virtual-time-budget=8000", "--timeout=20000",
-         "--host-resolver-rules=MAP *.localhost 127.0.0.1, MAP localhost 127.0.0.1, MAP * ~NOTFOUND", *arguments, url],
+        [browser.chromium(), *browser.FLAGS, f"--user-data-dir={directory}/profile", "--virtual-time-budget=8000",
+         "--timeout=20000", *arguments, url],
         capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
@@ -148,3 +149,75 @@ def test_the_sample_backends_and_the_redirect(samples):
         assert names == {"lion", "goat"}
         moved = connection.get("/x?y=z", "old.localhost")
         assert moved.status == 301 and moved.fields["Location"].endswith("/x?y=z")
+
+
+# Over https
+
+@pytest.fixture(scope="module")
+def trusting_home(samples, tmp_path_factory):
+    """The home of a person who trusts what `chimera trust` prints for the samples."""
+    home = tmp_path_factory.mktemp("home")
+    printed = run("trust", "--config", samples.directory / "chimera.conf")
+    assert printed.returncode == 0, printed.stderr
+    (home / "authority.pem").write_text(printed.stdout)
+    browser.trust(home, home / "authority.pem")
+    return home
+
+
+@pytest.mark.parametrize("host, path, word, least", [
+    ("localhost", "/", "Chimera is running", 1),
+    ("app.localhost", "/", "(?i)protocol\\s+h2", 3),
+    ("app.localhost", "/deep/down/the/tree?with=a", "deep/down/the/tree", 3),
+    ("site.localhost", "/", "(?i)three heads", 2),
+])
+def test_a_page_over_https_comes_by_http2(samples, trusting_home, tmp_path, host, path, word, least):
+    """Issue: sample tenants answer over https in headless Chromium, which verifies the certificate and takes HTTP/2 for the
+    page and for all that it loads."""
+    with Browser(tmp_path, trusting_home) as page:
+        assert page.open(f"https://{host}:{tls.port(samples)}{path}") == ""
+        page.await_text(word)
+        assert page.evaluate("isSecureContext && location.protocol") == "https:"
+        protocols = {name: protocol for name, protocol in page.protocols().items() if name.startswith("https:")}
+        assert len(protocols) >= least and set(protocols.values()) == {"h2"}, protocols
+        assert colours(page.screenshot(tmp_path / "page.png")) > 30
+
+
+def test_the_welcome_page_over_https_leads_to_https(samples, trusting_home, tmp_path):
+    """Its counters live there as well, and a card's link can be followed."""
+    with Browser(tmp_path, trusting_home) as page:
+        assert page.open(f"https://localhost:{tls.port(samples)}/") == ""
+        links = page.evaluate("[...document.querySelectorAll('article li a')].map(a => a.href)")
+        assert {re.sub(r":\d+/$", "", link) for link in links} >= {
+            f"https://{host}.localhost" for host in ("site", "app", "api", "old")}, links
+        wait_until(lambda: any("chimera-counters" in name and protocol == "h2"
+                               for name, protocol in page.protocols().items()), browser.PATIENCE, "the counters")
+        link, = (link for link in links if "site." in link)
+        assert page.open(link) == ""
+        assert page.evaluate("location.href") == link
+
+
+def test_the_apps_own_requests_over_https(samples, trusting_home, tmp_path):
+    """The API under the same origin is asked over the page's own connection."""
+    with Browser(tmp_path, trusting_home) as page:
+        assert page.open(f"https://app.localhost:{tls.port(samples)}/backends") == ""
+        page.await_text("(?s)goat.*lion|lion.*goat")
+        asked = {name: protocol for name, protocol in page.protocols().items() if "/api/" in name}
+        assert asked and set(asked.values()) == {"h2"}, asked
+
+
+def test_who_does_not_trust_the_authority_is_warned(samples, tmp_path):
+    """The other side of it: a browser that was told nothing takes no certificate of ours."""
+    with Browser(tmp_path, tmp_path) as page:
+        assert page.open(f"https://app.localhost:{tls.port(samples)}/") == "net::ERR_CERT_AUTHORITY_INVALID"
+
+
+def test_each_sample_has_a_certificate_of_its_own(samples, trusting_home):
+    """Issue: two tenants with different certificates on one port, each good for its own name."""
+    context = tls.ssl.create_default_context(cafile=trusting_home / "authority.pem")
+    shown = {}
+    for host in ("localhost", "site.localhost", "app.localhost", "api.localhost", "old.localhost"):
+        with tls.SecureConnection(samples, host, context) as connection:
+            names = [name for kind, name in connection.socket.getpeercert()["subjectAltName"] if kind == "DNS"]
+            assert names == [host]
+            shown[host] = connection.certificate
+    assert len(set(shown.values())) == 5
