@@ -94,6 +94,11 @@ private func asked(
         Answer(
             "of a status that is not registered", [headers(1, [":status: 799"])],
             [.head(1, ["799 none"]), .end(1)]),
+        // RFC 9110 §9.3.6: any 2xx.
+        Answer(
+            "of 204 to CONNECT", to: "CONNECT",
+            [headers(1, [":status: 204"], endStream: false), data(1, "abc")],
+            [.head(1, ["204 unknown"]), .data(1, "abc")]),
         // RFC 9113 §8.5, RFC 8441 §5.
         Answer(
             "to CONNECT", to: "CONNECT",
