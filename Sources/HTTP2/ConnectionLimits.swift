@@ -50,14 +50,16 @@ package struct ConnectionLimits: Equatable, Sendable {
     /// Streams that the client resets or makes us reset (CVE-2023-44487, CVE-2025-8671).
     package var resets = Budget(burst: 200, perSecond: 20)
     package var settings = Budget(burst: 20, perSecond: 2)
+    /// PING frames; each DATA frame that we send allows one more, as WINDOW_UPDATE.
     package var pings = Budget(burst: 50, perSecond: 10)
     /// DATA frames without content that do not end their stream (CVE-2019-9518).
     package var emptyData = Budget(burst: 100, perSecond: 10)
     /// WINDOW_UPDATE frames; every 64 octets of DATA that we send allow one more, and four each DATA frame that the
     /// client's windows did not end.
     package var windowUpdates = Budget(burst: 1000, perSecond: 200)
-    /// PRIORITY and PRIORITY_UPDATE frames.
+    /// PRIORITY and PRIORITY_UPDATE frames; each request allows two more.
     package var priorities = Budget(burst: 500, perSecond: 50)
+    /// Frames of types that nobody knows; each request allows two more.
     package var unknownFrames = Budget(burst: 100, perSecond: 10)
 
     package init() {}

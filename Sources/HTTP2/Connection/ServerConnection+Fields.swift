@@ -144,6 +144,8 @@ extension ServerConnection {
     {
         let slot = streams.open(id)
         figures.streamsOpened &+= 1
+        floods.credit(.priorities, thousandths: 2000)
+        floods.credit(.unknownFrames, thousandths: 2000)
         streams[slot].remoteEnded = endStream
         streams[slot].sendWindow = peer.initialWindowSize
         streams[slot].receiveWindow = initialReceiveWindow

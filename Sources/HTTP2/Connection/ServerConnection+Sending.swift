@@ -309,7 +309,10 @@ extension ServerConnection {
         // A small frame is a client's dribble of windows only where its window ended the frame; and even then its octets
         // count, since who gives back each frame by itself keeps a window in as many pieces as it once fell into.
         let endedByWindow = !endStream && min(streams[slot].sendWindow, sendWindow) <= 0
-        floods.credit(.windowUpdates, thousandths: max(endedByWindow ? 0 : 4000, count * 1000 / 64))
+        let worth = max(endedByWindow ? 0 : 1000, count * 1000 / 256)
+        floods.credit(.windowUpdates, thousandths: 4 * worth)
+        // Who measures how much is on its way has each frame followed by a PING.
+        floods.credit(.pings, thousandths: worth)
     }
 
     /// Ends the answer behind its content: in the last frame if that is still there, else in one of its own.
