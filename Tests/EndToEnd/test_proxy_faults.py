@@ -313,7 +313,7 @@ def test_a_body_cut_short_is_cut_at_the_client_too(start_gateway, origins, data,
             connection.reset()
         elif how == "stall":
             connection.wait_closed()
-    gateway = behind(start_gateway, origins(script).target, FAST)
+    gateway = behind(start_gateway, origins(script).target, "timeout read=700ms" if how == "stall" else "")
     with gateway.connect() as connection:
         connection.send(request_bytes(target="/x"))
         head = connection.reader.response_head()

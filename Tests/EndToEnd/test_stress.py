@@ -5,13 +5,15 @@ Each run has another seed, which a failure reports; STRESS_SEED repeats one.
 
 import os
 import random
+import socket
 
 import pytest
 
 from rig import tls
 from rig.metrics import Metrics
 from rig.process import MiB
-from rig.stress import FILES, Stress
+from rig.stress import Stress
+from rig.stress_asks import FILES
 from rig.stress_origin import StressOrigin, content
 
 SEED = int(os.environ.get("STRESS_SEED") or random.randrange(1 << 32))
@@ -24,9 +26,15 @@ def origin():
 
 
 @pytest.fixture
-def stress(start_gateway, origin, origins, tmp_path):
-    gone = origins()
-    gone.stop()
+def gone():
+    """The address of nobody: a port that is taken, so that no other test gets it, and on which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield "127.0.0.1:%d" % taken.getsockname()[1]
+
+
+@pytest.fixture
+def stress(start_gateway, origin, gone, tmp_path):
     certificate = tls.certify(tmp_path, "secure", "secure.test")
     routes = f"""
         /fine respond 200 fine
@@ -34,7 +42,7 @@ def stress(start_gateway, origin, origins, tmp_path):
         /up/* proxy {origin.target}
         /tunnel/* proxy {origin.target}
         /broken/* proxy {origin.target}
-        /refused/* proxy {gone.target}
+        /refused/* proxy {gone}
     """
     metrics = Metrics(start_gateway, f"site test {{ {routes} }}\nsite secure.test {{ tls {certificate.line}\n{routes} }}",
                       tls.LISTEN, start=False)
@@ -46,7 +54,7 @@ def stress(start_gateway, origin, origins, tmp_path):
     return Stress(metrics, tls.port(gateway), origin, SEED)
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 def test_a_short_storm(stress):
     """Issue: whatever clients and upstreams do, the others are served."""
     for _ in range(2):
