@@ -111,7 +111,9 @@ let package = Package(
             ]),
         tests(
             of: "Configuration", ["ChimeraConfiguration", "ChimeraTLS", "ChimeraBytes", "ChimeraHTTPCore"]),
-        tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(
+            of: "Telemetry",
+            ["ChimeraTelemetry", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraTLS", "ChimeraBytes"]),
         tests(of: "Server", ["ChimeraServer", "ChimeraAdministration", "ChimeraConfiguration"]),
         // What the fuzz targets of Tests/Fuzz check, on the inputs that are kept there.
         tests(

@@ -29,6 +29,7 @@ let package = Package(
         .executable(name: "path", targets: ["FuzzPath"]),
         .executable(name: "configuration", targets: ["FuzzConfiguration"]),
         .executable(name: "http2-connection", targets: ["FuzzHTTP2Connection"]),
+        .executable(name: "http2-answers", targets: ["FuzzHTTP2Answers"]),
         .executable(name: "hpack", targets: ["FuzzHPACK"]),
         .executable(name: "administration", targets: ["FuzzAdministration"]),
     ],
@@ -51,6 +52,7 @@ let package = Package(
         target("Path"),
         target("Configuration"),
         target("HTTP2Connection"),
+        target("HTTP2Answers"),
         target("HPACK"),
         target("Administration"),
     ]

@@ -23,7 +23,8 @@ struct ControlMessage: Equatable, Sendable {
         /// The load has ended: `failure` where the old configuration stays.
         case reloaded = 6
         /// Asks for a file with a key or a certificate that only the supervisor may read: `request`, `text` for its path;
-        /// answered by `sockets`, with the open file, or `refused`.
+        /// answered by `sockets`, with the open file and `count`, which is 1 where `changed` will tell of changes, or by
+        /// `refused`.
         case openKey = 7
 
         /// Sockets as descriptors: `request`, `count` for the port, `more` for how many are still to come.
@@ -43,6 +44,8 @@ struct ControlMessage: Equatable, Sendable {
         /// What keys of TLS session tickets come from, before anything else: `count` for the period, `text` for the secret
         /// in hexadecimal digits.
         case tickets = 72
+        /// Something has changed where files are that `openKey` handed over.
+        case changed = 73
     }
 
     /// What a field is.

@@ -31,4 +31,6 @@ struct SupervisedFiles: ConfigurationFileSystem {
     func realPath(of path: String) -> String? { disk.realPath(of: path) }
 
     func stamp(of path: String) -> DiskStamp? { disk.stamp(of: path) }
+
+    func isWatchedByOthers(_ path: String) -> Bool { line.watchesKey(path) }
 }
