@@ -364,7 +364,7 @@ class Session(Http2):
 def plain_session(address, chance: random.Random, secure: ssl.SSLContext | None, host: str) -> int:
     """A connection of HTTP/1.1; how many answers it got."""
     done = 0
-    with Connection(address) as connection:
+    with Connection(address, timeout=60) as connection:
         if secure:
             connection.socket = secure.wrap_socket(connection.socket, server_hostname=host)
         for _ in range(chance.randrange(1, 30)):
@@ -374,12 +374,18 @@ def plain_session(address, chance: random.Random, secure: ssl.SSLContext | None,
                 asked.body = asked.body[:100_000]
             try:
                 connection.socket.sendall(_plain_bytes(asked, chance, host))
+            except TimeoutError:
+                raise AssertionError(f"{asked.method} {asked.target} ({asked.kind}) is not taken") from None
             except OSError:
+                # The answer to what it did take is still to be read.
                 pass
             if chance.random() < 0.03:
                 chance.choice((connection.reset, connection.close))()
                 return done
-            response = connection.response(asked.method, allow_cut=True)
+            try:
+                response = connection.response(asked.method, allow_cut=True)
+            except (TimeoutError, WireError) as error:
+                raise AssertionError(f"{asked.method} {asked.target} ({asked.kind}): {error!r}") from None
             _check_plain(asked, response)
             done += 1
             if not response.complete or response.framing == "close" or "close" in response.fields.tokens("Connection"):
@@ -473,9 +479,10 @@ class Stress:
     def _answers_at_once(self) -> None:
         """Others are served, whatever the sessions do."""
         assert self.gateway.get("/fine").body == b"fine"
-        with Http2(self.gateway.address) as client:
+        with Http2(self.gateway.address, timeout=30) as client:
             assert client.get("/fine").body == b"fine"
-        with Http2(("127.0.0.1", self.secure_port), secure=self.contexts[0], name="secure.test") as client:
+        address = ("127.0.0.1", self.secure_port)
+        with Http2(address, secure=self.contexts[0], name="secure.test", timeout=30) as client:
             assert client.get("/fine", host="secure.test", scheme="https").body == b"fine"
 
     def _quiet(self) -> None:
