@@ -489,6 +489,38 @@ private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {
         #expect(events.connection.failure == nil)
     }
 
+    /// Who measures how much is on its way sends a PING behind each frame that comes.
+    @Test(arguments: [true, false])
+    func `a PING for each frame of content is no flood`(_ hasContent: Bool) {
+        var limits = ConnectionLimits()
+        limits.pings = Budget(burst: 50, perSecond: 1)
+        let client = Client(limits)
+        let stream = client.open(1)
+        client.answer(1)
+        for _ in 0..<100 {
+            if hasContent { client.connection.send(stream, [UInt8](repeating: 0, count: 20).span) }
+            client.connection.output.clear()
+            client.feed(frame(.ping, [UInt8](repeating: 0, count: 8)))
+        }
+        #expect((client.connection.failure == nil) == hasContent)
+    }
+
+    /// RFC 9218 §7, RFC 9113 §5.5: who says something of each of its requests, or greases them.
+    @Test func `priorities and unknown frames with each request are no flood`() {
+        var limits = ConnectionLimits()
+        limits.priorities = Budget(burst: 20, perSecond: 1)
+        limits.unknownFrames = Budget(burst: 20, perSecond: 1)
+        let client = Client(limits)
+        for id in stride(from: UInt32(1), to: 401, by: 2) {
+            client.open(id)
+            client.feed(frame(.priority, stream: id, [0, 0, 0, 0, 1]) + frame(.priorityUpdate, number(id)))
+            client.feed(frame(0x2B) + frame(0x2B))
+            client.answer(id, .none)
+            client.connection.output.clear()
+        }
+        #expect(client.connection.failure == nil)
+    }
+
     /// A client that downloads `bytes` through a window on its stream, with little room for updates.
     private func downloader(window: UInt32, bytes: Int) -> Client {
         var limits = ConnectionLimits()
