@@ -77,6 +77,8 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
 
     /// The number of events taken from the kernel at once.
     private static let eventsPerTurn = 256
+    /// Waits without waiting behind a full one, before timers have their turn.
+    private static let batchesPerTurn = 16
 
     private struct Watch {
         var generation: UInt32
@@ -147,13 +149,14 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         let ended = Clock.monotonicNanoseconds()
         turns.turnEnded(nanoseconds: ended - nanoseconds, isReload: isReloadTurn)
         isReloadTurn = false
-        let count = epoll_wait(epoll, events, Int32(Worker.eventsPerTurn), waitMilliseconds())
+        var count = epoll_wait(epoll, events, Int32(Worker.eventsPerTurn), waitMilliseconds())
         readClocks()
         turns.waited(nanoseconds: nanoseconds - ended)
-        var index = 0
-        while index < Int(count) {
-            deliver(events[index])
-            index += 1
+        var batches = 1
+        while deliver(events, count), batches < Worker.batchesPerTurn {
+            // Timers come behind all that has happened: what came in time is not late.
+            count = epoll_wait(epoll, events, Int32(Worker.eventsPerTurn), 0)
+            batches += 1
         }
         while let target = timers.popExpired(now: now) { target.deadlineReached(now: now) }
         resumeYielded()
@@ -180,6 +183,16 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         clock_gettime(CLOCK_REALTIME, &wall)
         wallSeconds = Int64(wall.tv_sec)
         wallNanoseconds = Int64(wall.tv_nsec)
+    }
+
+    /// - Returns: whether there may be more.
+    private func deliver(_ events: UnsafeMutablePointer<epoll_event>, _ count: Int32) -> Bool {
+        var index = 0
+        while index < Int(count) {
+            deliver(events[index])
+            index += 1
+        }
+        return index == Worker.eventsPerTurn
     }
 
     private func deliver(_ event: epoll_event) {

@@ -123,8 +123,11 @@ package final class TLSConnection: SocketLayer {
 
     /// - Returns: false where the handshake is refused.
     func chooseSite(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
-        serverName = name.map { $0 >= UInt8(ascii: "A") && $0 <= UInt8(ascii: "Z") ? $0 | 0x20 : $0 }
-        if serverName.last == UInt8(ascii: ".") { serverName.removeLast() }
+        var small = name.map { $0 >= UInt8(ascii: "A") && $0 <= UInt8(ascii: "Z") ? $0 | 0x20 : $0 }
+        if small.last == UInt8(ascii: ".") { small.removeLast() }
+        // RFC 8446 §4.1.2: the second ClientHello is as the first.
+        if site != nil { return small == serverName }
+        serverName = small
         site = chooser?.site(forServerName: serverName)
         if let site { serverName = site.shared(serverName) }
         site?.greet(ssl)
@@ -311,6 +314,8 @@ package final class TLSConnection: SocketLayer {
         burst += bytes.count
         guard chimera_tls_write(ssl, bytes.baseAddress, bytes.count, record) == CHIMERA_TLS_DONE else {
             hasFailed = true
+            // The buffer is the worker's.
+            endpoint.outgoing.pointee.count = 0
             return false
         }
         return true

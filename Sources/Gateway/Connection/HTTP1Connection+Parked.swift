@@ -164,6 +164,12 @@ extension HTTP1Connection {
             return becomeTask(.next(takeTransaction()), input: input, output: output)
         }
         if closing { return closeGracefully(nil) }
+        if socket.isReadable && !socket.isReadClosed {
+            // No news will come of what is there already: a read that was full, or the end behind a record of TLS.
+            let input = host.scratchInput
+            input.clear()
+            return becomeTask(.next(takeTransaction()), input: input, output: output)
+        }
         waitParked()
         if socket.isReadClosed && mode == .parked { serveParkedEnd() }
     }

@@ -74,6 +74,7 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
         codec = ServerConnection(limits: host.http2Limits, output: host.outputs.take())
         begunAt = host.worker.now
         idleFrom = begunAt
+        progressAt = begunAt
         super.init(socket, client, tls: tls, host: host)
     }
 
@@ -81,6 +82,7 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
         codec = ServerConnection(limits: other.host.http2Limits, output: other.host.outputs.take())
         begunAt = other.host.worker.now
         idleFrom = begunAt
+        progressAt = begunAt
         super.init(takingOver: other)
     }
 
