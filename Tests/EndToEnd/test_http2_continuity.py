@@ -14,6 +14,9 @@ from rig.process import MiB
 from rig.stress_origin import StressOrigin, content
 from rig.tls import certify, trusting_anybody
 
+# Loads of three clients for each way beside an upgrade or a crash: by `make test-slow`.
+pytestmark = pytest.mark.slow
+
 
 class Serving:
     """A gateway with a plain listener and one with TLS, its origin, and clients of both."""
