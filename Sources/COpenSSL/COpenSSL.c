@@ -15,18 +15,6 @@
 static bool is_plain(uint8_t first) { return first >= 'A' && first <= 'Z'; }
 
 static long receive(struct chimera_wire *wire, void *room, size_t capacity) {
-    if (wire->first != NULL) {
-        size_t count = wire->first_count < capacity ? wire->first_count : capacity;
-        memcpy(room, wire->first, count);
-        wire->first_count -= count;
-        if (wire->first_count == 0) {
-            free(wire->first);
-            wire->first = NULL;
-        } else {
-            memmove(wire->first, wire->first + count, wire->first_count);
-        }
-        return (long)count;
-    }
     long count = recv(wire->descriptor, room, capacity, 0);
     if (count >= 0 && (size_t)count < capacity && !wire->closing) wire->readable = false;
     return count;
@@ -37,7 +25,7 @@ static int wire_read(BIO *bio, char *room, size_t capacity, size_t *count) {
     BIO_clear_retry_flags(bio);
     *count = 0;
     if (wire->ended || wire->error != 0 || wire->plain) return 0;
-    if (wire->readable || wire->first != NULL) {
+    if (wire->readable) {
         long received = receive(wire, room, capacity);
         if (received > 0) {
             if (!wire->started && is_plain((uint8_t)room[0])) {

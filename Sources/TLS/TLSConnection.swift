@@ -73,7 +73,6 @@ package final class TLSConnection: SocketLayer {
 
     deinit {
         SSL_free(ssl)
-        free(wire.pointee.first)
         wire.deallocate()
     }
 

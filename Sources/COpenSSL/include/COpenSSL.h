@@ -27,9 +27,6 @@ struct chimera_outgoing {
 /// What is below the TLS of one connection: a non-blocking socket to read from, and where to put what is to be sent.
 struct chimera_wire {
     struct chimera_outgoing *outgoing;
-    /// What to read once more: bytes that were taken off the socket before TLS had it. Freed with `free`.
-    uint8_t *first;
-    size_t first_count;
     int descriptor;
     /// errno of a read that failed, or 0.
     int error;
