@@ -77,8 +77,6 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
 
     /// The number of events taken from the kernel at once.
     private static let eventsPerTurn = 256
-    /// Waits without waiting behind a full one, before timers have their turn.
-    private static let batchesPerTurn = 16
 
     private struct Watch {
         var generation: UInt32
@@ -152,11 +150,12 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         var count = epoll_wait(epoll, events, Int32(Worker.eventsPerTurn), waitMilliseconds())
         readClocks()
         turns.waited(nanoseconds: nanoseconds - ended)
-        var batches = 1
-        while deliver(events, count), batches < Worker.batchesPerTurn {
-            // Timers come behind all that has happened: what came in time is not late.
+        // Timers come behind all that has happened: what came in time is not late. What the kernel had ready is told
+        // in so many takes; what is told for as long as it is so, and what comes meanwhile, ends in another turn.
+        var takesLeft = watched.count / Worker.eventsPerTurn
+        while deliver(events, count), takesLeft > 0 {
             count = epoll_wait(epoll, events, Int32(Worker.eventsPerTurn), 0)
-            batches += 1
+            takesLeft -= 1
         }
         while let target = timers.popExpired(now: now) { target.deadlineReached(now: now) }
         resumeYielded()

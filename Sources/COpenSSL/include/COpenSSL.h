@@ -39,6 +39,10 @@ struct chimera_wire {
     /// The first bytes are a request without TLS.
     bool plain;
     bool started;
+    /// The peer has sent more KeyUpdates than it may: nothing more is read.
+    bool flooded;
+    /// How many more it may send.
+    int key_updates_left;
 };
 
 /// What became of a call.
@@ -64,6 +68,8 @@ enum chimera_tls_status chimera_tls_handshake(SSL *ssl);
 /// Decrypts as much as is there and fits. `full` says whether there may be more.
 enum chimera_tls_status chimera_tls_read(
     SSL *ssl, struct chimera_wire *wire, void *room, size_t capacity, size_t *count, bool *full);
+/// Whether a part of a record has come, so that the rest of it is awaited.
+bool chimera_tls_has_part(const SSL *ssl);
 /// Encrypts all of `bytes`, in records of at most `record` bytes.
 enum chimera_tls_status chimera_tls_write(SSL *ssl, const void *bytes, size_t count, size_t record);
 /// Says that nothing more comes from us.
