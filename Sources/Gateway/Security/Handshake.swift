@@ -1,5 +1,6 @@
 internal import ChimeraBytes
 internal import ChimeraEventLoop
+internal import ChimeraHTTPCore
 internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import Glibc
@@ -72,7 +73,7 @@ final class Handshake: SocketObserver, TimerTarget, TLSSiteChooser, Arrival {
     var hasNews: Bool { socket.hasUnread }
 
     func giveWay() {
-        host.counters.add(.makingRoom)
+        host.counters.add(CloseReason.makingRoom)
         end(.makingRoom)
     }
 
