@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from rig import http2, tls
-from rig.client import Connection, request_bytes
+from rig.client import Connection, request_bytes, wait_until
 from rig.gateway import free_port
 from rig.http2 import Http2, request_fields
 from rig.metrics import Metrics
@@ -166,13 +166,12 @@ def test_who_does_not_come_to_a_request_gives_way(start_gateway, certificate, ki
                       "timeout head=1h idle=1h")
     first = b"\x16\x03\x01" if kind == "tls" else b"PROXY TCP4 "
     silent = [Connection(("127.0.0.1", port)).send(first) for _ in range(30)]
+    wait_until(lambda: metrics.value("chimera_limit_hits_total", limit="connections"), what="no room")
     with SecureConnection(metrics.gateway, "a.test") as client:
         assert client.get(host="a.test").status == 200
     page = metrics.page()
-    given_way = page.value("chimera_closes_total", reason="making-room")
-    assert given_way >= 1
-    if kind == "tls":
-        assert page.value("chimera_tls_handshake_failures_total", reason="making-room") == given_way
+    assert page.value("chimera_closes_total", reason="making-room") >= 1
+    assert kind != "tls" or page.value("chimera_tls_handshake_failures_total", reason="making-room") >= 1
     for connection in silent:
         connection.close()
 
