@@ -166,12 +166,12 @@ def test_who_does_not_come_to_a_request_gives_way(start_gateway, certificate, ki
                       "timeout head=1h idle=1h")
     first = b"\x16\x03\x01" if kind == "tls" else b"PROXY TCP4 "
     silent = [Connection(("127.0.0.1", port)).send(first) for _ in range(30)]
-    wait_until(lambda: metrics.value("chimera_limit_hits_total", limit="connections"), what="no room")
+    wait_until(lambda: metrics.value("chimera_closes_total", reason="making-room"), what="who gives way")
     with SecureConnection(metrics.gateway, "a.test") as client:
         assert client.get(host="a.test").status == 200
-    page = metrics.page()
-    assert page.value("chimera_closes_total", reason="making-room") >= 1
-    assert kind != "tls" or page.value("chimera_tls_handshake_failures_total", reason="making-room") >= 1
+    # The same is counted as a handshake that came to nothing, a moment later.
+    if kind == "tls":
+        wait_until(lambda: metrics.value("chimera_tls_handshake_failures_total", reason="making-room"), what="its count")
     for connection in silent:
         connection.close()
 
