@@ -127,7 +127,7 @@ let package = Package(
             of: "Gateway",
             [
                 "Chimera", "ChimeraHTTPCore", "ChimeraBytes", "ChimeraConfiguration", "ChimeraEventLoop",
-                "ChimeraFiles", "ChimeraTelemetry",
+                "ChimeraFiles", "ChimeraHTTP2", "ChimeraTelemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ]),
     ]

@@ -15,18 +15,6 @@
 static bool is_plain(uint8_t first) { return first >= 'A' && first <= 'Z'; }
 
 static long receive(struct chimera_wire *wire, void *room, size_t capacity) {
-    if (wire->first != NULL) {
-        size_t count = wire->first_count < capacity ? wire->first_count : capacity;
-        memcpy(room, wire->first, count);
-        wire->first_count -= count;
-        if (wire->first_count == 0) {
-            free(wire->first);
-            wire->first = NULL;
-        } else {
-            memmove(wire->first, wire->first + count, wire->first_count);
-        }
-        return (long)count;
-    }
     long count = recv(wire->descriptor, room, capacity, 0);
     if (count >= 0 && (size_t)count < capacity && !wire->closing) wire->readable = false;
     return count;
@@ -36,8 +24,8 @@ static int wire_read(BIO *bio, char *room, size_t capacity, size_t *count) {
     struct chimera_wire *wire = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     *count = 0;
-    if (wire->ended || wire->error != 0 || wire->plain) return 0;
-    if (wire->readable || wire->first != NULL) {
+    if (wire->ended || wire->error != 0 || wire->plain || wire->flooded) return 0;
+    if (wire->readable) {
         long received = receive(wire, room, capacity);
         if (received > 0) {
             if (!wire->started && is_plain((uint8_t)room[0])) {
@@ -149,6 +137,11 @@ enum chimera_tls_status chimera_tls_read(
     return CHIMERA_TLS_DONE;
 }
 
+bool chimera_tls_has_part(const SSL *ssl) {
+    // A header by itself is in no buffer any more, but in the state.
+    return SSL_has_pending(ssl) || SSL_rstate_string(ssl)[1] == 'B';
+}
+
 enum chimera_tls_status chimera_tls_write(SSL *ssl, const void *bytes, size_t count, size_t record) {
     ERR_clear_error();
     size_t done = 0;
@@ -182,6 +175,21 @@ void chimera_error_text(char *room, size_t capacity) {
     ERR_clear_error();
 }
 
+/// Is told of each message. A KeyUpdate has keys derived, and asks for another one, as often as the peer likes; and
+/// OpenSSL reads on as long as nothing else comes.
+static void message_seen(
+    int sent, int version, int type, const void *bytes, size_t count, SSL *ssl, void *context) {
+    (void)version;
+    (void)context;
+    if (sent || type != SSL3_RT_HANDSHAKE || count == 0 || *(const uint8_t *)bytes != SSL3_MT_KEY_UPDATE) return;
+    struct chimera_wire *wire = BIO_get_data(SSL_get_rbio(ssl));
+    if (wire->key_updates_left > 0) {
+        wire->key_updates_left--;
+    } else {
+        wire->flooded = true;
+    }
+}
+
 // MARK: Contexts
 
 SSL_CTX *chimera_server_context(OSSL_LIB_CTX *library) {
@@ -198,6 +206,7 @@ SSL_CTX *chimera_server_context(OSSL_LIB_CTX *library) {
     SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, 1);
+    SSL_CTX_set_msg_callback(context, message_seen);
     return context;
 }
 

@@ -28,8 +28,6 @@ package final class ListeningSocket: EventTarget {
     private let accepted: (Int32, PeerAddress) -> Void
     /// Told when the process has no descriptor left; the owner pauses and resumes.
     private let exhausted: () -> Void
-    /// Whether the socket has ever refused handshakes: what was under way then inherits the drop of segments.
-    private var hasRefused = false
     /// It is about to be closed: a pause keeps nobody waiting who would then be lost.
     private var isFinishing = false
 
@@ -70,7 +68,6 @@ package final class ListeningSocket: EventTarget {
 
     /// Begins to give the socket up: no new handshake begins, and those under way go on and are accepted.
     package func refuseHandshakes() {
-        hasRefused = true
         Sockets.setLeastHops(Sockets.unreachableHops, of: descriptor)
     }
 
@@ -78,9 +75,7 @@ package final class ListeningSocket: EventTarget {
     ///
     /// To be called on the thread that refused: in another order the socket would stay deaf.
     package func admitHandshakes() {
-        guard Sockets.leastHops(of: descriptor) != 0 else { return }
-        hasRefused = true
-        Sockets.setLeastHops(0, of: descriptor)
+        if Sockets.leastHops(of: descriptor) != 0 { Sockets.setLeastHops(0, of: descriptor) }
     }
 
     /// Accepts who waits in the kernel's queue, also where it is paused, then closes the descriptor.
@@ -105,8 +100,12 @@ package final class ListeningSocket: EventTarget {
                 if number == ECONNABORTED || number == EINTR { continue }
                 return
             }
-            if hasRefused { Sockets.setLeastHops(0, of: connection) }
-            accepted(connection, PeerAddress(storage))
+            let peer = PeerAddress(storage)
+            // It has what the socket had when its handshake ended, and another process may have refused on that.
+            if peer.ip != nil && Sockets.leastHops(of: connection) != 0 {
+                Sockets.setLeastHops(0, of: connection)
+            }
+            accepted(connection, peer)
             if watch == nil && !isFinishing { return }
         }
     }

@@ -51,6 +51,13 @@ package final class PacketSocket: Sendable {
         return (PacketSocket(ends.0), PacketSocket(ends.1))
     }
 
+    /// The same under a number above that one, where it is below; this one is not to be used any more then.
+    package func moved(above number: Int32) -> PacketSocket {
+        guard descriptor < number else { return self }
+        let higher = fcntl(descriptor, F_DUPFD_CLOEXEC, number + 1)
+        return higher < 0 ? self : PacketSocket(higher)
+    }
+
     /// From now on nobody waits longer for room than this; then the packet is not sent.
     package func limitWaiting(milliseconds: Int64) {
         chimera_limit_sending(descriptor, Int(milliseconds))

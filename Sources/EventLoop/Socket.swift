@@ -120,6 +120,11 @@ package final class Socket: EventTarget {
     /// Reads into `room`. A short read means drained, unless the peer's end is announced.
     package func read(into room: UnsafeMutableRawBufferPointer) -> Transfer {
         if let layer { return layer.read(into: room, from: self) }
+        return readWire(into: room)
+    }
+
+    /// Reads bytes of the wire, below any layer, which has no use for them any more.
+    package func readWire(into room: UnsafeMutableRawBufferPointer) -> Transfer {
         let count = Glibc.recv(descriptor, room.baseAddress, room.count, 0)
         if count > 0 {
             if count < room.count && !isReadClosed && !isBroken { isReadable = false }
@@ -139,7 +144,7 @@ package final class Socket: EventTarget {
     /// Writes `bytes`, as many as the kernel takes.
     package func write(_ bytes: UnsafeRawBufferPointer) -> Transfer {
         if let layer {
-            return layer.write(bytes, UnsafeRawBufferPointer(start: nil, count: 0), to: self)
+            return noted(layer.write(bytes, UnsafeRawBufferPointer(start: nil, count: 0), to: self))
         }
         return writeWire(bytes)
     }
@@ -154,7 +159,7 @@ package final class Socket: EventTarget {
     package func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Transfer {
         if first.isEmpty { return write(second) }
         if second.isEmpty { return write(first) }
-        if let layer { return layer.write(first, second, to: self) }
+        if let layer { return noted(layer.write(first, second, to: self)) }
         var parts = (
             iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count),
             iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
@@ -170,11 +175,17 @@ package final class Socket: EventTarget {
 
     /// Sends `count` bytes of a file from `offset`, as many as the kernel takes.
     package func sendFile(_ file: Int32, offset: Int64, count: Int) -> Transfer {
-        if let layer { return layer.sendFile(file, offset: offset, count: count, to: self) }
+        if let layer { return noted(layer.sendFile(file, offset: offset, count: count, to: self)) }
         var position = off_t(offset)
         let sent = CLinux.sendfile(descriptor, file, &position, count)
         if sent == 0 { return .end }
         return written(sent, of: count)
+    }
+
+    /// A layer through which nothing goes out any more tells nobody of that but who writes.
+    private func noted(_ transfer: Transfer) -> Transfer {
+        if transfer == .failed(EPIPE) { isBroken = true }
+        return transfer
     }
 
     private func written(_ count: Int, of wanted: Int) -> Transfer {
@@ -191,6 +202,10 @@ package final class Socket: EventTarget {
             return .wouldBlock
         case EINTR:
             return .wouldBlock
+        case EPIPE, ECONNRESET, ETIMEDOUT:
+            // Epoll says so too, but a moment later.
+            if !reading { isBroken = true }
+            return .failed(number)
         default:
             return .failed(number)
         }

@@ -147,13 +147,15 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         let ended = Clock.monotonicNanoseconds()
         turns.turnEnded(nanoseconds: ended - nanoseconds, isReload: isReloadTurn)
         isReloadTurn = false
-        let count = epoll_wait(epoll, events, Int32(Worker.eventsPerTurn), waitMilliseconds())
+        var count = epoll_wait(epoll, events, Int32(Worker.eventsPerTurn), waitMilliseconds())
         readClocks()
         turns.waited(nanoseconds: nanoseconds - ended)
-        var index = 0
-        while index < Int(count) {
-            deliver(events[index])
-            index += 1
+        // Timers come behind all that has happened: what came in time is not late. What the kernel had ready is told
+        // in so many takes; what is told for as long as it is so, and what comes meanwhile, ends in another turn.
+        var takesLeft = watched.count / Worker.eventsPerTurn
+        while deliver(events, count), takesLeft > 0 {
+            count = epoll_wait(epoll, events, Int32(Worker.eventsPerTurn), 0)
+            takesLeft -= 1
         }
         while let target = timers.popExpired(now: now) { target.deadlineReached(now: now) }
         resumeYielded()
@@ -180,6 +182,16 @@ package final class Worker: TaskExecutor, @unchecked Sendable {
         clock_gettime(CLOCK_REALTIME, &wall)
         wallSeconds = Int64(wall.tv_sec)
         wallNanoseconds = Int64(wall.tv_nsec)
+    }
+
+    /// - Returns: whether there may be more.
+    private func deliver(_ events: UnsafeMutablePointer<epoll_event>, _ count: Int32) -> Bool {
+        var index = 0
+        while index < Int(count) {
+            deliver(events[index])
+            index += 1
+        }
+        return index == Worker.eventsPerTurn
     }
 
     private func deliver(_ event: epoll_event) {

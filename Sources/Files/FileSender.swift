@@ -155,6 +155,7 @@ package struct FileSender {
 
     /// Waits until the client may take more. Where it did not after the time was over, that was all.
     private func waitForClient(_ patience: inout Patience) async -> CloseReason? {
+        if let reason = exchange.lost { return reason }
         if patience.isOver { return abort(.sendTimeout) }
         if !patience.isTimed { exchange.setDeadline(after: timeout) }
         patience.isTimed = true

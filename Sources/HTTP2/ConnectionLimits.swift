@@ -25,10 +25,11 @@ package struct ConnectionLimits: Equatable, Sendable {
     /// SETTINGS_MAX_FRAME_SIZE: octets of a frame's payload that we take, 16,384 at least.
     package var frameBytesMax = 16_384
     /// SETTINGS_INITIAL_WINDOW_SIZE: octets of a message's content that may wait to be consumed.
-    package var streamWindow = 256 * 1024
-    /// The same for all messages of the connection together, 65,535 at least. A client's is no less than all its streams
-    /// may hold, so that those of others which stall take nothing from one that does not.
-    package var connectionWindow = 1024 * 1024
+    package var streamWindow = 128 * 1024
+    /// The same for all messages of the connection together, 65,535 at least: what half of the streams hold when they
+    /// stall, and 1 MiB for the others. A client's is no less than all its streams may hold, so that those of others which
+    /// stall take nothing from one that does not.
+    package var connectionWindow = 9 * 1024 * 1024
     /// SETTINGS_HEADER_TABLE_SIZE, and what we use of the peer's table, in octets.
     package var tableBytesMax = 4096
     /// Octets of a field block as it is sent, in all its frames.
@@ -65,6 +66,9 @@ package struct ConnectionLimits: Equatable, Sendable {
     package var unknownFrames = Budget(burst: 100, perSecond: 10)
 
     package init() {}
+
+    /// Has the longest DATA frame that we send fill what is sent at once below, such as a record of TLS, its head included.
+    package mutating func fit(unitBytes: Int) { dataBytesMax = unitBytes - FrameHeader.bytes }
 }
 
 /// What is counted against a budget.

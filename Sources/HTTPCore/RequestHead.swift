@@ -36,8 +36,6 @@ package final class RequestHead: FieldBlock {
     @exclusivity(unchecked) package var expectsContinue = false
     /// The request asks for another protocol on this connection or stream: Upgrade, or extended CONNECT.
     @exclusivity(unchecked) package var upgrade = Slice.empty
-    /// The request came over TLS.
-    @exclusivity(unchecked) package var isSecure = false
     /// The major version of HTTP that the client speaks, for the log and for Via.
     @exclusivity(unchecked) package var majorVersion: UInt8 = 1
     /// The minor version of HTTP/1, for the log and for what depends on the peer's age; 1 for later versions.
@@ -69,7 +67,6 @@ package final class RequestHead: FieldBlock {
         body = other.body
         expectsContinue = other.expectsContinue
         upgrade = other.upgrade
-        isSecure = other.isSecure
         majorVersion = other.majorVersion
         minorVersion = other.minorVersion
     }
@@ -87,7 +84,6 @@ package final class RequestHead: FieldBlock {
         body = .none
         expectsContinue = false
         upgrade = .empty
-        isSecure = false
         majorVersion = 1
         minorVersion = 1
     }

@@ -32,6 +32,8 @@ package enum HandshakeFailure: Int, CaseIterable, Error, Sendable {
     case unavailable
     /// The gateway drains.
     case draining
+    /// It gave way to a new connection, where there are as many as there may be.
+    case makingRoom
 
     /// The token in logs and metrics.
     package var token: StaticString {
@@ -51,6 +53,19 @@ package enum HandshakeFailure: Int, CaseIterable, Error, Sendable {
         case .malformed: "malformed"
         case .unavailable: "unavailable"
         case .draining: "draining"
+        case .makingRoom: "making-room"
+        }
+    }
+
+    /// The client was sent an alert that says so.
+    package var isTold: Bool {
+        switch self {
+        case .unknownName, .version, .cipher, .applicationProtocol, .clientCertificateMissing,
+            .clientCertificateInvalid, .malformed, .unavailable:
+            true
+        case .timeout, .clientClosed, .clientFailed, .plainRequest, .certificateRefused, .alert, .draining,
+            .makingRoom:
+            false
         }
     }
 

@@ -42,6 +42,10 @@ package final class TLSConnection: SocketLayer {
     @exclusivity(unchecked) private var hasEnded = false
     @exclusivity(unchecked) private var endsAfterUnsent = false
     @exclusivity(unchecked) private var hasFailed = false
+    /// What the peer did that ended the connection, beside its leaving; nil where nothing did.
+    @exclusivity(unchecked) package private(set) var fault: Fault?
+    /// Up to when KeyUpdates were earned, in milliseconds of the worker's clock.
+    @exclusivity(unchecked) private var keyUpdatesEarnedTo: Int64 = 0
     @exclusivity(unchecked) private var subject: [UInt8]?
     /// Made when they are first asked for: most connections of a gateway without a log never are.
     @exclusivity(unchecked) private var madeFacts: TLSFacts?
@@ -49,10 +53,23 @@ package final class TLSConnection: SocketLayer {
     /// Bytes of a record at the beginning of an answer, so that the client can decrypt before more than this is there.
     private static let smallRecordBytes = 4 * 1024
     /// RFC 8446 §5.1.
-    private static let recordBytesMax = 16 * 1024
+    package static let recordBytesMax = 16 * 1024
     /// Bytes after which records are large, and milliseconds without any after which they are small again.
     private static let burstBytes = 64 * 1024
     private static let quietMilliseconds: Int64 = 1_000
+
+    /// KeyUpdates of a peer: so many at once, and one more each so many milliseconds. Who renews keys for what was sent
+    /// with them does so once in gigabytes.
+    private static let keyUpdatesMax = 32
+    private static let keyUpdateMilliseconds: Int64 = 1_000
+
+    /// How a peer breaks TLS.
+    package enum Fault {
+        /// What came is not to be understood; the peer was sent an alert.
+        case broken
+        /// More KeyUpdates than anybody needs (RFC 8446 §4.6.3).
+        case flooded
+    }
 
     /// Nil where there is no memory.
     package init?(_ endpoint: TLSEndpoint, on socket: Socket) {
@@ -62,6 +79,7 @@ package final class TLSConnection: SocketLayer {
         wire.pointee.outgoing = endpoint.outgoing
         wire.pointee.descriptor = socket.descriptor
         wire.pointee.readable = socket.isReadable
+        wire.pointee.key_updates_left = Int32(Self.keyUpdatesMax)
         guard let made = chimera_tls_new(endpoint.context, endpoint.method, wire) else {
             wire.deallocate()
             return nil
@@ -73,7 +91,6 @@ package final class TLSConnection: SocketLayer {
 
     deinit {
         SSL_free(ssl)
-        free(wire.pointee.first)
         wire.deallocate()
     }
 
@@ -123,8 +140,11 @@ package final class TLSConnection: SocketLayer {
 
     /// - Returns: false where the handshake is refused.
     func chooseSite(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
-        serverName = name.map { $0 >= UInt8(ascii: "A") && $0 <= UInt8(ascii: "Z") ? $0 | 0x20 : $0 }
-        if serverName.last == UInt8(ascii: ".") { serverName.removeLast() }
+        var small = name.map { $0 >= UInt8(ascii: "A") && $0 <= UInt8(ascii: "Z") ? $0 | 0x20 : $0 }
+        if small.last == UInt8(ascii: ".") { small.removeLast() }
+        // RFC 8446 §4.1.2: the second ClientHello is as the first.
+        if site != nil { return small == serverName }
+        serverName = small
         site = chooser?.site(forServerName: serverName)
         if let site { serverName = site.shared(serverName) }
         site?.greet(ssl)
@@ -179,6 +199,7 @@ package final class TLSConnection: SocketLayer {
 
     package func read(into room: UnsafeMutableRawBufferPointer, from socket: Socket) -> Transfer {
         if hasFailed { return .failed(EPROTO) }
+        if wire.pointee.key_updates_left < Self.keyUpdatesMax { earnKeyUpdates() }
         var count = 0
         var isFull = false
         let status = chimera_tls_read(ssl, wire, room.baseAddress, room.count, &count, &isFull)
@@ -195,11 +216,23 @@ package final class TLSConnection: SocketLayer {
             return .end
         case CHIMERA_TLS_FAILED:
             hasFailed = true
+            if error == 0 { fault = wire.pointee.flooded ? .flooded : .broken }
             return .failed(error == 0 ? EPROTO : error)
         default:
             socket.setReadable(false)
             return .wouldBlock
         }
+    }
+
+    /// A part of a record has come, and nothing of what it stands for can be read before the rest is there.
+    package var hasPartOfRecord: Bool { !hasFailed && chimera_tls_has_part(ssl) }
+
+    private func earnKeyUpdates() {
+        let earned = (endpoint.worker.now - keyUpdatesEarnedTo) / Self.keyUpdateMilliseconds
+        guard earned > 0 else { return }
+        keyUpdatesEarnedTo += earned * Self.keyUpdateMilliseconds
+        let left = Int(wire.pointee.key_updates_left) + Int(clamping: earned)
+        wire.pointee.key_updates_left = Int32(min(Self.keyUpdatesMax, left))
     }
 
     package func write(
@@ -311,6 +344,8 @@ package final class TLSConnection: SocketLayer {
         burst += bytes.count
         guard chimera_tls_write(ssl, bytes.baseAddress, bytes.count, record) == CHIMERA_TLS_DONE else {
             hasFailed = true
+            // The buffer is the worker's.
+            endpoint.outgoing.pointee.count = 0
             return false
         }
         return true

@@ -143,7 +143,10 @@ private func ticketUsed(
     guard let (keys, isCurrent) = site.keys(named: shown, now: now),
         chimera_ticket_begin(cipher, mac, endpoint.ticketCipher, keys.cipher, keys.mac, iv, false)
     else { return 0 }
-    return isCurrent ? 1 : 2
+    // What was verified is good for as long as the keys are, and not longer.
+    if site.asksForCertificates { return isCurrent ? 1 : 0 }
+    // RFC 8446 C.4: a client shows a ticket of TLS 1.3 once, so it needs another.
+    return isCurrent && !connection.isTLS13 ? 1 : 2
 }
 
 private func statusAsked(_ ssl: OpaquePointer?, _ context: UnsafeMutableRawPointer?) -> Int32 {

@@ -26,6 +26,8 @@ package final class TLSSite {
     private let certificates: Certificates
     private let profile: TLSProfile
     private let clients: ClientTrust?
+    /// Whether clients are asked for a certificate.
+    var asksForCertificates: Bool { clients != nil }
     /// What tells the site's tickets from those of others.
     private let binding: [UInt8]
     private let tickets: TicketSecret

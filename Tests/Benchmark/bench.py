@@ -18,8 +18,8 @@ the certificate is ECDSA P-256.
 Standard library only. It needs wrk, h2load, openssl, nginx and HAProxy (`make bench` installs them).
 """
 import argparse
-import concurrent.futures
 import atexit
+import concurrent.futures
 import contextlib
 import http.client
 import json

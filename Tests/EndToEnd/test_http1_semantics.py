@@ -2,11 +2,13 @@
 
 import email.utils
 import json
+import os
+import signal
 import time
 
 import pytest
 
-from rig.client import byte_by_byte, chunked, random_pieces, request_bytes
+from rig.client import Connection, byte_by_byte, chunked, random_pieces, request_bytes
 from rig.wire import ConnectionEnded
 
 
@@ -367,3 +369,28 @@ def test_a_body_that_nobody_reads_is_discarded_or_ends_the_connection(gateway, o
         except ConnectionEnded:
             pass
     assert origin.received == b""
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["open", "ended"])
+def test_what_is_behind_a_full_read_is_read(start_gateway, tmp_path, ends):
+    """RFC 9112 9.3.2: requests that came together are all answered, though no further news of them comes."""
+    path = tmp_path / "s"
+    gateway = start_gateway("site test { respond 200 ok }", f"listen unix:{path}\ntimeout idle=1h")
+    head = len(request_bytes(fields=[("X", "")]))
+    requests = request_bytes(fields=[("X", "x" * (4096 - head))]) * 20
+    assert len(requests) == 20 * 4096, "16 of them fill the buffer that is read into"
+    with Connection(str(path)) as connection:
+        assert connection.get().status == 200
+        # All of it is there before any of it is read.
+        os.kill(gateway.pid, signal.SIGSTOP)
+        try:
+            connection.send(requests)
+            if ends:
+                connection.finish_sending()
+        finally:
+            os.kill(gateway.pid, signal.SIGCONT)
+        assert [connection.response().status for _ in range(20)] == [200] * 20
+        if ends:
+            connection.expect_close()
+        else:
+            assert connection.get().status == 200

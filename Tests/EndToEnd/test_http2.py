@@ -317,7 +317,7 @@ def test_a_stalled_upstream_stalls_its_stream_only(start_gateway, origins):
             client.send_window -= room
             client.send_windows[stream] -= room
             sent += room
-            if client.send_windows[stream] < 128 * 1024:
+            if client.send_windows[stream] < 32 * 1024:
                 client.ping()
         assert sent < size, "the stream's window is closed while the upstream takes nothing"
         for _ in range(20):

@@ -50,6 +50,18 @@ def test_one_process_keeps_and_one_serves(start_gateway):
     assert "data-plane" in Path(f"/proc/{gateway.pid}/cmdline").read_text()
 
 
+def test_a_data_plane_that_dies_lets_go_of_its_sockets_first(start_gateway):
+    """The kernel takes long to close an inotify, and closes the highest numbers first: it has the lowest."""
+    gateway = start_gateway(SITE)
+    with gateway.connect() as connection:
+        assert connection.get().text == "ok"
+        opened = {int(link.name): os.readlink(link) for link in Path(f"/proc/{gateway.pid}/fd").iterdir()}
+        sockets = {number for number, target in opened.items() if target.startswith("socket:")}
+        watches = {number for number, target in opened.items() if "inotify" in target}
+        assert len(sockets) >= 3 and len(watches) == 1
+        assert max(watches) < min(sockets)
+
+
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])
 def test_a_crash_refuses_no_connection(crashing, number):
     """Issue: kill -SEGV of the data plane under load: it answers again, and no connection attempt is refused."""

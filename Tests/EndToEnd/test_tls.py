@@ -361,6 +361,18 @@ def test_sessions_go_on_with_any_worker_but_at_no_other_site(gateway, version):
     assert not any(resumed(gateway, "b.test", session, context) for _ in range(6))
 
 
+def test_who_resumes_gets_another_ticket(gateway):
+    """RFC 8446 C.4: a ticket is shown once, so each connection brings the next one."""
+    context = trusting_anybody()
+    sessions = [session_of(gateway, "a.test", context)]
+    for _ in range(3):
+        with SecureConnection(gateway, "a.test", context, session=sessions[-1]) as connection:
+            assert connection.get(host="a.test").status == 200
+            assert connection.socket.session_reused
+            sessions.append(connection.socket.session)
+    assert len({session.id for session in sessions}) == 4
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_sessions_survive_the_death_of_the_data_plane_and_an_upgrade(start_gateway, certificates, version):
     """architecture.md, What a restart keeps: the supervisor holds the secret of tickets."""
@@ -510,6 +522,10 @@ def test_a_session_with_a_certificate_goes_on_with_it(start_gateway, certificate
     context = showing(ann)
     session = session_of(gateway, "a.test", context)
     assert resumed(gateway, "a.test", session, context)
+    # What was verified once is not good for longer than that.
+    with SecureConnection(gateway, "a.test", context, session=session) as connection:
+        assert connection.get(host="a.test").status == 200
+        assert connection.socket.session.id == session.id
 
 
 def test_clients_may_be_asked_and_not_have_one(start_gateway, certificates, clients):

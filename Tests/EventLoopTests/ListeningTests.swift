@@ -170,6 +170,59 @@ private final class Accepting {
         #expect(ip == .loopback6)
     }
 
+    @Test func `who is accepted of a socket that another process gives up is heard all the same`()
+        async throws
+    {
+        let drops = try await onWorker { worker in
+            let descriptor = try Sockets.listen(.ip(.loopback4, port: 0))
+            let watcher = Watcher()
+            var accepted: [Int32] = []
+            let staying = ListeningSocket(descriptor, on: worker, exhausted: {}) { connection, _ in
+                accepted.append(connection)
+                watcher.scope.wake(.io)
+            }
+            try staying.resume()
+            // In another process it would be as good a descriptor of the same socket.
+            let leaving = ListeningSocket(try Sockets.duplicate(descriptor), on: worker, exhausted: {}) {
+                close($0)
+                _ = $1
+            }
+            leaving.refuseHandshakes()
+            let client = try Self.connectFromAfar(port: Sockets.localAddress(of: descriptor).port)
+            _ = await watcher.wait(on: worker) { accepted.count == 1 }
+            var hops: Int32 = -1
+            var size = socklen_t(MemoryLayout<Int32>.size)
+            for connection in accepted {
+                getsockopt(connection, Int32(IPPROTO_IP), IP_MINTTL, &hops, &size)
+                close(connection)
+            }
+            leaving.close()
+            staying.close()
+            close(client)
+            return hops
+        }
+        #expect(drops == 0)
+    }
+
+    /// Connects with segments that a socket takes which is about to be given up.
+    private static func connectFromAfar(port: UInt16) throws -> Int32 {
+        let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard client >= 0 else { throw CallFailed(call: "socket") }
+        var hops: Int32 = 255
+        setsockopt(client, Int32(IPPROTO_IP), IP_TTL, &hops, socklen_t(MemoryLayout<Int32>.size))
+        var name = sockaddr_in()
+        name.sin_family = sa_family_t(AF_INET)
+        name.sin_port = port.bigEndian
+        name.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let result = withUnsafePointer(to: &name) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(client, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard result == 0 else { throw CallFailed(call: "connect") }
+        return client
+    }
+
     @Test func `two sockets share a port, as the workers do`() throws {
         let first = try Sockets.listen(.ip(.loopback4, port: 0))
         defer { close(first) }

@@ -256,6 +256,62 @@ private final class Ends {
     }
 }
 
+/// A layer that has failed.
+private final class BrokenLayer: SocketLayer {
+    var outcome: Transfer
+
+    init(_ outcome: Transfer) { self.outcome = outcome }
+
+    func becameReady(_ news: SocketNews, on socket: Socket) {}
+    func read(into room: UnsafeMutableRawBufferPointer, from socket: Socket) -> Transfer { outcome }
+    func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, to socket: Socket)
+        -> Transfer
+    { outcome }
+    func sendFile(_ file: Int32, offset: Int64, count: Int, to socket: Socket) -> Transfer { outcome }
+    func shutdownWrite(on socket: Socket) {}
+    func closing(_ socket: Socket) {}
+}
+
+@Suite(.timeLimit(.minutes(1))) struct `Layers that fail` {
+    @Test(arguments: ["one", "two", "file"])
+    func `a socket whose layer takes nothing any more is broken`(way: String) async throws {
+        let isBroken = try await onWorker { worker in
+            let (descriptor, peer) = try Pair.unix()
+            let socket = try Socket(descriptor, on: worker)
+            let layer = BrokenLayer(.wouldBlock)
+            socket.insert(layer)
+            var states: [Bool] = []
+            for outcome in [Transfer.wouldBlock, .bytes(1), .failed(EIO), .failed(EPIPE)] {
+                layer.outcome = outcome
+                switch way {
+                case "one": _ = socket.write([1])
+                case "two": _ = socket.write([1], [2])
+                default: _ = socket.sendFile(0, offset: 0, count: 1)
+                }
+                states.append(socket.isBroken)
+            }
+            socket.close()
+            peer.close()
+            return states
+        }
+        #expect(isBroken == [false, false, false, true])
+    }
+
+    @Test func `a write to a peer that is gone breaks the socket at once`() async throws {
+        let (before, after) = try await onWorker { worker in
+            let (descriptor, peer) = try Pair.unix()
+            let socket = try Socket(descriptor, on: worker)
+            peer.close()
+            let before = socket.isBroken
+            #expect(socket.write([1]) == .failed(EPIPE))
+            defer { socket.close() }
+            return (before, socket.isBroken)
+        }
+        #expect(!before)
+        #expect(after)
+    }
+}
+
 @Suite(.timeLimit(.minutes(1))) struct `Connecting` {
     /// Connects and waits for the outcome: 0, or the error number.
     private static func outcome(of address: SocketAddress, on worker: Worker) async throws -> Int32 {

@@ -1,3 +1,4 @@
+import CLinux
 import ChimeraEventLoop
 import ChimeraTestSupport
 import Glibc
@@ -133,6 +134,24 @@ import Testing
             return watcher.news > 0
         }
         #expect(hasNews)
+    }
+
+    @Test func `timers come behind all events that were there, however many`() async throws {
+        let (seen, count) = try await onWorker { worker in
+            let events = try (0..<600).map { _ in try Ready() }
+            let watches = try events.map { try worker.watch($0.descriptor, $0) }
+            let scope = Scope()
+            let due = Due {
+                defer { scope.wake(.done) }
+                return events.count { $0.isSeen }
+            }
+            worker.set(due.timer, to: worker.now)
+            _ = await scope.wait()
+            watches.forEach(worker.unwatch)
+            events.forEach { close($0.descriptor) }
+            return (due.seen, events.count)
+        }
+        #expect(seen == count)
     }
 
     @Test func `what is done at the end is done on the worker's thread`() throws {
@@ -400,4 +419,28 @@ import Testing
             place.ends.1.close()
         }
     }
+}
+
+/// A descriptor that is readable from the beginning.
+private final class Ready: EventTarget {
+    let descriptor: Int32
+    private(set) var isSeen = false
+
+    init() throws {
+        descriptor = eventfd(1, Int32(EFD_NONBLOCK))
+        guard descriptor >= 0 else { throw CallFailed(call: "eventfd") }
+    }
+
+    func ready(_ events: Readiness) { isSeen = true }
+}
+
+/// Counts something when its time has come.
+private final class Due: TimerTarget {
+    private(set) lazy var timer = Timer(target: self)
+    private let count: () -> Int
+    private(set) var seen = 0
+
+    init(_ count: @escaping () -> Int) { self.count = count }
+
+    func deadlineReached(now: Int64) { seen = count() }
 }

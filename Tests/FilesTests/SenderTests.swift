@@ -72,6 +72,15 @@ import Testing
         #expect(fetched.reason == .clientFailed && fetched.body.count == 100_000 && !fetched.isFinished)
     }
 
+    /// Nobody wakes who waits for what has failed already.
+    @Test func `until sending has failed without a word`() async throws {
+        let (fetched, _) = try await fetch(Self.size) { exchange in
+            exchange.room = 100_000
+            exchange.onBlocked = { $0.abort(.clientFailed) }
+        }
+        #expect(fetched.reason == .clientFailed && fetched.body.count == 100_000 && !fetched.isFinished)
+    }
+
     @Test func `until the client has taken nothing for too long`() async throws {
         let (fetched, _) = try await fetch(Self.size) { exchange in
             exchange.room = 100_000

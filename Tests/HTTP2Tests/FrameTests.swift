@@ -43,9 +43,9 @@ private func expectGoAway(
         #expect(sent.map(\.type) == [4, 8])
         #expect(sent.first?.flags == 0)
         let expected =
-            setting(3, 128) + setting(4, 262_144) + setting(6, 32_768) + setting(9, 1) + setting(8, 1)
+            setting(3, 128) + setting(4, 131_072) + setting(6, 32_768) + setting(9, 1) + setting(8, 1)
         #expect(sent.first?.payload == expected)
-        #expect(sent.last?.payload == number(1_048_576 - 65_535))
+        #expect(sent.last?.payload == number(9_437_184 - 65_535))
     }
 
     @Test func `settings are acknowledged`() {

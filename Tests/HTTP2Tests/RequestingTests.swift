@@ -28,9 +28,9 @@ struct Asked: Sendable, CustomTestStringConvertible {
         #expect(bytes.starts(with: Client.preface))
         let sent = frames(in: Array(bytes.dropFirst(Client.preface.count)))
         #expect(sent.map(\.type) == [4, 8])
-        #expect(sent[0].payload == setting(2, 0) + setting(4, 262_144) + setting(6, 32_768) + setting(9, 1))
+        #expect(sent[0].payload == setting(2, 0) + setting(4, 131_072) + setting(6, 32_768) + setting(9, 1))
         // All streams together have room for what each may have.
-        #expect(sent[1].payload == number(128 * 262_144 - 65_535))
+        #expect(sent[1].payload == number(128 * 131_072 - 65_535))
     }
 
     @Test func `a larger table and larger frames are said`() {

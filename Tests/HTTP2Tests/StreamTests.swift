@@ -189,29 +189,49 @@ private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {
     }
 }
 
+@Suite struct `Giving streams back` {
+    /// RFC 9113 §8.7: the client may ask again.
+    @Test func `a stream that is refused behind its head is reset as if it had not come`() {
+        let client = Client()
+        let stream = client.open(1)
+        let other = client.open(3)
+        client.connection.refuse(stream)
+        #expect(client.sent() == [resetFrame(1, .refusedStream)])
+        #expect(!client.connection.isLive(stream) && client.connection.isLive(other))
+        client.connection.refuse(stream)
+        #expect(client.sent().isEmpty && client.connection.figures.streamsRefused == 1)
+        #expect(client.connection.failure == nil)
+    }
+}
+
 @Suite struct `Flow control of requests` {
     /// Destinations that take nothing hold what came for them, and no more of the connection's window than that.
     @Test func `uploads that stall leave the rest of the window to another`() {
         let client = Client()
         client.consumes = false
-        let content = String(repeating: "x", count: 16_000)
-        for id in [1, 3, 5] as [UInt32] {
+        let limits = ConnectionLimits()
+        let content = String(repeating: "x", count: 16_384)
+        let stalled = limits.streamsMax / 2
+        for id in (0..<stalled).map({ UInt32($0 * 2 + 1) }) {
             client.open(id, endStream: false)
-            for _ in 0..<16 { client.feed(data(id, content)) }
+            for _ in 0..<(limits.streamWindow / 16_384) { client.feed(data(id, content)) }
         }
-        client.open(7, endStream: false)
+        let last = UInt32(stalled * 2 + 1)
+        client.open(last, endStream: false)
         _ = client.sent()
         client.consumes = true
-        var window = 1_048_576 - 3 * 256_000
+        var window = limits.connectionWindow - stalled * limits.streamWindow
         for _ in 0..<200 {
-            #expect(window >= 16_000)
-            client.feed(data(7, content))
-            window -= 16_000
+            #expect(window >= 16_384)
+            client.feed(data(last, content))
+            window -= 16_384
             for frame in client.sent() where frame.stream == 0 {
                 window += frame.payload.reduce(0) { $0 << 8 | Int($1) }
             }
         }
-        #expect(client.connection.failure == nil && client.connection.figures.dataBytesReceived == 3_968_000)
+        #expect(client.connection.failure == nil)
+        let received = stalled * limits.streamWindow + 200 * 16_384
+        #expect(client.connection.figures.dataBytesReceived == UInt64(received))
     }
 
     private func limits(stream: Int, connection: Int = 100_000) -> ConnectionLimits {

@@ -265,7 +265,7 @@ private func remove(_ name: String, from block: FieldBlock) {
         head.body = .known(5)
         head.expectsContinue = true
         head.upgrade = Slice(start: 36, count: 1)
-        head.isSecure = true
+        head.scheme = Slice(start: 4, count: 4)
         head.minorVersion = 0
         return head
     }
@@ -283,7 +283,7 @@ private func remove(_ name: String, from block: FieldBlock) {
         #expect(copy.body == .known(5))
         #expect(copy.expectsContinue)
         #expect(text(copy[copy.upgrade]) == "x")
-        #expect(copy.isSecure)
+        #expect(text(copy[copy.scheme]) == "http")
         #expect(copy.minorVersion == 0)
         #expect(lines(copy) == ["Upgrade: x"])
     }
@@ -299,7 +299,7 @@ private func remove(_ name: String, from block: FieldBlock) {
                 == [Slice](repeating: .empty, count: 5))
         #expect(head.body == .none)
         #expect(!head.expectsContinue)
-        #expect(!head.isSecure)
+        #expect(head.scheme == .empty)
         #expect(head.minorVersion == 1)
         #expect(head.lineCount == 0)
         #expect(!head.contains(.upgrade))

@@ -39,6 +39,52 @@ private func serving() -> ProcessPlan {
         #expect(plan.ready(2, now: 1010) == [.adopt(generation: 2)])
     }
 
+    @Test func `one that closes its line is replaced before its process is gone, and once`() {
+        var plan = serving()
+        #expect(plan.hungUp(1, now: 1000) == [.start(generation: 2, .current)])
+        #expect(plan.hungUp(1, now: 1001) == [])
+        #expect(plan.ready(2, now: 1010) == [.adopt(generation: 2)])
+        #expect(
+            plan.ended(1, .signalled(SIGKILL), now: 20_000) == [.report(generation: 1, .signalled(SIGKILL))])
+        #expect(plan.serving?.generation == 2 && plan.planes.count == 1)
+    }
+
+    @Test func `a line that closes at the end of a drain, of a stop or of a start starts nothing`() {
+        var draining = serving()
+        _ = draining.upgrade(now: 0)
+        _ = draining.ready(2, now: 5)
+        #expect(draining.hungUp(1, now: 10) == [])
+        #expect(draining.ended(1, .exited(0), now: 11) == [])
+        var stopping = serving()
+        _ = stopping.stop(now: 0)
+        #expect(stopping.hungUp(1, now: 10) == [])
+        var starting = ProcessPlan()
+        _ = starting.begin()
+        #expect(starting.hungUp(1, now: 10) == [])
+        #expect(starting.ended(1, .exited(3), now: 11) == [.end(status: 3)])
+    }
+
+    @Test func `processes that do not go keep others from being started`() {
+        var plan = serving()
+        for generation in 1..<ProcessPlan.planesMax {
+            _ = plan.hungUp(generation, now: 1000)
+            if let at = plan.restartAt { _ = plan.expired(now: at) }
+            _ = plan.ready(generation + 1, now: 2000)
+        }
+        #expect(plan.planes.count == ProcessPlan.planesMax)
+        #expect(plan.hungUp(ProcessPlan.planesMax, now: 3000) == [])
+        let actions = plan.ended(ProcessPlan.planesMax, .signalled(SIGKILL), now: 4000)
+        #expect(actions.contains(.report(generation: ProcessPlan.planesMax, .signalled(SIGKILL))))
+    }
+
+    @Test func `one that has closed its line and does not go is killed`() {
+        var plan = serving()
+        _ = plan.hungUp(1, now: 1000)
+        _ = plan.ready(2, now: 1010)
+        #expect(plan.deadline == 1000 + ProcessPlan.graceMilliseconds)
+        #expect(plan.expired(now: plan.deadline) == [.kill(generation: 1)])
+    }
+
     @Test func `one that dies again and again is replaced later each time, and at once after a while`() {
         var plan = serving()
         var delays: [Int64] = []

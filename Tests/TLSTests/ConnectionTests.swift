@@ -99,6 +99,53 @@ import Testing
         #expect(!client.finished().isConnected)
     }
 
+    /// RFC 8446 §4.1.2: the second ClientHello is as the first.
+    @Test func `a client that has to try another group is asked for its name once`() async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(theirs, host: "a.test", habit: .isAskedAgain, [.write(10)])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .done)
+            #expect(server.timesAsked == 1)
+            #expect(await server.read(10).bytes == Self.expected(10))
+            server.socket.close()
+        }
+        #expect(client.finished().isConnected)
+    }
+
+    @Test func `a client that asks for another site when it tries again is refused`() async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(theirs, host: "a.test", habit: .isAskedAgainAndChanges, [])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .failed(.unknownName))
+            #expect(server.asked == Array("a.test".utf8) && server.timesAsked == 1)
+            server.socket.close()
+        }
+        #expect(!client.finished().isConnected)
+    }
+
+    /// RFC 8446 §4.6.3: each has keys derived, and asks for another of ours.
+    @Test(arguments: [(30, false), (1_000, true)])
+    func `keys may be renewed now and then, and not for ever`(count: Int, isFlood: Bool) async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(theirs, host: "a.test", [.write(10), .updateKeys(count), .write(10), .read(1)])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .done)
+            let (bytes, last) = await server.read(20)
+            #expect(bytes == Self.expected(isFlood ? 10 : 20))
+            #expect(last == (isFlood ? .failed(EPROTO) : .wouldBlock))
+            #expect(server.tls.fault == (isFlood ? .flooded : nil))
+            if !isFlood { #expect(await server.write([0], first: 1, chunk: 1)) }
+            server.socket.close()
+        }
+        #expect(client.finished().isConnected)
+    }
+
     @Test(arguments: [
         ("GET / HTTP/1.1\r\n\r\n", HandshakeFailure.plainRequest), ("PRI * HTTP/2.0\r\n\r\n", .plainRequest),
         ("\u{16}\u{3}\u{1}\u{0}\u{5}hello", .malformed), ("\u{0}\u{1}\u{2}\u{3}\u{4}\u{5}", .malformed),

@@ -47,6 +47,17 @@ final class Client: Sendable {
         case sleep(Int)
         case shutdown
         case readEnd
+        /// Has new keys for both directions (RFC 8446 §4.6.3), so many times.
+        case updateKeys(Int)
+    }
+
+    /// What else a client does.
+    enum Habit: Sendable {
+        case none
+        /// Guesses a group that no server of ours has, and is asked again.
+        case isAskedAgain
+        /// The same, and it names `b.test` then.
+        case isAskedAgainAndChanges
     }
 
     struct Outcome: Sendable {
@@ -62,9 +73,14 @@ final class Client: Sendable {
     /// Byte number `index` of what either side sends.
     static func byte(_ index: Int) -> UInt8 { UInt8(truncatingIfNeeded: index &* 31 &+ index >> 8) }
 
-    init(_ descriptor: Int32, host: String, version: Int32 = TLS1_3_VERSION, _ steps: [Step]) {
+    init(
+        _ descriptor: Int32, host: String, version: Int32 = TLS1_3_VERSION, habit: Habit = .none,
+        _ steps: [Step]
+    ) {
+        // A server that has given up takes no more.
+        signal(SIGPIPE, SIG_IGN)
         _ = Thread.start(name: "test-client") { [self] in
-            outcome.change { $0 = Self.run(descriptor, host, version, steps) }
+            outcome.change { $0 = Self.run(descriptor, host, version, habit, steps) }
             close(descriptor)
             done.open()
         }
@@ -75,8 +91,29 @@ final class Client: Sendable {
         return outcome.value
     }
 
-    private static func run(_ descriptor: Int32, _ host: String, _ version: Int32, _ steps: [Step]) -> Outcome
-    {
+    private static func name(_ host: String, _ ssl: OpaquePointer?) {
+        var name = host.utf8CString
+        name.withUnsafeMutableBytes {
+            _ = SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, 0, $0.baseAddress)
+        }
+    }
+
+    private static func take(_ habit: Habit, _ ssl: OpaquePointer) {
+        if case .none = habit { return }
+        var groups = "P-521:P-256".utf8CString
+        groups.withUnsafeMutableBytes { _ = SSL_ctrl(ssl, SSL_CTRL_SET_GROUPS_LIST, 0, $0.baseAddress) }
+        guard case .isAskedAgainAndChanges = habit else { return }
+        SSL_set_msg_callback(ssl) { isSent, _, type, bytes, count, ssl, _ in
+            let isServerHello =
+                isSent == 0 && type == SSL3_RT_HANDSHAKE && count > 0
+                && bytes?.load(as: UInt8.self) == UInt8(SSL3_MT_SERVER_HELLO)
+            if isServerHello { Client.name("b.test", ssl) }
+        }
+    }
+
+    private static func run(
+        _ descriptor: Int32, _ host: String, _ version: Int32, _ habit: Habit, _ steps: [Step]
+    ) -> Outcome {
         var outcome = Outcome()
         guard let context = SSL_CTX_new(TLS_client_method()) else { return outcome }
         defer { SSL_CTX_free(context) }
@@ -84,10 +121,8 @@ final class Client: Sendable {
         defer { SSL_free(ssl) }
         SSL_ctrl(ssl, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(version), nil)
         SSL_ctrl(ssl, SSL_CTRL_SET_MAX_PROTO_VERSION, Int(version), nil)
-        var name = host.utf8CString
-        name.withUnsafeMutableBytes {
-            _ = SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, 0, $0.baseAddress)
-        }
+        name(host, ssl)
+        take(habit, ssl)
         SSL_set_fd(ssl, descriptor)
         outcome.isConnected = SSL_connect(ssl) == 1
         guard outcome.isConnected else { return outcome }
@@ -108,6 +143,11 @@ final class Client: Sendable {
                 }
             case .sleep(let milliseconds): usleep(UInt32(milliseconds * 1_000))
             case .shutdown: SSL_shutdown(ssl)
+            case .updateKeys(let count):
+                for _ in 0..<count {
+                    SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED)
+                    if SSL_do_handshake(ssl) != 1 { return outcome }
+                }
             case .readEnd:
                 var byte: UInt8 = 0
                 let got = SSL_read(ssl, &byte, 1)
@@ -125,6 +165,7 @@ final class Server: SocketObserver, TLSSiteChooser {
     let scope = Scope()
     var site: TLSSite?
     var asked: [UInt8]?
+    var timesAsked = 0
 
     init(_ descriptor: Int32, _ endpoint: TLSEndpoint, _ worker: Worker, site: TLSSite?) throws {
         socket = try Socket(descriptor, on: worker)
@@ -138,6 +179,7 @@ final class Server: SocketObserver, TLSSiteChooser {
 
     func site(forServerName serverName: [UInt8]) -> TLSSite? {
         asked = serverName
+        timesAsked += 1
         return site
     }
 

@@ -27,9 +27,6 @@ struct chimera_outgoing {
 /// What is below the TLS of one connection: a non-blocking socket to read from, and where to put what is to be sent.
 struct chimera_wire {
     struct chimera_outgoing *outgoing;
-    /// What to read once more: bytes that were taken off the socket before TLS had it. Freed with `free`.
-    uint8_t *first;
-    size_t first_count;
     int descriptor;
     /// errno of a read that failed, or 0.
     int error;
@@ -42,6 +39,10 @@ struct chimera_wire {
     /// The first bytes are a request without TLS.
     bool plain;
     bool started;
+    /// The peer has sent more KeyUpdates than it may: nothing more is read.
+    bool flooded;
+    /// How many more it may send.
+    int key_updates_left;
 };
 
 /// What became of a call.
@@ -67,6 +68,8 @@ enum chimera_tls_status chimera_tls_handshake(SSL *ssl);
 /// Decrypts as much as is there and fits. `full` says whether there may be more.
 enum chimera_tls_status chimera_tls_read(
     SSL *ssl, struct chimera_wire *wire, void *room, size_t capacity, size_t *count, bool *full);
+/// Whether a part of a record has come, so that the rest of it is awaited.
+bool chimera_tls_has_part(const SSL *ssl);
 /// Encrypts all of `bytes`, in records of at most `record` bytes.
 enum chimera_tls_status chimera_tls_write(SSL *ssl, const void *bytes, size_t count, size_t record);
 /// Says that nothing more comes from us.

@@ -23,6 +23,8 @@ class ClientConnection: SocketObserver, TimerTarget {
     @exclusivity(unchecked) final var number: UInt64 = 0
     /// Bytes have come on it.
     @exclusivity(unchecked) final var hasServed = false
+    /// Why the connection ends once its last answer is out.
+    @exclusivity(unchecked) final var ending: CloseReason?
     final let timer = Timer()
     @exclusivity(unchecked) private final var lingered = 0
     /// What the peer had acknowledged when it was last asked about.
@@ -76,6 +78,9 @@ class ClientConnection: SocketObserver, TimerTarget {
     /// Ends the connection at once; with `reset` the client learns that an answer is not whole.
     func close(_ reason: CloseReason?, reset: Bool = false) {}
 
+    /// Ends our side behind what was sent, and drops for a while what the client still sends.
+    func closeGracefully(_ reason: CloseReason?) {}
+
     /// For who asks what the connection does.
     func report() -> ConnectionReport {
         ConnectionReport(
@@ -99,6 +104,14 @@ class ClientConnection: SocketObserver, TimerTarget {
         return acknowledged > before
     }
 
+    /// A read has failed: nothing more comes of the connection.
+    ///
+    /// Where it is TLS that failed, the client is told why, and a reset would take that back.
+    final func closeFailed() {
+        guard let fault = tls?.fault, !socket.isBroken else { return close(.clientFailed) }
+        closeGracefully(fault == .flooded ? .flooded : .clientFailed)
+    }
+
     /// Ends our side, after which `drainLingering` drops what the client still sends.
     final func beginLingering() {
         socket.shutdownWrite()
@@ -110,7 +123,8 @@ class ClientConnection: SocketObserver, TimerTarget {
         let scratch = host.scratchInput
         scratch.clear()
         while socket.isReadable {
-            switch socket.read(into: scratch.writable) {
+            // What it was meant to be is nobody's business any more.
+            switch socket.readWire(into: scratch.writable) {
             case .bytes(let count):
                 lingered += count
                 if lingered > ClientConnection.lingerBytesMax { return close(nil) }

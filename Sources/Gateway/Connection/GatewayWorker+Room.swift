@@ -15,7 +15,8 @@ internal import ChimeraTelemetry
 /// ```
 /// The same happens where the kernel has no descriptor left.
 extension GatewayWorker {
-    /// How long a connection that never sent anything is left alone, in milliseconds: its request may be on its way.
+    /// How long a connection that never sent anything, or that does not speak HTTP yet, is left alone, in milliseconds: its
+    /// request may be on its way.
     private static let freshMilliseconds: Int64 = 1_000
     /// How long a pause of accepting lasts at most, in milliseconds.
     static let pauseMilliseconds: Int64 = 100
@@ -37,25 +38,29 @@ extension GatewayWorker {
     }
 
     /// Closes the connections that were idle for longest: one, or a share of many, so that looking for them costs
-    /// each new connection little.
+    /// each new connection little. Those that are not over with TLS or the PROXY header are idle since they came.
     ///
     /// - Returns: how many were closed.
     @discardableResult
     func closeIdle() -> Int {
         let now = worker.now
-        var idle: [(since: Int64, connection: ClientConnection)] = []
+        var idle: [(since: Int64, candidate: Candidate)] = []
         forEachConnection { connection in
             guard !connection.listener.isTelemetry, let since = connection.idleSince,
                 connection.hasServed || now - since >= Self.freshMilliseconds
             else { return }
-            idle.append((since, connection))
+            idle.append((since, .connection(connection)))
+        }
+        for arrival in arrivals.values
+        where !arrival.listener.isTelemetry && now - arrival.since >= Self.freshMilliseconds {
+            idle.append((arrival.since, .arrival(arrival)))
         }
         let wanted = min(idle.count, 1 + idle.count / 64)
         if wanted == 0 { return 0 }
         idle.partition(oldest: wanted)
         var closed = 0
-        for (_, connection) in idle.prefix(wanted) where !connection.socket.hasUnread {
-            connection.close(.makingRoom)
+        for (_, candidate) in idle.prefix(wanted) where !candidate.hasNews {
+            candidate.giveWay()
             closed += 1
         }
         return closed
@@ -70,7 +75,28 @@ extension GatewayWorker {
     }
 }
 
-extension [(since: Int64, connection: ClientConnection)] {
+/// What may be closed for a new connection.
+private enum Candidate {
+    case connection(ClientConnection)
+    case arrival(any Arrival)
+
+    /// Something came that was not looked at.
+    var hasNews: Bool {
+        switch self {
+        case .connection(let connection): connection.socket.hasUnread
+        case .arrival(let arrival): arrival.hasNews
+        }
+    }
+
+    func giveWay() {
+        switch self {
+        case .connection(let connection): connection.close(.makingRoom)
+        case .arrival(let arrival): arrival.giveWay()
+        }
+    }
+}
+
+extension [(since: Int64, candidate: Candidate)] {
     /// Moves the `count` oldest to the front, in no order (quickselect).
     fileprivate mutating func partition(oldest count: Int) {
         var low = 0

@@ -93,7 +93,7 @@ final class GatewayWorker {
     let log: AccessLogBuffer?
     @exclusivity(unchecked) private(set) var limits = Limits()
     /// Bounds of connections of HTTP/2.
-    @exclusivity(unchecked) private(set) var http2Limits = ConnectionLimits()
+    @exclusivity(unchecked) private var http2Limits = ConnectionLimits()
     @exclusivity(unchecked) private(set) var timeouts = ConnectionTimeouts()
     let spares: SpareLimits
     @exclusivity(unchecked) var buffers: BufferPool
@@ -492,6 +492,13 @@ final class GatewayWorker {
 }
 
 extension GatewayWorker {
+    /// - Parameter overTLS: a DATA frame fills one record, its head included.
+    func http2Limits(overTLS: Bool) -> ConnectionLimits {
+        var limits = http2Limits
+        if overTLS { limits.fit(unitBytes: TLSConnection.recordBytesMax) }
+        return limits
+    }
+
     /// An exchange for a stream of HTTP/2.
     func takeExchange() -> HTTP2Exchange { exchanges.popLast() ?? HTTP2Exchange(self) }
 

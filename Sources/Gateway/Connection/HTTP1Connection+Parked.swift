@@ -2,6 +2,7 @@ internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTP1
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 
 extension HTTP1Connection {
     /// Requests answered in one turn, so that a client with a long pipeline does not keep the others waiting.
@@ -9,22 +10,30 @@ extension HTTP1Connection {
 
     /// Reads what came on a parked connection and answers it, in the worker's own buffers.
     func serveParked() {
-        hasServed = true
         let input = host.scratchInput
         input.clear()
         switch socket.read(into: input.writable) {
         case .bytes(let count):
+            hasServed = true
             input.commit(count)
             let output = host.scratchOutput
             output.clear()
             answerAll(input, output)
         case .wouldBlock:
-            break
+            // Part of a record is part of a head, which has its own time to come.
+            if tls?.hasPartOfRecord ?? false { continueAsTask() }
         case .end:
             close(nil)
         case .failed:
-            close(.clientFailed)
+            closeFailed()
         }
+    }
+
+    /// Goes on in a task with nothing that is unread or unsent.
+    private func continueAsTask() {
+        let input = host.scratchInput
+        input.clear()
+        becomeTask(.next(takeTransaction()), input: input, output: input)
     }
 
     private func answerAll(_ input: ByteBuffer, _ output: ByteBuffer) {
@@ -145,6 +154,7 @@ extension HTTP1Connection {
         if case .bytes(let blob) = body, transaction.request.method != .head { output.append(blob.span) }
         transaction.closeReason = .refused
         transaction.hasAnswer = true
+        ending = refusal == .headTimeout ? .headTimeout : .refused
         host.finished(transaction)
     }
 
@@ -164,12 +174,9 @@ extension HTTP1Connection {
             return becomeTask(.next(takeTransaction()), input: input, output: output)
         }
         if closing { return closeGracefully(nil) }
+        // No news will come of what is there already: what a full read left, or the end behind the last request.
+        if socket.isReadable { return continueAsTask() }
+        if socket.isReadClosed { return close(nil) }
         waitParked()
-        if socket.isReadClosed && mode == .parked { serveParkedEnd() }
-    }
-
-    /// The client has ended its side behind its last request: nothing more will come.
-    private func serveParkedEnd() {
-        if socket.isReadable { serveParked() } else { close(nil) }
     }
 }

@@ -2,6 +2,7 @@ internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTP1
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 internal import ChimeraUpstream
 
 extension HTTP1Connection {
@@ -135,11 +136,11 @@ extension HTTP1Connection {
                 close(input.isEmpty ? nil : .clientClosed)
                 return false
             case .failed:
-                close(.clientFailed)
+                closeFailed()
                 return false
             }
         }
-        if input.isEmpty { return parked(exchange) }
+        if input.isEmpty && !(tls?.hasPartOfRecord ?? false) { return parked(exchange) }
         let now = host.worker.now
         let deadline = headDeadline ?? now + host.timeouts.head
         headDeadline = deadline

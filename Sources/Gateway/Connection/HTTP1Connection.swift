@@ -120,11 +120,12 @@ final class HTTP1Connection: ClientConnection {
     // MARK: Ending
 
     /// Ends the connection after an answer that went out: our side first, and what the client still sends is dropped.
-    func closeGracefully(_ reason: CloseReason?) {
+    override func closeGracefully(_ reason: CloseReason?) {
         // The client has nothing on its way, or has ended its own side: then nothing can hit the answer.
         if socket.isReadClosed && !socket.isReadable { return close(reason) }
         releaseActive()
         mode = .lingering
+        if ending == nil { ending = reason }
         beginLingering()
         drainLingering()
     }
@@ -145,7 +146,7 @@ final class HTTP1Connection: ClientConnection {
         mode = .closed
         host.worker.cancel(timer)
         socket.close(reset: reset)
-        host.connectionClosed(self, reason)
+        host.connectionClosed(self, ending ?? reason)
     }
 
     /// A parked connection lets go of what it kept for the next request, or has been idle for too long.

@@ -386,7 +386,9 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
         case .bytes(let sent):
             transaction.bytesOut += sent
             return sent
-        case .wouldBlock, .failed: return 0
+        case .wouldBlock: return 0
+        // Where the connection is gone, `lost` says so; else it is the file that cannot be read.
+        case .failed: return socket.isBroken ? 0 : nil
         case .end: return nil
         }
     }

@@ -51,7 +51,7 @@ extension HTTP2Connection {
             readHasEnded = true
             for exchange in exchanges { exchange?.clientEnded() }
         case .failed:
-            close(.clientFailed)
+            closeFailed()
             return false
         }
         return true
@@ -133,15 +133,11 @@ extension HTTP2Connection {
     /// Decides what becomes of a request, and answers it where that needs no wait.
     private func serve(_ stream: StreamHandle, _ transaction: Transaction, endStream: Bool) {
         let request = transaction.request
+        // What serves a stream that the client has reset may not have ended yet, and counts for as long.
+        if exchangeCount >= codec.streamsMax { return codec.refuse(stream) }
         if !request.upgrade.isEmpty { ExtendedConnect.normalise(request) }
         let verdict = host.begin(transaction, client, tls)
         if client.isExcess { codec.finishDrain() }
-        if listener.isSecure && !request.scheme.isEmpty && !request.targetsHTTPS {
-            // RFC 9110 §7.4: what was asked of an http origin is not to be answered for the https one.
-            let (context, response) = (transaction.context, transaction.response)
-            let body = host.dispatcher.refuse(421, context, request, response)
-            return answer(stream, transaction, body, endStream: endStream)
-        }
         if case .answer(let body) = verdict {
             return answer(stream, transaction, body, endStream: endStream)
         }

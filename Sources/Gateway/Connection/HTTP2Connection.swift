@@ -42,8 +42,6 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
     @exclusivity(unchecked) var readHasEnded = false
     /// The gateway ends the connection, whatever its streams do.
     @exclusivity(unchecked) private(set) var isCutOff = false
-    /// Why the connection ends once its output is out.
-    @exclusivity(unchecked) var ending: CloseReason?
     /// An exchange waits for room in the output.
     @exclusivity(unchecked) var roomIsWanted = false
 
@@ -71,16 +69,19 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
     private static let reportedStreamsMax = 16
 
     override init(_ socket: Socket, _ client: AcceptedClient, tls: TLSConnection?, host: GatewayWorker) {
-        codec = ServerConnection(limits: host.http2Limits, output: host.outputs.take())
+        codec = ServerConnection(limits: host.http2Limits(overTLS: tls != nil), output: host.outputs.take())
         begunAt = host.worker.now
         idleFrom = begunAt
+        progressAt = begunAt
         super.init(socket, client, tls: tls, host: host)
     }
 
     override init(takingOver other: ClientConnection) {
-        codec = ServerConnection(limits: other.host.http2Limits, output: other.host.outputs.take())
+        let limits = other.host.http2Limits(overTLS: other.tls != nil)
+        codec = ServerConnection(limits: limits, output: other.host.outputs.take())
         begunAt = other.host.worker.now
         idleFrom = begunAt
+        progressAt = begunAt
         super.init(takingOver: other)
     }
 
@@ -340,7 +341,7 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
         return true
     }
 
-    private func closeGracefully(_ reason: CloseReason?) {
+    override func closeGracefully(_ reason: CloseReason?) {
         if readHasEnded { return close(reason) }
         noteEnd(reason)
         beginLingering()

@@ -38,8 +38,12 @@ extension HTTP2Exchange {
     func produce(_ room: Int) {
         guard mode == .pulling, let connection else { return hasDrained() }
         let codec = connection.codec
+        if pulled.position == pulled.body.count {
+            codec.finish(stream)
+            return answerFinished()
+        }
         switch pulled.body {
-        case .none: codec.finish(stream)
+        case .none: break
         case .bytes(let blob):
             // Straight into the output: what waited with the stream behind others would be out of this exchange's hands.
             guard let target = codec.prepareData(stream, min(room, blob.count - pulled.position)) else {

@@ -224,7 +224,9 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
         if lossReason == nil { lossReason = reason }
         switch mode {
         case .free: break
-        case .relay, .task: scope.wake(.io)
+        case .relay, .task:
+            handlerTask?.cancel()
+            scope.wake(.io)
         case .pulling, .flushing: abortNow(reason)
         case .discarding: release()
         }

@@ -120,6 +120,10 @@ final class Dispatcher {
         if request.targetsHTTPS && !context.isSecure && !(context.peer.map(isTrusted) ?? false) {
             throw Rejection(status: 421)
         }
+        // Nor is what was asked of an http origin to be answered for the https one.
+        if context.tls != nil && !request.scheme.isEmpty && !request.targetsHTTPS {
+            throw Rejection(status: 421)
+        }
         try findHost(context, request)
         guard let number = table.site(for: context.canonicalHost, on: context.listener) else {
             throw Rejection(status: 421)

@@ -196,7 +196,6 @@ extension RequestHead {
         target = store(Array(asked.target.utf8).span)
         pathAndQuery = target
         authority = store(Array(asked.authority.utf8).span)
-        isSecure = asked.scheme == "https"
         for (name, value) in asked.fields { add(name: Array(name.utf8).span, value: Array(value.utf8).span) }
     }
 }

@@ -14,7 +14,8 @@ internal import Glibc
 final class ProxyGreeting: SocketObserver, TimerTarget, Arrival {
     private let socket: Socket
     private let peer: PeerAddress
-    private let listener: ListenerFacts
+    let listener: ListenerFacts
+    let since: Int64
     unowned(unsafe) private let host: GatewayWorker
     private let timer = Timer()
 
@@ -23,6 +24,7 @@ final class ProxyGreeting: SocketObserver, TimerTarget, Arrival {
         self.peer = peer
         self.listener = listener
         self.host = host
+        since = host.worker.now
         timer.target = self
         socket.observe(self)
         host.worker.set(timer, to: host.worker.now + host.timeouts.head)
@@ -68,6 +70,11 @@ final class ProxyGreeting: SocketObserver, TimerTarget, Arrival {
     func deadlineReached(now: Int64) { close(.headTimeout) }
 
     func giveUp() { close(.draining) }
+
+    /// What came of the header stays where it is until it is whole.
+    var hasNews: Bool { false }
+
+    func giveWay() { close(.makingRoom) }
 
     private func close(_ reason: CloseReason?) {
         host.worker.cancel(timer)

@@ -1,5 +1,5 @@
 package import ChimeraConfiguration
-internal import ChimeraEventLoop
+package import ChimeraEventLoop
 package import Logging
 internal import Synchronization
 
@@ -87,9 +87,10 @@ package final class Reloader: Sendable {
     /// How long the first versions after a start wait until they are kept: the first requests come first.
     private static let firstStoreMilliseconds: Int64 = 1_000
 
+    /// - Parameter watch: nil for one of its own.
     /// - Throws: where the kernel gives no descriptor.
-    package init(_ live: sending LiveConfiguration, logger: Logger) throws {
-        watch = try DirectoryWatch()
+    package init(_ live: sending LiveConfiguration, watch: DirectoryWatch? = nil, logger: Logger) throws {
+        self.watch = try watch ?? DirectoryWatch()
         work = Mutex(Work(live: live))
         self.logger = logger
     }

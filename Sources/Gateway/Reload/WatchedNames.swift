@@ -16,7 +16,7 @@ package struct WatchedNames: Equatable {
     /// The directories above those: where one of them goes elsewhere, a path leads to something else.
     package private(set) var places: Set<String> = []
     /// There are more directories than may be watched.
-    private(set) var isCut = false
+    package private(set) var isCut = false
 
     /// Directories past this many are not watched; a reload by hand sees a change there.
     package static let directoriesMax = 1024

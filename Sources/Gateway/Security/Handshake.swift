@@ -1,5 +1,6 @@
 internal import ChimeraBytes
 internal import ChimeraEventLoop
+internal import ChimeraHTTPCore
 internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import Glibc
@@ -11,13 +12,15 @@ internal import Glibc
 ///                  ├──▶ failed ─▶ closed
 ///                  ╰──▶ a request without TLS ─▶ 400, then what still comes is dropped for a while ─▶ closed
 /// ```
-/// One deadline bounds all of it.
+/// One deadline bounds all of it. Who is told why by an alert has what it still sends dropped for a while as well.
 final class Handshake: SocketObserver, TimerTarget, TLSSiteChooser, Arrival {
     let socket: Socket
     let tls: TLSConnection
     let client: AcceptedClient
     unowned(unsafe) let host: GatewayWorker
+    let since: Int64
     private let timer = Timer()
+    /// The client has its answer or its alert; what it still sends is dropped.
     @exclusivity(unchecked) private var isRefused = false
 
     private static let refusalMilliseconds: Int64 = 2_000
@@ -27,6 +30,7 @@ final class Handshake: SocketObserver, TimerTarget, TLSSiteChooser, Arrival {
         self.socket = socket
         self.client = client
         self.host = host
+        since = host.worker.now
         guard let tls = TLSConnection(endpoint, on: socket) else { return nil }
         self.tls = tls
         tls.ask(self)
@@ -56,12 +60,22 @@ final class Handshake: SocketObserver, TimerTarget, TLSSiteChooser, Arrival {
     }
 
     /// Ends it without its having come to a connection.
-    func end(_ failure: HandshakeFailure) {
-        if !isRefused { host.counters.add(failure) }
-        close()
+    private func end(_ failure: HandshakeFailure) {
+        if isRefused { return close() }
+        host.counters.add(failure)
+        if failure.isTold { dropRest() } else { close() }
     }
 
     func giveUp() { end(.draining) }
+
+    var listener: ListenerFacts { client.listener }
+
+    var hasNews: Bool { socket.hasUnread }
+
+    func giveWay() {
+        host.counters.add(CloseReason.makingRoom)
+        end(.makingRoom)
+    }
 
     private func close() {
         stop()
@@ -71,18 +85,23 @@ final class Handshake: SocketObserver, TimerTarget, TLSSiteChooser, Arrival {
 
     private func stop() { host.worker.cancel(timer) }
 
-    // MARK: Without TLS
+    // MARK: Refusing
 
     /// Who asks without TLS gets an answer that a person can read.
     private func refusePlainRequest() {
         host.counters.add(HandshakeFailure.plainRequest)
-        isRefused = true
         let body = "400 This port speaks https; the request came without TLS.\n"
         let text =
             "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: \(body.utf8.count)\r\n"
             + "Connection: close\r\n\r\n\(body)"
         let answer = Array(text.utf8)
         answer.withUnsafeBytes { _ = socket.writeWire($0) }
+        dropRest()
+    }
+
+    /// Ends our side, so that what the client still sends has no reset sent that takes the last word back.
+    private func dropRest() {
+        isRefused = true
         socket.shutdownWire()
         host.worker.set(timer, to: host.worker.now + Self.refusalMilliseconds)
         drop()

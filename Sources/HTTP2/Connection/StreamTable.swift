@@ -36,7 +36,7 @@ struct StreamSlot {
     var localEnded = false
     /// Our final head was written.
     var headSent = false
-    /// The final head is all there is; nothing more is to be sent.
+    /// Our message ends behind what waits.
     var endsAfterPending = false
     /// Octets that we may send (RFC 9113 §6.9.1); negative after the peer made its windows smaller.
     var sendWindow = 0

@@ -17,7 +17,18 @@ package final class ServerConnection: ConnectionEnd {
         streams.slot(of: stream).map { streams[$0].priority } ?? Priority()
     }
 
+    /// How many streams the client may have at once.
+    package var streamsMax: Int { limits.streamsMax }
+
     // MARK: Requests
+
+    /// Gives back a stream whose head has come, and of which nothing else was looked at, so that the client may ask again
+    /// (RFC 9113 §8.7).
+    package func refuse(_ stream: StreamHandle) {
+        guard isLive(stream) else { return }
+        figures.streamsRefused &+= 1
+        reset(stream, .refusedStream)
+    }
 
     /// Takes the next octets that came, up to the first event.
     ///

@@ -13,6 +13,9 @@ internal import Synchronization
 /// The main thread takes orders. Threads beside it read the line to the supervisor, load configurations, wait for
 /// the gateway's end, and answer operators.
 final class DataPlane: Sendable {
+    /// Begun before any socket is there, so that its descriptor has a lower number: at the end of a process the kernel
+    /// closes the highest numbers first, and for this one it may take long.
+    private let watch = try? DirectoryWatch()
     private let line: SupervisorLine
     private let orders = BlockingQueue<DataPlaneOrder>()
     private let generation: Int
@@ -30,7 +33,7 @@ final class DataPlane: Sendable {
     init(
         line socket: PacketSocket, generation: Int, machineFile: String, user: UserName?, _ logger: Logger
     ) {
-        line = SupervisorLine(socket, orders: orders)
+        line = SupervisorLine(watch.map { socket.moved(above: $0.descriptor) } ?? socket, orders: orders)
         self.generation = generation
         self.machineFile = machineFile
         self.user = user
@@ -202,7 +205,7 @@ final class DataPlane: Sendable {
             storeDirectory: dataDirectory,
             pause: pace.step)
         do {
-            return try Reloader(live, logger: logger)
+            return try Reloader(live, watch: watch, logger: logger)
         } catch {
             logger.critical("cannot serve: \(error)")
             throw CommandStatus.cannotServe.exitCode

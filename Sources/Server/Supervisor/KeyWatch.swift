@@ -11,13 +11,22 @@ final class KeyWatch {
     private var watch: DirectoryWatch?
     private var paths: [Int: Set<String>] = [:]
     private var names = WatchedNames()
+    /// What the kernel does not watch of that.
+    private var refused: Set<String> = []
+    private var hasComplained = false
     private var isStale = false
+    /// Something is watched since the last look that was not before.
+    private var isNews = false
     private let logger: Logger
+    private let directoriesMax: Int
 
     /// Paths of one data plane; past them a reload sees a change.
     private static let pathsMax = 1024
 
-    init(_ logger: Logger) { self.logger = logger }
+    init(_ logger: Logger, directoriesMax: Int = WatchedNames.directoriesMax) {
+        self.logger = logger
+        self.directoriesMax = directoriesMax
+    }
 
     /// To be polled for reading; -1 for nothing.
     var descriptor: Int32 { watch?.descriptor ?? -1 }
@@ -27,10 +36,15 @@ final class KeyWatch {
     /// - Returns: whether its changes will be told.
     func add(_ path: String, for generation: Int) -> Bool {
         if paths[generation]?.contains(path) ?? false { return true }
-        guard paths[generation]?.count ?? 0 < Self.pathsMax, begin() else { return false }
+        guard paths[generation]?.count ?? 0 < Self.pathsMax, begin(), let watch else { return false }
         paths[generation, default: []].insert(path)
         isStale = true
-        return true
+        if refresh(watch, after: false) { isNews = true }
+        let folders = WatchedNames(patterns: [], files: [path]).directories
+        if !names.isCut && folders.isSubset(of: names.directories.subtracting(refused)) { return true }
+        paths[generation]?.remove(path)
+        isStale = true
+        return false
     }
 
     /// A data plane has ended.
@@ -45,8 +59,10 @@ final class KeyWatch {
     func look() -> Bool {
         guard let watch else { return false }
         let hasChanged = watch.wait(milliseconds: 0).contains(where: names.covers)
-        // Between the handing over and the first look nobody watched.
-        return refresh(watch, after: hasChanged) || hasChanged
+        // Between the opening and the watching nobody watched.
+        let isNews = self.isNews
+        self.isNews = false
+        return refresh(watch, after: hasChanged) || hasChanged || isNews
     }
 
     private func begin() -> Bool {
@@ -61,10 +77,18 @@ final class KeyWatch {
     }
 
     /// - Returns: whether something is watched that was not before.
+    @discardableResult
     private func refresh(_ watch: DirectoryWatch, after hasChanged: Bool) -> Bool {
         guard isStale || hasChanged else { return false }
         isStale = false
-        names = WatchedNames(patterns: [], files: paths.values.reduce(into: Set()) { $0.formUnion($1) })
-        return watch.watch(names.directories, places: names.places).hasNew
+        let files = paths.values.reduce(into: Set()) { $0.formUnion($1) }
+        names = WatchedNames(patterns: [], files: files, directoriesMax: directoriesMax)
+        let outcome = watch.watch(names.directories, places: names.places)
+        refused = Set(outcome.refused)
+        if let first = outcome.refused.first, !hasComplained {
+            hasComplained = true
+            logger.warning("a directory cannot be watched for keys", metadata: ["directory": "\(first)"])
+        }
+        return outcome.hasNew
     }
 }

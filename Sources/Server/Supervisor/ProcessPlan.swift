@@ -14,6 +14,9 @@ enum ProcessEnd: Equatable, Sendable {
 ///     │                 │                                │
 ///     ╰── ended ────────┴── ended: another is started ───╯
 /// ```
+/// A process that dies closes its line to the supervisor before it is gone, and the kernel may take long between the two:
+/// another is started at the first of them.
+///
 /// One serves; another may be starting, and at most three live. One that ends while it serves is replaced: at once,
 /// and later each time where that happens again and again. An upgrade whose data plane does not get ready changes
 /// nothing. What comes after the first request to stop only ends.
@@ -57,6 +60,8 @@ struct ProcessPlan {
         let generation: Int
         let image: Image
         var phase = Phase.starting
+        /// It served when it closed its line, and another has its place.
+        var isLost = false
         /// When it is killed unless it has moved on, in milliseconds.
         var deadline = Int64.max
     }
@@ -119,6 +124,18 @@ struct ProcessPlan {
         return actions + startWaiting(now: now)
     }
 
+    /// A data plane has closed its line: its process is about to be gone, and takes no connections any more. One that is
+    /// only starting is not waited for, and so many that are not gone yet wait for that.
+    mutating func hungUp(_ generation: Int, now: Int64) -> [Action] {
+        guard !isStopping, planes.count < Self.planesMax,
+            let index = planes.firstIndex(where: { $0.generation == generation && $0.phase == .serving })
+        else { return [] }
+        planes[index].phase = .draining
+        planes[index].isLost = true
+        planes[index].deadline = now + Self.graceMilliseconds
+        return starting == nil ? replace(now: now) + startWaiting(now: now) : []
+    }
+
     /// A data plane's process is gone.
     mutating func ended(_ generation: Int, _ end: ProcessEnd, now: Int64) -> [Action] {
         guard let index = planes.firstIndex(where: { $0.generation == generation }) else { return [] }
@@ -134,7 +151,7 @@ struct ProcessPlan {
         }
         switch plane.phase {
         case .draining:
-            let report = end.isClean ? [] : [Action.report(generation: generation, end)]
+            let report = end.isClean && !plane.isLost ? [] : [Action.report(generation: generation, end)]
             return report + startWaiting(now: now)
         case .starting:
             var actions: [Action] = [.report(generation: generation, end)]

@@ -324,6 +324,8 @@ final class Supervisor {
     private func serve(_ plane: DataPlaneProcess) {
         plane.sendUnsent()
         while let message = plane.nextMessage() { receive(message, from: plane) }
+        // The end of its process is seen later, maybe much later.
+        if plane.hasHungUp { perform(plan.hungUp(plane.generation, now: Clock.monotonicMilliseconds())) }
     }
 
     private func receive(_ message: ControlMessage, from plane: DataPlaneProcess) {
