@@ -47,13 +47,16 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", path: "Sources/COpenSSL", pkgConfig: "libcrypto",
             providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib",
+            providers: [.apt(["zlib1g-dev"])]),
 
         // A module imports only modules above it in this list.
         module("Bytes", []),
         module("EventLoop", ["CLinux", "ChimeraBytes"]),
         module("HTTPCore", ["ChimeraBytes", "ChimeraEventLoop"]),
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
-        module("WebSocket", ["ChimeraBytes"]),
+        module("WebSocket", ["COpenSSL", "CZlib", "ChimeraBytes", "ChimeraHTTPCore"]),
         module("ProxyProtocol", ["ChimeraBytes"]),
         module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         module(

@@ -9,6 +9,7 @@ public enum Property: String, CaseIterable, Sendable {
     case response = "http1-response"
     case chunked = "http1-chunked"
     case frames = "websocket-frames"
+    case messages = "websocket-messages"
     case proxyHeader = "proxy-header"
     case path
     case configuration
@@ -21,6 +22,7 @@ public enum Property: String, CaseIterable, Sendable {
         case .response: responseFailure(bytes)
         case .chunked: chunkedFailure(bytes)
         case .frames: framesFailure(bytes)
+        case .messages: messagesFailure(bytes)
         case .proxyHeader: proxyHeaderFailure(bytes)
         case .path: pathFailure(bytes)
         case .configuration: configurationFailure(bytes)
