@@ -65,7 +65,7 @@ let package = Package(
                 "CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1",
                 "ChimeraWebSocket",
             ]),
-        module("Configuration", ["ChimeraBytes", "ChimeraHTTPCore"]),
+        module("Configuration", ["CLinux", "ChimeraBytes", "ChimeraHTTPCore"]),
         module("Administration", []),
         module("Telemetry", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         .target(

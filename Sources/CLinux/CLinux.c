@@ -71,3 +71,7 @@ int chimera_usable_cores(void) {
     int count = CPU_COUNT(&set);
     return count < 1 ? 1 : count;
 }
+
+int chimera_synchronise(int file) {
+    return syncfs(file);
+}

@@ -2,11 +2,17 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// Tells when names in some directories come, go or have been written, for one thread that may block.
+/// Tells when names in some directories come, go or have been written, and when a directory itself goes elsewhere, for
+/// one thread that may block.
+///
+/// The kernel watches directories and not paths: several paths of one directory share a watch, which goes with the last
+/// of them, and a directory that takes the place of another under its path is watched from the next `watch` on.
 package final class DirectoryWatch: Sendable {
-    /// A name in a directory that was changed. Both are empty where the kernel lost count.
+    /// Something that was changed.
     package struct Change: Hashable, Sendable {
+        /// As it was given to `watch`; empty where the kernel lost count, so that anything may have changed.
         package var directory: String
+        /// In that directory; empty where it is the directory itself, which is another one now, or gone.
         package var name: String
 
         package init(directory: String, name: String) {
@@ -15,9 +21,31 @@ package final class DirectoryWatch: Sendable {
         }
     }
 
+    /// What came of a call of `watch`.
+    package struct Outcome: Sendable {
+        /// Directories that cannot be watched for names though they are there, in order.
+        package var refused: [String] = []
+        /// Something is watched that was not before, or is not there: who has looked at it earlier may have missed a
+        /// change.
+        package var hasNew = false
+    }
+
+    private struct Watched: Equatable {
+        var paths: Set<String> = []
+        var mask: UInt32 = 0
+    }
+
     private let inotify: Int32
     private let wake: Int32
-    private let watched = Mutex<[Int32: String]>([:])
+    private let watched = Mutex<[Int32: Watched]>([:])
+
+    /// The directory itself: it, or the file system that it is on, goes.
+    private static let ownMask = UInt32(IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR)
+    private static let namesMask =
+        ownMask
+        | UInt32(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB)
+    /// Of an event that tells of the directory itself. After IN_IGNORED the kernel watches it no longer.
+    private static let ownEvents = UInt32(IN_MOVE_SELF | IN_DELETE_SELF | IN_IGNORED | IN_UNMOUNT)
 
     /// - Throws: `SystemError` when the kernel gives no descriptor.
     package init() throws(SystemError) {
@@ -39,25 +67,49 @@ package final class DirectoryWatch: Sendable {
 
     /// Watches these directories from now on, and no others. One that is not there is looked for the next time.
     ///
-    /// - Returns: those that cannot be watched though they are there.
-    package func watch(_ directories: Set<String>) -> [String] {
-        let mask = UInt32(
-            IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_ONLYDIR)
-        var refused: [String] = []
-        var kept: [Int32: String] = [:]
+    /// - Parameters:
+    ///   - directories: for names in them, and for themselves.
+    ///   - places: for themselves alone, as directories above others are; one that cannot be watched is left out.
+    package func watch(_ directories: Set<String>, places: Set<String> = []) -> Outcome {
+        var outcome = Outcome()
+        var kept: [Int32: Watched] = [:]
+        let pace = Pace()
+        // Those with names come last: the kernel takes the last word on a directory.
+        for place in places where !directories.contains(place) {
+            pace.step()
+            if !add(place, Self.ownMask, &kept), errno == ENOENT { outcome.hasNew = true }
+        }
         for directory in directories {
-            let id = inotify_add_watch(inotify, directory, mask)
-            if id >= 0 {
-                kept[id] = directory
-            } else if errno != ENOENT && errno != ENOTDIR {
-                refused.append(directory)
+            pace.step()
+            if add(directory, Self.namesMask, &kept) { continue }
+            // What it was watched by tells nothing any more: its end may be among what is dropped with that.
+            if errno == ENOENT || errno == ENOTDIR {
+                outcome.hasNew = true
+            } else {
+                outcome.refused.append(directory)
             }
         }
         watched.withLock { watched in
+            for (id, now) in kept {
+                let before = watched[id]
+                if before?.mask != now.mask || before?.paths.isSuperset(of: now.paths) != true {
+                    outcome.hasNew = true
+                }
+            }
             for id in watched.keys where kept[id] == nil { inotify_rm_watch(inotify, id) }
             watched = kept
         }
-        return refused.sorted()
+        outcome.refused.sort()
+        return outcome
+    }
+
+    /// - Returns: false, with `errno`, where it cannot be watched.
+    private func add(_ path: String, _ mask: UInt32, _ kept: inout [Int32: Watched]) -> Bool {
+        let id = inotify_add_watch(inotify, path, mask)
+        guard id >= 0 else { return false }
+        kept[id, default: Watched()].paths.insert(path)
+        kept[id]?.mask |= mask
+        return true
     }
 
     /// Waits for a change or for `interrupt`, for at most so many milliseconds; nil for no bound.
@@ -83,7 +135,7 @@ package final class DirectoryWatch: Sendable {
     }
 
     private func changes() -> [Change] {
-        let directories = watched.withLock { $0 }
+        let watched = watched.withLock { $0 }
         let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 8)
         defer { room.deallocate() }
         var found: [Change] = []
@@ -98,8 +150,12 @@ package final class DirectoryWatch: Sendable {
                 start += header + Int(event.len)
                 if event.mask & UInt32(IN_Q_OVERFLOW) != 0 {
                     found.append(Change(directory: "", name: ""))
-                } else if let directory = directories[event.wd] {
-                    found.append(Change(directory: directory, name: String(decoding: bytes, as: UTF8.self)))
+                    continue
+                }
+                let isOwn = event.mask & Self.ownEvents != 0
+                let name = isOwn ? "" : String(decoding: bytes, as: UTF8.self)
+                for path in watched[event.wd]?.paths ?? [] {
+                    found.append(Change(directory: path, name: name))
                 }
             }
         }

@@ -47,7 +47,12 @@ package final class Latch: @unchecked Sendable {
         let end = Clock.monotonicNanoseconds() + milliseconds * 1_000_000
         var time = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
         while !isOpen {
-            if pthread_cond_timedwait(condition, mutex, &time) != 0 { break }
+            if pthread_cond_timedwait(condition, mutex, &time) == 0 { continue }
+            if Clock.monotonicNanoseconds() >= end { break }
+            // It ended before its time, as it does where a library gives this process other clocks.
+            pthread_mutex_unlock(mutex)
+            usleep(1_000)
+            pthread_mutex_lock(mutex)
         }
         return isOpen
     }

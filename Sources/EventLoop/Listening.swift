@@ -30,6 +30,8 @@ package final class ListeningSocket: EventTarget {
     private let exhausted: () -> Void
     /// Whether the socket has ever refused handshakes: what was under way then inherits the drop of segments.
     private var hasRefused = false
+    /// It is about to be closed: a pause keeps nobody waiting who would then be lost.
+    private var isFinishing = false
 
     /// Connections accepted in one turn.
     private static let acceptsPerTurn = 64
@@ -81,9 +83,10 @@ package final class ListeningSocket: EventTarget {
         Sockets.setLeastHops(0, of: descriptor)
     }
 
-    /// Accepts who waits in the kernel's queue, then closes the descriptor.
+    /// Accepts who waits in the kernel's queue, also where it is paused, then closes the descriptor.
     package func finish() {
-        if watch != nil { accept(atMost: ListeningSocket.backlog) }
+        isFinishing = true
+        accept(atMost: ListeningSocket.backlog)
         close()
     }
 
@@ -104,7 +107,7 @@ package final class ListeningSocket: EventTarget {
             }
             if hasRefused { Sockets.setLeastHops(0, of: connection) }
             accepted(connection, PeerAddress(storage))
-            if watch == nil { return }
+            if watch == nil && !isFinishing { return }
         }
     }
 }

@@ -20,6 +20,9 @@ package final class PacketSocket: Sendable {
     /// What a receive came to.
     package enum Received: Sendable {
         case packet(Packet)
+        /// A packet that could not be taken whole, because it is too large or this process has too few descriptors; it is
+        /// lost.
+        case damaged
         /// Nothing is there now.
         case nothing
         /// The other side has closed, or the socket failed.
@@ -48,11 +51,16 @@ package final class PacketSocket: Sendable {
         return (PacketSocket(ends.0), PacketSocket(ends.1))
     }
 
+    /// From now on nobody waits longer for room than this; then the packet is not sent.
+    package func limitWaiting(milliseconds: Int64) {
+        chimera_limit_sending(descriptor, Int(milliseconds))
+    }
+
     /// Sends a packet; its descriptors stay the sender's as well.
     ///
     /// - Parameter wait: blocks until there is room.
     /// - Returns: false where there is no room now.
-    /// - Throws: when the other side is gone, or the packet is too large.
+    /// - Throws: when the other side is gone, has taken nothing for too long, or the packet is too large.
     package func send(_ packet: Packet, wait: Bool) throws(SystemError) -> Bool {
         guard packet.bytes.count <= PacketSocket.packetBytesMax else {
             throw SystemError("sendmsg", EMSGSIZE)
@@ -69,7 +77,7 @@ package final class PacketSocket: Sendable {
         }
     }
 
-    /// Receives the next packet. One that is larger than it may be is dropped.
+    /// Receives the next packet.
     ///
     /// - Parameter wait: blocks until there is one.
     package func receive(wait: Bool) -> Received {
@@ -84,7 +92,8 @@ package final class PacketSocket: Sendable {
             }
             if size == 0 { return .end }
             switch chimera_errno() {
-            case EINTR, EMSGSIZE: continue
+            case EINTR: continue
+            case EMSGSIZE: return .damaged
             case EAGAIN: return .nothing
             default: return .end
             }

@@ -52,7 +52,9 @@ struct ExplainCommand: ParsableCommand {
             throw ValidationError("\"\(url)\" is not a URL such as http://shop.example/cart")
         }
         guard asked.set(method: method) else { throw ValidationError("\"\(method)\" is not a method") }
-        asked.client = client
+        guard asked.set(client: client) else {
+            throw ValidationError("\"\(client)\" is not an address such as 192.0.2.7 or 2001:db8::7")
+        }
         asked.listener = listener
         for header in headers {
             guard asked.add(field: header) else {
@@ -79,7 +81,7 @@ extension ExplainedRequest {
         guard let url = body["url"]?.string else { return nil }
         self.init(url: url)
         if let text = body["method"]?.string, !set(method: text) { return nil }
-        client = body["client"]?.string ?? client
+        if let text = body["client"]?.string, !set(client: text) { return nil }
         listener = body["listener"]?.string
         for field in body["fields"]?.array ?? [] {
             guard let text = field.string, add(field: text) else { return nil }
@@ -113,10 +115,6 @@ struct DiffCommand: ParsableCommand {
     private func compareKept() throws -> Bool {
         let path = try source.admin.file.path()
         let loader = ConfigurationLoader()
-        guard let disk = loader.tenantSources(machineFile: path) else {
-            Stream.error.write(loader.load(machineFile: path).diagnostics.rendered)
-            throw CommandStatus.configuration.exitCode
-        }
         guard let data = loader.dataDirectory(machineFile: path) ?? DataDirectory.path(machineFile: path)
         else {
             Stream.error.write(
@@ -124,6 +122,10 @@ struct DiffCommand: ParsableCommand {
             throw CommandStatus.cannotServe.exitCode
         }
         let kept = LastGoodStore(directory: data + "/tenants").sources()
+        guard let disk = loader.tenantSources(machineFile: path, running: kept) else {
+            Stream.error.write(loader.load(machineFile: path).diagnostics.rendered)
+            throw CommandStatus.configuration.exitCode
+        }
         let differences = TenantDifference.between(running: kept, disk: disk)
         Stream.output.write(differences.map(\.text).joined())
         return differences.isEmpty

@@ -6,6 +6,7 @@ extension Reloader.Outcome {
     /// Why the old configuration stays; nil where the new one serves.
     var failure: String? {
         if isStopped { return "this data plane ends, and loads nothing any more" }
+        if hasNoThread { return "the system gives no thread to load it with; the old configuration stays" }
         return configuration == nil ? "the machine's file cannot be used; the old configuration stays" : nil
     }
 
@@ -28,6 +29,11 @@ extension ReloadStatus {
 
     /// Those that an answer names.
     var outdatedJSON: JSON { .array(outdatedTenants.prefix(1_000).map(\.json)) }
+
+    /// Why files are nobody's.
+    var refusedJSON: JSON {
+        .array(refusedFiles.prefix(1_000).map { .string("\($0.position): \($0.text)") })
+    }
 }
 
 extension TenantStatus {

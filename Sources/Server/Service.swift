@@ -45,7 +45,7 @@ struct Service: Sendable {
         status.finishedAt = LiveConfiguration.wallMilliseconds()
         status.succeededAt = status.finishedAt
         let gateway = try Self.started(configuration, status, ListenerGroups(), logger, make: make)
-        let ended = Self.watch(gateway)
+        let ended = try watch(gateway)
         var plan = SignalPlan()
         while !ended.isSet {
             let signal = signals.wait()
@@ -90,13 +90,19 @@ struct Service: Sendable {
     }
 
     /// Wakes this thread when the gateway has stopped.
-    private static func watch(_ gateway: any RunningGateway) -> Ended {
+    ///
+    /// - Throws: the exit code, where the system gives no thread.
+    private func watch(_ gateway: any RunningGateway) throws(ExitCode) -> Ended {
         let ended = Ended()
         let main = pthread_self()
-        Thread.start(name: "chimera-end") {
+        let hasStarted = Thread.start(name: "chimera-end") {
             gateway.waitUntilStopped()
             ended.set()
             pthread_kill(main, ServiceSignals.ended)
+        }
+        guard hasStarted else {
+            logger.critical("cannot serve: the system gives no thread")
+            throw CommandStatus.cannotServe.exitCode
         }
         return ended
     }

@@ -90,6 +90,49 @@ struct LiveConfigurationTests {
         }
     }
 
+    @Test func `a file that is empty and new is left as it was, but not for ever`() throws {
+        let machine = try LiveMachine(["a": answering("1")])
+        try machine.load(.start)
+        let path = "/etc/chimera/conf.d/a.conf"
+        // As of a clock that was set back: the last change is never long ago.
+        func isEmpty(at time: Int64) {
+            machine.disk[path] = ""
+            let stamp = DiskStamp(
+                device: 1, inode: 1, size: 0, modifiedNanoseconds: time, changedNanoseconds: time,
+                isSettled: false)
+            machine.disk.set(stamp, of: path)
+        }
+        isEmpty(at: 1)
+        for _ in 0..<LiveConfiguration.emptyLooksMax {
+            let revision = try machine.load(.watch)
+            #expect(revision.isUnsettled)
+            #expect(revision.answers == ["a": "1"])
+        }
+        let last = try machine.load(.watch)
+        #expect(!last.isUnsettled)
+        #expect(last.answers.isEmpty)
+        machine.disk[path] = answering("2")
+        machine.disk.set(nil, of: path)
+        #expect(try machine.load(.watch).answers == ["a": "2"])
+        // What was counted then counts no more.
+        isEmpty(at: 2)
+        #expect(try machine.load(.watch).isUnsettled)
+    }
+
+    @Test func `what the machine's own sites refer to is watched, and what tenants' roots are`() throws {
+        let machine = try LiveMachine(
+            ["a": "site a.example { auth basic a/users ; files a/www ; error 404 a/none.html }"],
+            machine: LiveMachine.machine + "site m.example { auth basic own/users ; files own/www }\n",
+            files: ["own/users": "", "conf.d/a/users": "", "conf.d/a/www/x": "", "own/www/x": ""])
+        try machine.load(.start)
+        let watched = Set(machine.live.watchedFiles)
+        for path in [
+            "chimera.conf", "own/users", "own/www", "conf.d/a/users", "conf.d/a/www", "conf.d/a/none.html",
+        ] {
+            #expect(watched.contains("/etc/chimera/" + path), "\(path) is not in \(watched)")
+        }
+    }
+
     @Test func `of two processes the one that came first keeps versions until it leaves them`() throws {
         var machine = try LiveMachine(["shop": "site shop.example { respond 200 one }"])
         try machine.load()
@@ -97,13 +140,15 @@ struct LiveConfigurationTests {
         machine.restart()
         machine.disk["conf.d/shop.conf"] = "site shop.example { respond 200 two }"
         _ = machine.live.load(.start)
-        #expect(try !machine.live.persist())
+        machine.live.commit()
+        #expect(machine.live.persist().isUnfinished)
         old.leaveStore()
-        #expect(try machine.live.persist())
+        #expect(!machine.live.persist().isUnfinished)
         machine.disk["conf.d/shop.conf"] = "site shop.example { respnd 200 three }"
         // What left writes no more, whatever it reads.
         _ = old.load(.signal)
-        #expect(try old.persist())
+        old.commit()
+        #expect(!old.persist().isUnfinished)
         #expect(machine.live.load(.signal).answers == ["shop": "two"])
         machine.restart()
         #expect(try machine.load(.start).answers == ["shop": "two"])
@@ -175,6 +220,132 @@ struct LiveConfigurationTests {
         #expect(try machine.load().answers["a"] == "other")
     }
 
+    @Test func `after a restart too the file that serves stays, and status names the other`() throws {
+        var machine = try LiveMachine(
+            ["x": answering("x", host: "x.example")],
+            machine: "listen 8080\nimport conf.d/*.conf more.d/*.conf\n",
+            files: ["more.d/a.conf": answering("more")])
+        try machine.load(.start)
+        machine.disk["conf.d/a.conf"] = answering("conf")
+        for isRestart in [false, true, true] {
+            if isRestart { machine.restart() }
+            let revision = try machine.load()
+            #expect(revision.answers["a"] == "more")
+            #expect(revision.status.refusedFiles.map(\.position.file) == ["conf.d/a.conf"])
+            #expect(revision.service("a") == .current)
+        }
+        machine.disk["more.d/a.conf"] = nil
+        let revision = try machine.load()
+        #expect(revision.answers["a"] == "conf")
+        #expect(revision.status.refusedFiles == [])
+    }
+
+    @Test func `what was not served is forgotten`() throws {
+        var machine = try LiveMachine(["a": answering("1"), "c": answering("1", host: "c.example")])
+        let first = try #require(try machine.load(.start).configuration)
+        machine.disk["conf.d/a.conf"] = answering("2", host: "other.example")
+        machine.disk["conf.d/b.conf"] = answering("b")
+        machine.disk["conf.d/c.conf"] = nil
+        #expect(machine.live.load(.signal).answers == ["a": "2", "b": "b"])
+        let status = machine.live.refused("cannot listen")
+        #expect(status.outcome == .failed)
+        #expect(status.machineErrors.map(\.message) == ["cannot listen"])
+        #expect(status.tenants.map(\.id) == ["a", "c"])
+        #expect(!machine.live.persist().isUnfinished)
+        #expect(
+            machine.live.runningSources().map(\.text)
+                == [answering("1"), answering("1", host: "c.example")].map { Array($0.utf8) })
+        machine.disk["conf.d/a.conf"] = "site {"
+        let other = machine.live
+        other.leaveStore()
+        machine.restart()
+        // Neither the version nor the host of b was kept.
+        #expect(try machine.load(.start).answers == ["a": "1"])
+        // What the file said first is no news, and the same objects serve.
+        machine.disk["conf.d/a.conf"] = answering("1")
+        machine.disk["conf.d/b.conf"] = nil
+        machine.disk["conf.d/c.conf"] = answering("1", host: "c.example")
+        let again = other.load(.signal)
+        #expect(again.status.outcome == .unchanged)
+        #expect(again.configuration?.sites.first === first.sites.first)
+    }
+
+    @Test func `what was refused is news the next time`() throws {
+        let machine = try LiveMachine(["a": answering("1")])
+        try machine.load(.start)
+        machine.disk["chimera.conf"] = "listen 8080\nlisten 8081\nimport conf.d/*.conf\n"
+        for _ in 0..<2 {
+            #expect(machine.live.load(.signal).status.outcome == .applied)
+            _ = machine.live.refused("cannot listen")
+        }
+        #expect(try machine.load().status.outcome == .applied)
+        #expect(try machine.load().status.outcome == .unchanged)
+    }
+
+    @Test func `a folder that becomes another tenant's ends the version that served it`() throws {
+        let text = "site a.example { files a.eu }\n"
+        let machine = try LiveMachine(
+            ["a": text], machine: "listen 8080\ntenants { permit files }\nimport conf.d/*.conf\n",
+            files: ["conf.d/a.eu/page": "x"])
+        #expect(try machine.load(.start).service("a") == .current)
+        machine.disk["conf.d/a.eu.conf"] = answering("eu", host: "eu.example")
+        let revision = try machine.load()
+        #expect(revision.service("a") == TenantStatus.Service.none)
+        #expect(revision.errors.count == 1)
+        #expect(revision.answers == ["a.eu": "eu"])
+        machine.disk["conf.d/a.eu.conf"] = nil
+        #expect(try machine.load().service("a") == .current)
+    }
+
+    @Test func `a version whose folder is gone for a moment stays in what is its tenant's own`() throws {
+        var machine = try LiveMachine(
+            ["a": "site a.example { files a/www }\n"],
+            machine: "listen 8080\ntenants { permit files }\nimport conf.d/*.conf\n",
+            files: ["conf.d/a/v1/page": "x"])
+        machine.disk.change { $0.links["/etc/chimera/conf.d/a/www"] = "v1" }
+        #expect(try machine.load(.start).service("a") == .current)
+        machine.disk.change { $0.links = [:] }
+        for isRestart in [false, true] {
+            if isRestart { machine.restart() }
+            let revision = try machine.load()
+            #expect(revision.service("a") == .lastGood)
+            guard case .files(let target)? = revision.configuration?.sites[0].site.routes.first?.destination
+            else {
+                Issue.record("no files")
+                return
+            }
+            #expect(target.confinement == "/etc/chimera/conf.d/a")
+        }
+    }
+
+    @Test func `what was refused is not decoded again while nothing changes`() throws {
+        let text = "site a.example { error 404 a/page ; respond 200 x }\n"
+        let machine = try LiveMachine(
+            ["a": text], machine: "listen 8080\ntenants { permit files }\nimport conf.d/*.conf\n",
+            files: ["conf.d/a/x": "", "secret": "s"])
+        machine.disk.change { $0.links["/etc/chimera/conf.d/a/page"] = "/etc/chimera/secret" }
+        #expect(try machine.load(.start).service("a") == TenantStatus.Service.none)
+        #expect(machine.live.watchedFiles.contains("/etc/chimera/conf.d/a/page"))
+        machine.disk.reads = []
+        try machine.load()
+        #expect(machine.disk.reads.filter { $0.hasSuffix("page") || $0.hasSuffix("secret") } == [])
+        machine.disk.change { $0.links = [:] }
+        machine.disk["conf.d/a/page"] = "mine"
+        #expect(try machine.load().service("a") == .current)
+    }
+
+    @Test func `files that nobody names any more are forgotten`() throws {
+        let machine = try LiveMachine(["a": answering("1")])
+        try machine.load(.start)
+        for number in 0..<50 {
+            machine.disk["conf.d/a/page\(number)"] = "\(number)"
+            machine.disk["conf.d/a.conf"] = "site a.example { error 404 a/page\(number) ; respond 200 x }\n"
+            #expect(try machine.load().service("a") == .current)
+            try machine.load()
+            #expect(machine.live.digests.count <= 2)
+        }
+    }
+
     @Test func `a shared pool that is taken away leaves its users as they were`() throws {
         let machine = try LiveMachine(
             ["a": "site a.example { proxy web }\n"],
@@ -200,6 +371,10 @@ struct LiveConfigurationTests {
             name: "conf.d/a.conf", path: "/etc/a.conf", source: Array("site\nend x\n".utf8))
         bundle.contents = ["/etc/x y\nz": [0, 10, 255], "/b": []]
         bundle.kinds = ["/srv": .directory]
+        bundle.claims = [
+            HostOwners.Claim(listener: nil, host: .deepWildcard("a.example")),
+            HostOwners.Claim(listener: "in ner", host: .any),
+        ]
         let bytes = bundle.serialized
         #expect(TenantBundle(serialized: bytes) == bundle)
         for index in stride(from: 0, to: bytes.count, by: 3) {
@@ -323,6 +498,45 @@ struct LiveHostTests {
                 "conf.d/c.conf:1:1: the host \"a.b.example\" is given to the tenant \"a\" "
                     + "(see chimera.conf:2:18)")
                 || revision.errors.contains { $0.hasPrefix("conf.d/c.conf:1:1: ") })
+    }
+
+    @Test(arguments: [
+        ("a.giv.example", "*.giv.example", true), ("a.giv.example", "**.giv.example", true),
+        ("a.giv.example", "**.example", true), ("a.giv.example", "*.example", false),
+        ("*.own.example", "**.own.example", true), ("*.own.example", "**.example", true),
+        ("*.own.example", "*.own.example", true), ("*.own.example", "x.own.example", true),
+        ("*.own.example", "own.example", false), ("**.own.example", "*.own.example", true),
+        ("**.own.example", "*.x.own.example", true), ("**.own.example", "*.example", false),
+        ("a.giv.example", "b.giv.example", false),
+    ])
+    func `what is given is nobody else's, also before its owner names it`(
+        given: String, claimed: String, isRefused: Bool
+    ) throws {
+        let machine = try LiveMachine(
+            ["b": answering("b", host: claimed)],
+            machine: "listen 8080\ntenant a { hosts \(given) }\nimport conf.d/*.conf\n")
+        let revision = try machine.load(.start)
+        #expect((revision.answers["b"] == nil) == isRefused, "\(revision.errors)")
+        machine.disk["conf.d/a.conf"] = answering("a", host: given)
+        #expect(try machine.load().answers["a"] == "a")
+    }
+
+    @Test func `a host that is given goes to its owner in the same reload`() throws {
+        let machine = try LiveMachine(["b": answering("b"), "a": answering("a", host: "other.example")])
+        try machine.load(.start)
+        machine.disk["conf.d/a.conf"] = answering("a2")
+        machine.disk["chimera.conf"] = "listen 8080\ntenant a { hosts a.example }\nimport conf.d/*.conf\n"
+        let revision = try machine.load()
+        #expect(revision.answers == ["a": "a2"])
+        #expect(revision.service("b") == TenantStatus.Service.none)
+    }
+
+    @Test func `a wildcard that was there before goes on, beside the host that is given`() throws {
+        let machine = try LiveMachine(["b": answering("b", host: "*.example")])
+        try machine.load(.start)
+        machine.disk["chimera.conf"] = "listen 8080\ntenant a { hosts a.example }\nimport conf.d/*.conf\n"
+        machine.disk["conf.d/a.conf"] = answering("a")
+        #expect(try machine.load().answers == ["a": "a", "b": "b"])
     }
 
     @Test func `the host of every host is no tenant's unless it is given`() throws {

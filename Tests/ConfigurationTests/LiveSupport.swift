@@ -7,6 +7,13 @@ import Testing
 /// Files in memory that a test changes while a configuration lives on them.
 final class ChangingDisk: ConfigurationFileSystem {
     private let files: Mutex<MemoryFileSystem>
+    private let seen = Mutex<[String]>([])
+
+    /// The paths that were read.
+    var reads: [String] {
+        get { seen.withLock { $0 } }
+        set { seen.withLock { $0 = newValue } }
+    }
 
     init(_ files: [String: String], links: [String: String] = [:]) {
         var system = MemoryFileSystem(files: files)
@@ -28,6 +35,7 @@ final class ChangingDisk: ConfigurationFileSystem {
     var currentDirectory: String { "/etc/chimera" }
 
     func read(_ path: String, atMost limit: Int, within roots: [OwnedPlace]?) throws(FileFailure) -> [UInt8] {
+        seen.withLock { $0.append(path) }
         let system = files.withLock { $0 }
         return try system.read(path, atMost: limit, within: roots)
     }
@@ -41,7 +49,12 @@ final class ChangingDisk: ConfigurationFileSystem {
 
     func realPath(of path: String) -> String? { files.withLock { $0.realPath(of: path) } }
 
-    func stamp(of path: String) -> DiskStamp? { nil }
+    private let stamps = Mutex<[String: DiskStamp]>([:])
+
+    func stamp(of path: String) -> DiskStamp? { stamps.withLock { $0[path] } }
+
+    /// What is said of a file from now on.
+    func set(_ stamp: DiskStamp?, of path: String) { stamps.withLock { $0[path] = stamp } }
 }
 
 /// A directory of the disk that goes with the test.
@@ -95,6 +108,9 @@ struct LiveMachine {
             storeDirectory: scratch.path + "/data", clock: { 1_000 })
     }
 
+    /// Where last good versions are.
+    var store: String { scratch.path + "/data/tenants" }
+
     /// Another process reads the same disk.
     mutating func restart() { live = Self.start(disk, scratch) }
 
@@ -102,7 +118,8 @@ struct LiveMachine {
     @discardableResult
     func load(_ cause: ReloadStatus.Cause = .signal) throws -> LiveConfiguration.Revision {
         let revision = live.load(cause)
-        #expect(try live.persist())
+        live.commit()
+        #expect(!live.persist().isUnfinished)
         return revision
     }
 }

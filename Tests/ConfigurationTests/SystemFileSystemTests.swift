@@ -55,6 +55,21 @@ struct SystemFileSystemTests {
         }
     }
 
+    @Test func `a time of modification that somebody set settles nothing and unsettles nothing`() throws {
+        let directory = try TemporaryDirectory()
+        try directory.write("users", "")
+        let path = directory.path + "/users"
+        for seconds in [1, 4_000_000_000] {
+            let times = [timespec(tv_sec: seconds, tv_nsec: 0), timespec(tv_sec: seconds, tv_nsec: 0)]
+            #expect(utimensat(AT_FDCWD, path, times, 0) == 0)
+            let before = try #require(disk.stamp(of: path))
+            #expect(before.modifiedNanoseconds == Int64(seconds) * 1_000_000_000)
+            // Bounded; it is settled after a tenth of a second.
+            for _ in 0..<1_000 where disk.stamp(of: path)?.isSettled == false { usleep(10_000) }
+            #expect(disk.stamp(of: path)?.isSettled == true)
+        }
+    }
+
     @Test func `what is no file is not read, and a pipe holds nothing up`() throws {
         let directory = try TemporaryDirectory()
         mkfifo(directory.path + "/pipe", 0o600)

@@ -187,8 +187,116 @@ def test_a_data_plane_without_its_supervisor_drains(start_gateway, origins):
         idle.expect_close()
         release.set()
         assert connection.response().status == 200
-    wait_until(lambda: not Path(f"/proc/{plane}").exists() or
-               Path(f"/proc/{plane}/stat").read_text().rpartition(")")[2].split()[0] == "Z", what="its end")
+    await_end(plane)
+
+
+def await_end(*planes):
+    """Waits until these processes, which nobody may reap, have ended."""
+    def has_ended(pid):
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+        except OSError:
+            return True
+    wait_until(lambda: all(map(has_ended, planes)), what="the data planes' end")
+
+
+@pytest.mark.parametrize("tenants", [1, 2000])
+def test_a_data_plane_that_starts_without_its_supervisor_ends(start_gateway, tenants):
+    """architecture.md: the supervisor may be gone at any moment of a start: before the data plane has read its
+    configuration, while it asks for sockets, or when it has just begun to serve."""
+    gateway = start_gateway({f"t{n}.conf": f"site t{n}.test {{ respond 200 }}" for n in range(tenants)}, start=False)
+    gateway.may_crash = True
+    gateway.write_configuration()
+    for delay in [0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2]:
+        gateway.port = free_port()
+        gateway.write_configuration()
+        gateway.spawn()
+        wait_until(gateway.data_planes, what="the data plane")
+        time.sleep(delay)
+        planes = gateway.data_planes()
+        gateway.kill()
+        await_end(*planes)
+
+
+def test_a_data_plane_that_drains_without_its_supervisor_ends(start_gateway, origins):
+    """The same while it drains, since the gateway stops or another data plane has taken over; what it serves is
+    finished."""
+    release = threading.Event()
+
+    def script(connection):
+        connection.read_request()
+        assert release.wait(10)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    origin = origins(script)
+    gateway = start_gateway(f"site test {{ /x respond 200 ; /* proxy {origin.target} }}")
+    gateway.may_crash = True
+    first = gateway.connect().send(request_bytes())
+    origin.request()
+    gateway.upgrade()
+    second = gateway.connect().send(request_bytes())
+    origin.request(1)
+    planes = gateway.data_planes()
+    assert len(planes) == 2
+    gateway.signal(signal.SIGTERM)
+    gateway.await_stderr("draining.*generation=2")
+    gateway.process.kill()
+    release.set()
+    for connection in [first, second]:
+        assert connection.response().status == 200
+        connection.close()
+    await_end(*planes)
+
+
+def test_a_data_plane_under_load_ends_without_its_supervisor(start_gateway):
+    """The same while everything is busy, and nobody reads the log; what is kept alive is closed."""
+    reading, writing = os.pipe()
+    gateway = start_gateway(SITE, log="log access json -", stdout=writing)
+    gateway.may_crash = True
+    os.close(writing)
+    done = threading.Event()
+
+    def client():
+        while not done.is_set():
+            try:
+                with gateway.connect() as connection:
+                    for _ in range(1000):
+                        connection.get()
+            except (OSError, ConnectionEnded):
+                time.sleep(0.01)
+    threads = [threading.Thread(target=client) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    # More than the pipe holds, so the log is stuck.
+    wait_until(lambda: gateway.status()["data_plane"]["requests"] > 3000, what="load")
+    planes = gateway.data_planes()
+    gateway.kill()
+    await_end(*planes)
+    done.set()
+    for thread in threads:
+        thread.join(30)
+    os.close(reading)
+
+
+def test_a_supervisor_that_does_not_answer_refuses_a_reload(start_gateway):
+    """Quality: every wait has a bound: the reload that waits for a socket fails with a reason, and the next ones do
+    not wait for it."""
+    gateway = start_gateway(SITE)
+    other = free_port()
+    gateway.machine = f"listen 127.0.0.1:{other}"
+    gateway.write_configuration()
+    gateway.signal(signal.SIGSTOP)
+    plane = gateway.pid
+    try:
+        # The watch asks for it; what the data plane says waits in its pipe.
+        time.sleep(12)
+    finally:
+        gateway.signal(signal.SIGCONT)
+    gateway.await_stderr(rf"cannot listen on 127\.0\.0\.1:{other}: the supervisor does not answer")
+    assert gateway.pid == plane
+    assert gateway.get().text == "ok"
+    assert gateway.command("reload").returncode == 0
+    with Connection(("127.0.0.1", other)) as connection:
+        assert connection.get().text == "ok"
 
 
 def test_reloads_under_load_lose_nothing(start_gateway):

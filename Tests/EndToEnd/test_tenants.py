@@ -212,6 +212,89 @@ def test_a_page_that_a_file_refers_to_is_watched(start_gateway):
     wait_until(lambda: gateway.get("/y").text == "two", what="the page that was written")
 
 
+def test_a_tenants_file_that_is_a_link_is_watched_where_it_leads(start_gateway):
+    """Rules 5: the whole chain of links counts, and what takes the place of one of them; written in place or replaced."""
+    gateway = start_gateway({}, start=False)
+    for name in ["conf.d", "avail", "v1", "v2"]:
+        (gateway.directory / name).mkdir(parents=True, exist_ok=True)
+    (gateway.directory / "v1/k.conf").write_text(answering("one"))
+    (gateway.directory / "v2/k.conf").write_text(answering("two"))
+    (gateway.directory / "avail/now").symlink_to("../v1")
+    gateway.start()
+    (gateway.directory / "conf.d/k.conf").symlink_to("../avail/now/k.conf")
+    wait_until(lambda: gateway.get().text == "one", what="the link")
+    (gateway.directory / "avail/next").symlink_to("../v2")
+    os.replace(gateway.directory / "avail/next", gateway.directory / "avail/now")
+    wait_until(lambda: gateway.get().text == "two", what="another directory behind the link")
+    for text in ["three", "four"]:
+        (gateway.directory / "v2/k.conf").write_text(answering(text))
+        wait_until(lambda: gateway.get().text == text, what="the file that was written in place")
+    for text in ["five", "six"]:
+        (gateway.directory / "v2/new").write_text(answering(text))
+        os.replace(gateway.directory / "v2/new", gateway.directory / "v2/k.conf")
+        wait_until(lambda: gateway.get().text == text, what="the file that was replaced")
+
+
+def test_a_directory_that_is_made_again_is_watched_again(start_gateway):
+    """Rules 5: also where nothing is there for a while, and where another one takes its place."""
+    gateway = start_gateway("site test { error 404 test/deep/page.html ; /x respond 200 }", start=False)
+    folder = gateway.directory / "conf.d/test/deep"
+
+    def put(text):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "page.html").write_text(text)
+        wait_until(lambda: gateway.get("/y").text == text, what=f"page {text}")
+    folder.mkdir(parents=True)
+    (folder / "page.html").write_text("one")
+    gateway.start()
+    assert gateway.get("/y").text == "one"
+    (folder.parent).rename(gateway.directory / "aside")
+    gateway.await_stderr(r"\"test/deep/page\.html\" does not exist")
+    assert gateway.get("/y").text == "one"
+    put("two")
+    put("three")
+    other = gateway.directory / "other"
+    (other / "deep").mkdir(parents=True)
+    (other / "deep/page.html").write_text("four")
+    folder.parent.rename(gateway.directory / "aside2")
+    other.rename(folder.parent)
+    wait_until(lambda: gateway.get("/y").text == "four", what="the directory that took its place")
+    put("five")
+    conf = gateway.directory / "conf.d"
+    conf.rename(gateway.directory / "gone")
+    gateway.await_stderr(r"the directory of \"conf\.d/\*\.conf\" does not exist")
+    (gateway.directory / "gone").rename(conf)
+    (conf / "other.conf").write_text(answering("other", "other.test"))
+    wait_until(lambda: gateway.get("/", "other.test").text == "other", what="the directory that is back")
+
+
+def test_what_the_machines_own_sites_refer_to_is_watched(start_gateway):
+    """Rules 5: the machine's file is one of those that refer to others."""
+    gateway = start_gateway({}, "site test {\n    error 404 own/page.html\n    /x respond 200\n}", start=False)
+    page = gateway.directory / "own/page.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("one")
+    gateway.start()
+    assert gateway.get("/y").text == "one"
+    for text in ["two", "three"]:
+        page.write_text(text)
+        wait_until(lambda: gateway.get("/y").text == text, what="the page that was written")
+
+
+def test_an_empty_file_of_the_future_is_no_reason_to_look_for_ever(start_gateway):
+    """tenants.md: what is empty for a moment is left as it was; what stays empty is not, whatever time it has."""
+    gateway = start_gateway({"test.conf": answering("one"), "other.conf": answering("one", "other.test")},
+                            env={"CHIMERA_LOG_LEVEL": "debug"})
+    path = gateway.directory / "conf.d/test.conf"
+    path.write_text("")
+    os.utime(path, (4_000_000_000, 4_000_000_000))
+    wait_until(lambda: gateway.get().status == 421, what="the end of the empty file's site")
+    before = loads(gateway)
+    time.sleep(1)
+    assert loads(gateway) <= before + 1
+    assert gateway.get("/", "other.test").text == "one"
+
+
 # Nobody else notices
 
 def test_two_hundred_reloads_under_load_lose_nothing(start_gateway, origins):
@@ -322,6 +405,8 @@ def test_explain_names_lines_and_reasons(start_gateway):
                  "upstream  127.0.0.1:9", "as /api/items?a=b"]:
         assert part in said.stdout, said.stdout
     assert command(gateway, "explain", "nonsense://").returncode == 2
+    said = command(gateway, "explain", f"http://test:{gateway.port}/", "--client", "nonsense")
+    assert said.returncode == 2 and '"nonsense" is not an address' in said.stderr
 
 
 def test_explain_asks_the_gateway_that_runs(start_gateway):
@@ -337,10 +422,10 @@ def test_explain_asks_the_gateway_that_runs(start_gateway):
     assert json.loads(lines[-1])["text"].startswith(f"GET {url}\n")
     assert command(gateway, "explain", "--json", url).returncode == 2
     for wrong in ({"url": 1}, {"url": "a b"}, {"url": "a", "method": "A B"}, {"url": "a", "fields": ["A b"]},
-                  {"url": "a", "fields": ["A: \r\nB: c"]}, {"url": "a", "fields": [1]}, {}):
+                  {"url": "a", "fields": ["A: \r\nB: c"]}, {"url": "a", "fields": [1]}, {"url": "test", "client": "nobody"}, {}):
         answer = ask_admin(gateway, {"command": "explain", **wrong})
         assert "error" in answer[-1], answer
-    for odd in ({"url": "%zz//..%2f;?#"}, {"url": "[::1"}, {"url": "test", "client": "nobody", "listener": "none"},
+    for odd in ({"url": "%zz//..%2f;?#"}, {"url": "[::1"}, {"url": "test", "client": "2001:db8::7", "listener": "none"},
                 {"url": "test/", "method": "CONNECT"}, {"url": "*"}, {"url": "test", "fields": ["Host: x"] * 500}):
         assert "text" in ask_admin(gateway, {"command": "explain", **odd})[-1], odd
     assert gateway.get().text == "one"

@@ -102,6 +102,25 @@ private final class Accepting {
         #expect(counts == [2, 5])
     }
 
+    @Test(arguments: [Int.max, 1]) func `a socket that finishes takes all who wait, paused or not`(
+        pausesAfter: Int
+    ) async throws {
+        let counts = try await onWorker { worker in
+            let accepting = try Accepting(worker)
+            accepting.pausesAfter = pausesAfter
+            accepting.listener?.pause()
+            let clients = try Self.connect(.ip(.loopback4, port: accepting.port), count: 3)
+            for _ in 0..<3 { await worker.yield() }
+            var counts = [accepting.accepted.count]
+            accepting.listener?.finish()
+            counts.append(accepting.accepted.count)
+            for client in clients { close(client) }
+            for (descriptor, _) in accepting.accepted { close(descriptor) }
+            return counts
+        }
+        #expect(counts == [0, 3])
+    }
+
     @Test func `a closed socket refuses`() async throws {
         // A path of its own: a port that is free again may be anybody's a moment later.
         let path = "/tmp/chimera-closed-\(getpid()).socket"

@@ -51,6 +51,37 @@ import Testing
         #expect(try one.send(.init([1]), wait: false))
     }
 
+    @Test func `who waits for room waits no longer than it may`() throws {
+        let (one, other) = try PacketSocket.pair()
+        one.limitWaiting(milliseconds: 20)
+        var sent = 0
+        #expect(throws: SystemError("sendmsg", EAGAIN)) {
+            while sent < 100_000 {
+                _ = try one.send(.init([1]), wait: true)
+                sent += 1
+            }
+        }
+        #expect(packet(other.receive(wait: false))?.bytes == [1])
+        #expect(try one.send(.init([1]), wait: true))
+    }
+
+    @Test func `a packet whose descriptors have no place is damaged, and the next one is whole`() async {
+        setenv("SWIFT_BACKTRACE", "enable=no", 1)
+        await #expect(processExitsWith: .exitCode(7)) {
+            let (one, other) = try PacketSocket.pair()
+            guard try one.send(.init([1], descriptors: [0, 0]), wait: false),
+                try one.send(.init([2]), wait: false)
+            else { exit(1) }
+            let next = dup(0)
+            close(next)
+            var limit = rlimit(rlim_cur: rlim_t(next + 1), rlim_max: rlim_t(next + 1))
+            guard setrlimit(__rlimit_resource_t(7), &limit) == 0 else { exit(2) }
+            guard case .damaged = other.receive(wait: true) else { exit(3) }
+            guard case .packet(let packet) = other.receive(wait: true), packet.bytes == [2] else { exit(4) }
+            exit(7)
+        }
+    }
+
     @Test func `the end of one side is seen by the other`() throws {
         var pair: (PacketSocket, PacketSocket)? = try PacketSocket.pair()
         let one = try #require(pair?.0)

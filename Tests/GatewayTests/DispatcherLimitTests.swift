@@ -142,6 +142,58 @@ struct DispatcherLimitTests {
         #expect(dispatching.ask(Asked(peer: "192.0.2.3")).status == 503)
     }
 
+    @Test(arguments: [
+        // Where a line stands does not count.
+        (
+            "\n\n# moved\nsite a.example {\n  /b respond 200\n  limit requests 2/h\n /a respond 200 x\n}\n",
+            429
+        ),
+        // Nor what is around it.
+        (
+            "site a.example { limit requests 2/h ; limit requests 9/h ; /a respond 200 { limit requests 3/h } }",
+            429
+        ),
+        // What it says does, and where it counts.
+        ("site a.example { limit requests 3/h ; /a respond 200 }", 200),
+        ("site a.example { limit requests 2/h per=client ; /a respond 200 }", 200),
+        ("site a.example { /a respond 200 { limit requests 2/h } }", 200),
+        ("site b.example a.example { limit requests 2/h ; /a respond 200 }", 200),
+    ])
+    func `a limit counts on where a reload finds it on another line`(after: String, status: Int) throws {
+        let machine = "listen 127.0.0.1:80\n"
+        let dispatching = try Dispatching(
+            "site a.example { limit requests 2/h ; /a respond 200 }", machine: machine)
+        #expect(statuses(dispatching, [Asked("/a"), Asked("/a"), Asked("/a")]) == [200, 200, 429])
+        try dispatching.update(after, machine)
+        #expect(dispatching.ask("/a").status == status)
+    }
+
+    @Test func `of equal lines each counts for itself, before and after a reload`() throws {
+        let machine = "listen 127.0.0.1:80\n"
+        func file(_ first: String) -> String {
+            "\(first)site a.example {\n/* respond 200\nGET /x respond 200 { limit requests 1/h }\n"
+                + "POST /x respond 201 { limit requests 1/h }\n"
+                + "/y /z respond 202 { limit requests 2/h\nlimit requests 2/h }\n}\n"
+        }
+        let dispatching = try Dispatching(file(""), machine: machine)
+        let post = Asked("/x", method: "POST")
+        #expect(statuses(dispatching, [Asked("/x"), Asked("/x"), post, post]) == [200, 429, 201, 429])
+        // One statement with two patterns has one limit.
+        #expect(statuses(dispatching, [Asked("/y"), Asked("/z"), Asked("/y")]) == [202, 202, 429])
+        try dispatching.update(file("# a line more\n"), machine)
+        #expect(statuses(dispatching, [Asked("/x"), post, Asked("/z")]) == [429, 429, 429])
+    }
+
+    @Test func `limits of the machine and of tenants count on where their lines move`() throws {
+        let sites = "site a.example { respond 200 }\nsite b.example { limit requests 1/h ; respond 200 }\n"
+        let limits = "limit requests 9/h\ntenants { permit files\nlimit requests 3/h }\n"
+        let dispatching = try Dispatching(sites, machine: "listen 127.0.0.1:80\n\(limits)")
+        let asked = [Asked(), Asked(), Asked(host: "b.example"), Asked()]
+        #expect(statuses(dispatching, asked) == [200, 200, 200, 429])
+        try dispatching.update(sites + "site c.example { respond 200 }", "listen 127.0.0.1:80\n\n\n\(limits)")
+        #expect(statuses(dispatching, [Asked(), Asked(host: "c.example")]) == [429, 429])
+    }
+
     @Test func `connections of the machine's file are no business of a request's`() throws {
         let dispatching = try Dispatching.site(
             "/* respond 200", machine: "limit connections 1\nlimit connections 1 per=client")

@@ -127,8 +127,8 @@ final class Dispatching {
     }
 
     /// Another content of the tenant's file counts.
-    func update(_ sites: String, _ machine: String) throws {
-        dispatcher.update(to: sequence.next(try Dispatching.configuration(sites, machine)))
+    func update(_ sites: String, _ machine: String, files: [String: String] = [:]) throws {
+        dispatcher.update(to: sequence.next(try Dispatching.configuration(sites, machine, files)))
         sequence.workersAreDone()
     }
 

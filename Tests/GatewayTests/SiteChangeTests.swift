@@ -103,6 +103,22 @@ struct SnapshotSequenceTests {
 struct DispatcherUpdateTests {
     private let machine = "listen 127.0.0.1:80"
 
+    @Test func `pages and passwords of the machine's file go with the file that named them`() throws {
+        func machine(_ number: Int) -> String {
+            "\(self.machine)\nerror 421 page\(number)\nauth basic users\(number)\n"
+        }
+        func files(_ number: Int) -> [String: String] {
+            ["page\(number)": "page \(number)", "users\(number)": "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"]
+        }
+        let sites = "site a.example { respond 200 }"
+        let dispatching = try Dispatching(sites, machine: machine(0), files: files(0))
+        for number in 1...20 {
+            try dispatching.update(sites, machine(number), files: files(number))
+            #expect(dispatching.ask(Asked(host: "none.example")).body == "page \(number)")
+        }
+        #expect(dispatching.dispatcher.parts.referencedFileCount <= 4)
+    }
+
     @Test func `a site that was replaced lends what it has to the next, however many reloads lie between`()
         throws
     {
@@ -178,25 +194,6 @@ struct DispatcherUpdateTests {
         }
         #expect(steps >= 7)
         #expect(dispatching.dispatcher.compiledSites == 0)
-    }
-}
-
-struct WatchedNamesTests {
-    @Test(
-        arguments: [
-            ("/etc/chimera/conf.d", "shop.conf", true), ("/etc/chimera/conf.d", "shop.conf.swp", false),
-            ("/etc/chimera/conf.d", ".shop.conf", false), ("/etc/chimera/conf.d", "shop.htpasswd", true),
-            ("/etc/chimera/conf.d", "other.htpasswd", false), ("/etc/chimera/conf.d", "..data", true),
-            ("/etc/chimera", "chimera.conf", true), ("/etc/chimera", "access.log", false),
-            ("/etc/chimera", "conf.d", true), ("/srv", "shop.conf", false), ("", "", true),
-        ])
-    func `only what the configuration comes from is a reason to read it`(
-        directory: String, name: String, counts: Bool
-    ) {
-        let names = WatchedNames(
-            patterns: ["/etc/chimera/conf.d/*.conf"],
-            files: ["/etc/chimera/chimera.conf", "/etc/chimera/conf.d/shop.htpasswd"])
-        #expect(names.covers(DirectoryWatch.Change(directory: directory, name: name)) == counts)
     }
 }
 

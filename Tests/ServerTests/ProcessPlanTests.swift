@@ -74,7 +74,8 @@ private func serving() -> ProcessPlan {
         #expect(plan.reload(now: 1) == [.tell(generation: 4, .reload)])
     }
 
-    @Test func `a reload is also for the data plane that starts, since it may have read what was there before`() {
+    @Test
+    func `a reload is also for the data plane that starts, since it may have read what was there before`() {
         var plan = ProcessPlan()
         _ = plan.begin()
         #expect(plan.reload(now: 0) == [.tell(generation: 1, .reload)])

@@ -1,4 +1,7 @@
 import ChimeraConfiguration
+import ChimeraEventLoop
+import ChimeraTestSupport
+import Glibc
 import Testing
 
 @testable import ChimeraServer
@@ -43,6 +46,35 @@ import Testing
     func `a watchdog counts where it is meant for this process`(environment: [String: String], every: Int64?)
     {
         #expect(SystemdNotification { environment[$0] }.watchdogMilliseconds == every)
+    }
+
+    /// The line of a process that still lives, and that would wake the supervisor's loop for as long as it does.
+    @Test func `a line that has hung up is known as such, once what was said on it is taken`() throws {
+        let folder = try Folder()
+        // What a shell does before it looks at its words: here it closes all but the usual three descriptors.
+        folder.write(
+            "begin",
+            """
+            for file in /proc/$$/fd/*; do
+                number=${file##*/}
+                [ $number -gt 2 ] && eval "exec $number>&-"
+            done
+            exec sleep 60
+            """)
+        let process = try DataPlaneProcess(
+            generation: 1, image: BinaryImage(path: "/bin/bash"), arguments: [],
+            environment: ["BASH_ENV=" + folder("begin")])
+        defer {
+            kill(process.pid, SIGKILL)
+            waitpid(process.pid, nil, 0)
+        }
+        var polled = pollfd(fd: process.line.descriptor, events: Int16(POLLIN), revents: 0)
+        #expect(poll(&polled, 1, 30_000) == 1)
+        #expect(process.nextMessage() == nil)
+        #expect(process.hasHungUp)
+        #expect(process.nextMessage() == nil)
+        var status: Int32 = 0
+        #expect(waitpid(process.pid, &status, WNOHANG) == 0)
     }
 
     @Test func `a user is found by name or number`() throws {

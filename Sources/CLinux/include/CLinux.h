@@ -49,6 +49,9 @@ int chimera_usable_cores(void);
 /// A connected pair of sockets that keep the bounds of packets (SOCK_SEQPACKET), closed on exec.
 int chimera_packet_pair(int pair[2]);
 
+/// From now on a send that blocks ends with EAGAIN after so long.
+void chimera_limit_sending(int socket, long milliseconds);
+
 /// Sends one packet, with descriptors (SCM_RIGHTS, at most 253); without `wait`, EAGAIN where there is no room.
 long chimera_send_packet(int socket, const void *bytes, size_t size, const int *descriptors, size_t count, int wait);
 
@@ -64,6 +67,9 @@ int chimera_next_signal(int descriptor);
 
 /// No exec of this thread and its children gives it more rights (PR_SET_NO_NEW_PRIVS).
 int chimera_refuse_new_privileges(void);
+
+/// syncfs: all that was written to the file system of an open file is on its disk; -1 with errno where it is not.
+int chimera_synchronise(int file);
 
 /// The process's environment.
 char **chimera_environment(void);

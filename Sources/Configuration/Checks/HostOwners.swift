@@ -5,7 +5,8 @@
 /// - a host under another tenant's wildcard is one, and so is a wildcard above another tenant's host;
 /// - where a `tenants` block binds, `site *` of a tenant is one too.
 ///
-/// A `hosts` line of the machine's file goes before all of that. The machine's own sites are not bound by wildcards.
+/// A `hosts` line of the machine's file goes before all of that: what it gives is that tenant's, whoever names it first,
+/// and so is the right to what is under a wildcard that another one claims. The machine's own sites are not bound by wildcards.
 struct HostOwners {
     /// A host on one listener.
     struct Claim: Hashable, Sendable {
@@ -30,27 +31,20 @@ struct HostOwners {
     }
 
     private let rails: GuardRails
+    private let given: GivenHosts
     private(set) var owners: [Claim: Owner] = [:]
     /// For each name that wildcards may stand above, whose hosts are below it and how deep: what a new wildcard meets.
-    private var below: [Suffix: Below] = [:]
+    private var below: [Suffix: HostsBelow] = [:]
 
     private struct Suffix: Hashable {
         var listener: String?
         var name: String
     }
 
-    private struct Below {
-        /// The first owner of a host one label below, and one of a host at any depth. A second tenant is kept, since
-        /// the first may be who asks.
-        var direct: [Owner] = []
-        var deep: [Owner] = []
-
-        static func note(_ owner: Owner, in owners: inout [Owner]) {
-            if owners.count < 2, !owners.contains(where: { $0.id == owner.id }) { owners.append(owner) }
-        }
+    init(rails: GuardRails) {
+        self.rails = rails
+        given = GivenHosts(rails)
     }
-
-    init(rails: GuardRails) { self.rails = rails }
 
     /// What a site claims.
     static func claims(of site: Site) -> [Claim] {
@@ -96,30 +90,30 @@ struct HostOwners {
     /// Notes the hosts that nobody has yet as this owner's.
     mutating func take(_ sites: [Site], of id: String, where isWanted: (Claim) -> Bool) {
         for site in sites {
-            let owner = Owner(id: id, position: site.position)
-            for claim in Self.claims(of: site) where owners[claim] == nil && isWanted(claim) {
-                owners[claim] = owner
-                if !id.isEmpty { note(claim, owner) }
+            take(Self.claims(of: site), of: Owner(id: id, position: site.position), where: isWanted)
+        }
+    }
+
+    /// The same for hosts of a tenant without any site: they are kept for it.
+    mutating func keep(_ claims: [Claim], of id: String, file: String) {
+        take(claims, of: Owner(id: id, position: .whole(file))) { _ in true }
+    }
+
+    private mutating func take(_ claims: [Claim], of owner: Owner, where isWanted: (Claim) -> Bool) {
+        for claim in claims where owners[claim] == nil && isWanted(claim) {
+            guard owner.id.isEmpty || (given.owner(of: claim.host).map { $0.id == owner.id } ?? true) else {
+                continue
             }
+            owners[claim] = owner
+            if !owner.id.isEmpty { note(claim, owner) }
         }
     }
 
     private mutating func note(_ claim: Claim, _ owner: Owner) {
-        guard let name = claim.host.name else { return }
-        var depth = claim.host.isWildcard ? 1 : 0
-        var rest = name[...]
-        if claim.host.isWildcard { noteBelow(rest, claim, owner, depth: depth) }
-        while let dot = rest.firstIndex(of: ".") {
-            rest = rest[rest.index(after: dot)...]
-            depth += 1
-            noteBelow(rest, claim, owner, depth: depth)
+        claim.host.visitNamesAbove { name, isDirect in
+            let suffix = Suffix(listener: claim.listener, name: name)
+            below[suffix, default: HostsBelow()].note(owner, isDirect: isDirect)
         }
-    }
-
-    private mutating func noteBelow(_ name: Substring, _ claim: Claim, _ owner: Owner, depth: Int) {
-        let suffix = Suffix(listener: claim.listener, name: String(name))
-        if depth == 1, !claim.host.isDeep { Below.note(owner, in: &below[suffix, default: Below()].direct) }
-        Below.note(owner, in: &below[suffix, default: Below()].deep)
     }
 
     // MARK: - Conflicts
@@ -133,7 +127,7 @@ struct HostOwners {
                 other: owner.position, owner: owner.id)
         }
         guard !id.isEmpty else { return nil }
-        if let given = rails.owner(of: claim.host) {
+        if let given = given.owner(of: claim.host) {
             if given.id == id { return nil }
             return Conflict(
                 message: "the host \"\(claim.host)\" is given to the tenant \"\(given.id)\"",
@@ -152,14 +146,7 @@ struct HostOwners {
 
     /// Another tenant's wildcard above.
     private func conflictAbove(_ claim: Claim, id: String, at position: SourcePosition) -> Conflict? {
-        guard let name = claim.host.name else { return nil }
-        var above: [HostPattern] = claim.host.isWildcard ? [.deepWildcard(name), .wildcard(name)] : []
-        var rest = name[...]
-        while let dot = rest.firstIndex(of: ".") {
-            rest = rest[rest.index(after: dot)...]
-            above += [.wildcard(String(rest)), .deepWildcard(String(rest))]
-        }
-        for pattern in above where pattern != claim.host && pattern.covers(claim.host) {
+        for pattern in claim.host.patternsAbove {
             guard let owner = owners[Claim(listener: claim.listener, host: pattern)], owner.id != id,
                 !owner.id.isEmpty
             else { continue }
@@ -170,35 +157,19 @@ struct HostOwners {
         return nil
     }
 
-    /// Another tenant's host below.
+    /// Another tenant's host below, or one that is given to another.
     private func conflictBelow(_ claim: Claim, id: String, at position: SourcePosition) -> Conflict? {
-        guard claim.host.isWildcard, let name = claim.host.name,
-            let below = below[Suffix(listener: claim.listener, name: name)]
-        else { return nil }
-        guard let owner = (claim.host.isDeep ? below.deep : below.direct).first(where: { $0.id != id }) else {
-            return nil
+        guard claim.host.isWildcard, let name = claim.host.name else { return nil }
+        let below = below[Suffix(listener: claim.listener, name: name)]
+        if let owner = below?.owner(isDeep: claim.host.isDeep, otherThan: id) {
+            return Conflict(
+                message: "\"\(claim.host)\" is above a host of the tenant \"\(owner.id)\"",
+                position: position,
+                other: owner.position, owner: owner.id)
         }
+        guard let owner = given.owner(below: claim.host, otherThan: id) else { return nil }
         return Conflict(
-            message: "\"\(claim.host)\" is above a host of the tenant \"\(owner.id)\"", position: position,
-            other: owner.position, owner: owner.id)
+            message: "\"\(claim.host)\" is above a host that is given to the tenant \"\(owner.id)\"",
+            position: position, other: owner.position, owner: owner.id)
     }
-}
-
-extension HostPattern {
-    /// Without the stars; nil for `*`.
-    fileprivate var name: String? {
-        switch self {
-        case .exact(let name), .wildcard(let name), .deepWildcard(let name): name
-        case .any: nil
-        }
-    }
-
-    fileprivate var isWildcard: Bool {
-        switch self {
-        case .wildcard, .deepWildcard: true
-        case .exact, .any: false
-        }
-    }
-
-    fileprivate var isDeep: Bool { if case .deepWildcard = self { true } else { false } }
 }

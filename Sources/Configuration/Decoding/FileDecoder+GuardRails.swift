@@ -109,21 +109,23 @@ extension FileDecoder {
     }
 
     func isPermitted(environment name: String, _ token: Token) -> Bool {
-        guard let rails = binding, !rails.permits.environment.contains(name) else { return true }
-        deny(
-            token,
-            "`env:\(name)` is not permitted to this tenant: the machine's file has no `permit env \(name)` for it",
-            NearMiss.suggestions(for: name, among: rails.permits.environment).map { "env:\($0)" },
-            other: rails.permits.position)
-        return false
+        isPermitted(
+            name, among: \.environment, "`env:\(name)`", by: "permit env \(name)", written: "env:", token)
     }
 
     func isPermitted(socket path: String, _ token: Token) -> Bool {
-        guard let rails = binding, !rails.permits.sockets.contains(path) else { return true }
+        isPermitted(path, among: \.sockets, "this socket", by: "to=unix:\(path)", written: "unix:", token)
+    }
+
+    /// Whether the machine's file names something for the tenant; a message if not.
+    private func isPermitted(
+        _ name: String, among names: KeyPath<Permits, Set<String>>, _ what: String, by rule: String,
+        written prefix: String, _ token: Token
+    ) -> Bool {
+        guard let rails = binding, !rails.permits[keyPath: names].contains(name) else { return true }
         deny(
-            token,
-            "this socket is not permitted to this tenant: the machine's file has no `to=unix:\(path)` for it",
-            NearMiss.suggestions(for: path, among: rails.permits.sockets).map { "unix:\($0)" },
+            token, "\(what) is not permitted to this tenant: the machine's file has no `\(rule)` for it",
+            NearMiss.suggestions(for: name, among: rails.permits[keyPath: names]).map { prefix + $0 },
             other: rails.permits.position)
         return false
     }
@@ -151,9 +153,11 @@ extension FileDecoder {
             for place in rails.places {
                 if let top = place.top(holding: real) { return .some(top) }
             }
-        } else if rails.places.contains(where: { $0.top(holding: path) != nil }), !path.hasDotDot {
-            // Nothing is there, which another message says.
-            return .some(nil)
+        } else if !path.hasDotDot {
+            // Nothing is there, which another message says where it counts; what comes there has to stay inside too.
+            for place in rails.places {
+                if let top = place.top(holding: path) { return .some(top) }
+            }
         }
         denyPlace(token)
         return nil

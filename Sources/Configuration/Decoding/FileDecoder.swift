@@ -137,6 +137,13 @@ extension FileDecoder {
         report(.error, at: position, message, [], other: other, length: 4, line: line(at: position))
     }
 
+    /// An error of the file as a whole.
+    func report(_ diagnostic: Diagnostic) {
+        report(
+            diagnostic.severity, at: diagnostic.position, diagnostic.message, diagnostic.suggestions,
+            other: diagnostic.other)
+    }
+
     private func line(at position: SourcePosition) -> String? {
         if position.file == current.name { return current.line(position.line) }
         return machine.flatMap { $0.current.name == position.file ? $0.current.line(position.line) : nil }

@@ -1,26 +1,18 @@
+internal import CLinux
 internal import Glibc
 
 /// The last good versions of the tenants' files, kept in a directory across restarts, and who owned which host.
 ///
 /// ```
 /// DIR/index      a line for each tenant, with the digest of its version, and one for each of its hosts
-/// DIR/ID.good    the version: the file's text and the content of what it refers to
+/// DIR/ID.good    the version: the file's text, the content of what it refers to, and its hosts
 /// DIR/lock       locked by the process that writes here
 /// ```
-/// Each file is replaced as a whole. One that is damaged counts as missing.
+/// Each file is replaced as a whole, by one that is on the disk before it takes the name. Both kinds tell who owns a
+/// host, so that one damaged file loses nothing of that.
 package struct LastGoodStore: Sendable {
     /// Absolute.
     package let directory: String
-
-    /// What the index holds.
-    struct Index: Equatable {
-        struct Entry: Equatable {
-            var digest: ContentDigest
-            var claims: [HostOwners.Claim]
-        }
-
-        var entries: [String: Entry] = [:]
-    }
 
     /// A file of the store that could not be written, and why.
     package struct Failure: Error, Sendable, CustomStringConvertible {
@@ -30,9 +22,21 @@ package struct LastGoodStore: Sendable {
         package var description: String { "\(path): \(String(cString: strerror(number)))" }
     }
 
+    /// What was found under a name.
+    enum Found<Content> {
+        /// Nothing was ever written there.
+        case nothing
+        /// Something is there that is not what was written.
+        case damaged
+        case whole(Content)
+    }
+
     private static let indexBytesMax = 256 << 20
     private static let bundleBytesMax = 256 << 20
-    private static let heading = "chimera tenants 1"
+    /// A longer id does not fit in a file's name, which has at most 255 octets.
+    private static let idBytesMax = 200
+    /// Past so many files the whole file system is synchronised once, and not each of them.
+    private static let synchronisedMax = 64
 
     package init(directory: String) {
         self.directory = directory
@@ -40,39 +44,74 @@ package struct LastGoodStore: Sendable {
 
     // MARK: - Reading
 
-    /// Empty where there is none that can be read.
-    func index() -> Index {
-        var index = Index()
-        guard let bytes = try? SystemFileSystem().read(directory + "/index", atMost: Self.indexBytesMax)
-        else {
-            return index
+    /// The index, and whether it is as it was written. Where it is not, it is put together from what can be read of it
+    /// and from the versions.
+    func index() -> (index: StoreIndex, isWhole: Bool) {
+        var lines = StoreIndex()
+        do throws(FileFailure) {
+            let bytes = try SystemFileSystem().read(directory + "/index", atMost: Self.indexBytesMax)
+            let (index, isWhole) = StoreIndex.parse(bytes)
+            if isWhole { return (index, true) }
+            lines = index
+        } catch {
+            if error == .missing, versionNames().isEmpty { return (lines, true) }
         }
-        let lines = bytes.split(separator: UInt8(ascii: "\n"))
-        guard let first = lines.first, first.elementsEqual(Self.heading.utf8) else { return index }
-        var id: String?
-        for line in lines.dropFirst() {
-            let words = line.split(separator: UInt8(ascii: " "), maxSplits: 2).map {
-                String(decoding: $0, as: UTF8.self)
-            }
-            guard words.count == 3 else { continue }
-            if words[0] == "tenant", let digest = ContentDigest(hexadecimal: words[1]) {
-                id = words[2]
-                index.entries[words[2]] = Index.Entry(digest: digest, claims: [])
-            } else if words[0] == "host", let id {
-                let listener = words[1] == "-" ? nil : String(words[1].dropFirst())
-                let claim = HostOwners.Claim(listener: listener, host: HostPattern(described: words[2]))
-                index.entries[id]?.claims.append(claim)
-            }
+        return (completed(lines), false)
+    }
+
+    /// What a version says of itself goes before what a damaged index says of it.
+    private func completed(_ lines: StoreIndex) -> StoreIndex {
+        var index = lines
+        for name in versionNames() {
+            guard case .whole(let bundle) = bundle(at: directory + "/" + name),
+                name == Self.name(of: bundle.id)
+            else { continue }
+            index.entries[bundle.id] = StoreIndex.Entry(
+                path: bundle.path, digest: bundle.digest, claims: bundle.claims)
         }
         return index
     }
 
-    /// The version that was kept for a tenant; nil where there is none.
-    func bundle(of id: String) -> TenantBundle? {
-        guard let bytes = try? SystemFileSystem().read(path(of: id), atMost: Self.bundleBytesMax) else {
-            return nil
+    /// The names of the files that hold versions.
+    private func versionNames() -> [String] {
+        guard let stream = opendir(directory) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name.hasSuffix(".good") { names.append(name) }
         }
-        return TenantBundle(serialized: bytes)
+        return names.sorted()
+    }
+
+    /// The version that was kept for a tenant.
+    func bundle(of id: String) -> Found<TenantBundle> {
+        let found = bundle(at: path(of: id))
+        if case .whole(let bundle) = found, bundle.id != id { return .damaged }
+        return found
+    }
+
+    private func bundle(at path: String) -> Found<TenantBundle> {
+        do throws(FileFailure) {
+            let bytes = try SystemFileSystem().read(path, atMost: Self.bundleBytesMax)
+            return TenantBundle(serialized: bytes).map { .whole($0) } ?? .damaged
+        } catch {
+            return error == .missing ? .nothing : .damaged
+        }
+    }
+
+    // MARK: - Names
+
+    func path(of id: String) -> String { directory + "/" + Self.name(of: id) }
+
+    /// The id as far as it can be a file's name, else a digest of it. A name that begins like such a digest is one too.
+    private static func name(of id: String) -> String {
+        let isPlain =
+            id.utf8.count <= idBytesMax && !id.hasPrefix("@")
+            && id.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f }
+        return (isPlain ? id : "@\(ContentDigest(id))") + ".good"
     }
 
     // MARK: - Writing
@@ -110,100 +149,90 @@ package struct LastGoodStore: Sendable {
         return nil
     }
 
-    func write(_ bundle: TenantBundle, of id: String) throws(Failure) {
-        try replace(path(of: id), with: bundle.serialized)
+    /// Replaces versions.
+    /// - Parameter pause: called between two of them.
+    /// - Returns: why one could not be replaced, by id.
+    func write(_ bundles: [(id: String, bundle: TenantBundle)], pause: () -> Void) -> [String: Failure] {
+        var failures: [String: Failure] = [:]
+        let areMany = bundles.count > Self.synchronisedMax
+        for (id, bundle) in bundles {
+            pause()
+            do throws(Failure) {
+                try stage(path(of: id), bundle.serialized, isSynchronised: !areMany)
+            } catch {
+                failures[id] = error
+            }
+        }
+        let number = areMany ? synchroniseAll() : 0
+        for (id, _) in bundles where failures[id] == nil {
+            pause()
+            do throws(Failure) {
+                if number != 0 { throw Failure(path: directory, number: number) }
+                try settle(path(of: id))
+            } catch {
+                failures[id] = error
+            }
+        }
+        return failures
+    }
+
+    func write(_ index: StoreIndex) throws(Failure) {
+        let path = directory + "/index"
+        try stage(path, index.serialized, isSynchronised: true)
+        try settle(path)
+        // The names themselves are on the disk once the directory is.
+        if let number = withDirectory({ fsync($0) == 0 ? 0 : errno }), number != 0 {
+            throw Failure(path: directory, number: number)
+        }
     }
 
     func remove(_ id: String) { unlink(path(of: id)) }
 
-    func write(_ index: Index) throws(Failure) {
-        var bytes = Array((Self.heading + "\n").utf8)
-        for (id, entry) in index.entries.sorted(by: { $0.key < $1.key })
-        where !id.utf8.contains(UInt8(ascii: "\n")) {
-            bytes += "tenant \(entry.digest) \(id)\n".utf8
-            for claim in entry.claims {
-                bytes += "host \(claim.listener.map { "=" + $0 } ?? "-") \(claim.host)\n".utf8
-            }
-        }
-        try replace(directory + "/index", with: bytes)
+    private func synchroniseAll() -> Int32 {
+        withDirectory { chimera_synchronise($0) == 0 ? 0 : errno } ?? EIO
     }
 
-    private func path(of id: String) -> String { "\(directory)/\(id).good" }
+    private func withDirectory(_ body: (Int32) -> Int32) -> Int32? {
+        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        return body(descriptor)
+    }
 
-    private func replace(_ path: String, with bytes: [UInt8]) throws(Failure) {
-        let temporary = directory + "/.new"
+    /// Writes what is to have a name under another one.
+    private func stage(_ path: String, _ bytes: [UInt8], isSynchronised: Bool) throws(Failure) {
+        let temporary = path + ".new"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw Failure(path: temporary, number: errno) }
-        var number: Int32 = 0
-        var start = 0
-        while start < bytes.count, number == 0 {
-            let count = bytes.withUnsafeBytes {
-                Glibc.write(descriptor, $0.baseAddress! + start, bytes.count - start)
-            }
-            if count > 0 {
-                start += count
-            } else if count == 0 || errno != EINTR {
-                number = count == 0 ? EIO : errno
-            }
-        }
+        var number = Self.write(bytes, to: descriptor)
+        // Else the name could be there after a loss of power, and the content not.
+        if number == 0, isSynchronised, fdatasync(descriptor) != 0 { number = errno }
         if Glibc.close(descriptor) != 0, number == 0 { number = errno }
-        if number == 0, rename(temporary, path) != 0 { number = errno }
         guard number == 0 else {
             unlink(temporary)
             throw Failure(path: path, number: number)
         }
     }
-}
 
-extension HostPattern {
-    /// The pattern that `description` gives.
-    init(described text: String) {
-        if text == "*" {
-            self = .any
-        } else if text.hasPrefix("**.") {
-            self = .deepWildcard(String(text.dropFirst(3)))
-        } else if text.hasPrefix("*.") {
-            self = .wildcard(String(text.dropFirst(2)))
-        } else {
-            self = .exact(text)
-        }
-    }
-}
-
-/// Where a gateway keeps what it needs after a restart.
-package enum DataDirectory {
-    /// Where the machine's file names no `data`: `/var/lib/chimera` where that can be written, else the user's own
-    /// state directory. Each machine's file has a place of its own there, but the usual one, which has all of it.
-    /// - Parameters:
-    ///   - machineFile: an absolute path.
-    ///   - environment: what the process's environment has under a name.
-    ///   - isWritable: whether files can be made in a directory, or the directory itself.
-    package static func path(
-        machineFile: String, environment: (String) -> String?, isWritable: (String) -> Bool
-    ) -> String? {
-        var base: String?
-        if isWritable("/var/lib/chimera") {
-            base = "/var/lib/chimera"
-        } else if let state = environment("XDG_STATE_HOME"), state.hasPrefix("/") {
-            base = state + "/chimera"
-        } else if let home = environment("HOME"), home.hasPrefix("/") {
-            base = home + "/.local/state/chimera"
-        }
-        guard let base else { return nil }
-        if machineFile == "/etc/chimera/chimera.conf" { return base }
-        return
-            "\(base)/\(FilePath.stem(of: machineFile))-\(ContentDigest(machineFile).description.prefix(12))"
+    /// Gives what was staged its name.
+    private func settle(_ path: String) throws(Failure) {
+        guard rename(path + ".new", path) != 0 else { return }
+        let number = errno
+        unlink(path + ".new")
+        throw Failure(path: path, number: number)
     }
 
-    /// The same of this machine and process.
-    package static func path(machineFile: String) -> String? {
-        let files = SystemFileSystem()
-        let absolute = FilePath.resolve(machineFile, in: files.currentDirectory)
-        return path(
-            machineFile: absolute, environment: { name in getenv(name).map { String(cString: $0) } },
-            isWritable: { path in
-                if access(path, F_OK) == 0 { return access(path, W_OK | X_OK) == 0 }
-                return access(FilePath.directory(of: path), W_OK | X_OK) == 0
-            })
+    /// - Returns: 0, or the error's number.
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32 {
+        var start = 0
+        while start < bytes.count {
+            let count = bytes[start...].withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 {
+                start += count
+            } else if count == 0 || errno != EINTR {
+                return count == 0 ? EIO : errno
+            }
+        }
+        return 0
     }
 }

@@ -10,6 +10,11 @@ struct TenantBundle: Sendable, Equatable {
     var contents: [String: [UInt8]] = [:]
     /// What stood at other paths.
     var kinds: [String: FileKind] = [:]
+    /// The hosts of its sites, so that their owner is known where nothing else tells.
+    var claims: [HostOwners.Claim] = []
+
+    /// Of the tenant.
+    var id: String { FilePath.stem(of: name) }
 
     /// The same for bundles of the same content.
     var digest: ContentDigest {
@@ -23,7 +28,20 @@ struct TenantBundle: Sendable, Equatable {
         for (path, kind) in kinds.sorted(by: { $0.key < $1.key }) {
             digest.take(Array("\(kind) \(path)".utf8))
         }
+        for claim in claims {
+            digest.take(Array(claim.listenerWord.utf8))
+            digest.take(Array(claim.host.description.utf8))
+        }
         return digest
+    }
+
+    /// Whether it has an answer of its own to what its decoding asks the disk.
+    func has(_ reference: Dependency) -> Bool {
+        switch reference {
+        case .file(let path): contents[path] != nil
+        case .kind(let path): kinds[path] != nil
+        case .place, .refused, .environment: false
+        }
     }
 
     // MARK: - As a file
@@ -45,6 +63,7 @@ struct TenantBundle: Sendable, Equatable {
         for (path, kind) in kinds.sorted(by: { $0.key < $1.key }) {
             add("kind", path, Array(kind.rawValue.utf8))
         }
+        for claim in claims { add("host", claim.listenerWord, Array(claim.host.description.utf8)) }
         bytes += "end \(digest)\n".utf8
         return bytes
     }
@@ -69,6 +88,9 @@ struct TenantBundle: Sendable, Equatable {
             case "name": name = text
             case "source": (self.path, source) = (text, content)
             case "file": contents[text] = content
+            case "host":
+                let host = String(decoding: content, as: UTF8.self)
+                claims.append(HostOwners.Claim(listenerWord: text, host: host))
             case "kind": kinds[text] = FileKind(rawValue: String(decoding: content, as: UTF8.self))
             default: return nil
             }

@@ -4,21 +4,23 @@ final class TenantVersion: Sendable {
     /// Of `bundle`.
     let digest: ContentDigest
     let sites: [SharedSite]
-    /// Of the machine's file under which it was decoded.
-    let context: ContentDigest
-    let claims: [HostOwners.Claim]
+    /// What its decoding depended on.
+    let key: TenantKey
 
-    init(_ bundle: TenantBundle, sites: [SharedSite], context: ContentDigest) {
+    var claims: [HostOwners.Claim] { bundle.claims }
+
+    init(_ bundle: TenantBundle, sites: [SharedSite], key: TenantKey) {
+        var bundle = bundle
+        bundle.claims = sites.flatMap { HostOwners.claims(of: $0.site) }
         self.bundle = bundle
         digest = bundle.digest
         self.sites = sites
-        self.context = context
-        claims = sites.flatMap { HostOwners.claims(of: $0.site) }
+        self.key = key
     }
 }
 
 /// What a tenant's decoding depended on: where all of it is the same, so is what comes of it.
-struct TenantKey: Equatable {
+struct TenantKey: Equatable, Sendable {
     var path: String
     var content: ContentDigest
     /// Of the machine's file and what that refers to.
@@ -26,6 +28,30 @@ struct TenantKey: Equatable {
     /// See `DottedIDs`.
     var others: [String]
     var references: [Dependency: ContentDigest] = [:]
+    /// How many of the references are files.
+    let fileCount: Int
+
+    init(
+        path: String, content: ContentDigest, context: ContentDigest, others: [String],
+        references: [Dependency: ContentDigest] = [:]
+    ) {
+        self.path = path
+        self.content = content
+        self.context = context
+        self.others = others
+        self.references = references
+        fileCount = references.keys.count { if case .file = $0 { true } else { false } }
+    }
+}
+
+/// What came of decoding one version of a tenant's file.
+struct Decoding {
+    var key: TenantKey
+    /// Nil where there are errors.
+    var version: TenantVersion?
+    var diagnostics: [Diagnostic]
+    /// An error is about what is not permitted.
+    var isDenied = false
 }
 
 /// Sites that are equal to earlier ones, as the earlier objects.
@@ -84,6 +110,9 @@ final class FileDigests {
         stamp.isSettled = true
         return stamp == entry.stamp ? entry.digest : nil
     }
+
+    /// How many files are known.
+    var count: Int { entries.count }
 
     /// Forgets files that nobody asks for any more.
     func keep(_ isWanted: (String) -> Bool) {

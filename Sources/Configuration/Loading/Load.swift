@@ -10,10 +10,9 @@ struct Load {
     }
 
     mutating func readTenants() {
-        var stems: [String: String] = [:]
-        let files = machine.tenantFiles()
-        let dotted = DottedIDs(files.map(\.id))
-        for file in files {
+        let files = TenantFiles(machine.tenantFiles(), on: machine.session.fileSystem) { _ in nil }
+        let dotted = DottedIDs(files.all.map(\.id))
+        for file in files.all {
             let source: SourceFile
             do throws(FileFailure) {
                 source = try machine.session.source(file.name)
@@ -28,11 +27,7 @@ struct Load {
             let load = TenantLoad(
                 source, id: file.id, machine: machine, others: dotted.below(file.id),
                 session: machine.session)
-            if let first = stems[file.id] {
-                load.decoder.reportSecondStem(file.id, first: first)
-            } else {
-                stems[file.id] = file.name
-            }
+            if let refusal = files.refusal(of: file) { load.decoder.report(refusal) }
             tenants.append((file.id, load.decoder, load.sites))
         }
     }
@@ -71,14 +66,5 @@ struct Load {
         for conflict in conflicts {
             decoder.reportHost(conflict.message, at: conflict.position, other: conflict.other)
         }
-    }
-}
-
-extension FileDecoder {
-    func reportSecondStem(_ id: String, first: String) {
-        report(
-            .error, at: SourcePosition(file: source.name, line: 1, column: 1),
-            "a tenant's id is its file's stem, and \"\(id)\" is another file's already", [],
-            other: SourcePosition(file: first, line: 1, column: 1))
     }
 }

@@ -78,6 +78,9 @@ final class LoadSession {
         case .success(let file):
             record.contents[path] = file.content
             record.references[.file(path)] = ContentDigest(file.content)
+        case .failure(.outside):
+            // What is there does not count, where it is does.
+            record.references[.refused(path)] = ContentDigest(placed(path) ?? "")
         case .failure(let failure):
             record.references[.file(path)] = Self.digest(of: .failure(failure))
         }
@@ -103,9 +106,15 @@ final class LoadSession {
     }
 
     func realPath(of path: String) -> String? {
+        let real = placed(path)
+        record.references[.place(path)] = ContentDigest(real ?? "")
+        return real
+    }
+
+    /// The same, for who only compares.
+    func placed(_ path: String) -> String? {
         let real = realPaths[path] ?? fileSystem.realPath(of: path)
         realPaths[path] = .some(real)
-        record.references[.place(path)] = ContentDigest(real ?? "")
         return real
     }
 
@@ -124,5 +133,15 @@ enum Dependency: Hashable, Sendable {
     case kind(String)
     /// Where a path leads.
     case place(String)
+    /// Where a path leads at which the tenant may read nothing.
+    case refused(String)
     case environment(String)
+
+    /// Where it is on the disk.
+    var path: String? {
+        switch self {
+        case .file(let path), .kind(let path), .place(let path), .refused(let path): path
+        case .environment: nil
+        }
+    }
 }

@@ -72,14 +72,22 @@ struct MachineLoad {
     /// Every file that a pattern names, once, in the order of the patterns; errors are the machine's file's.
     /// - Parameter known: absolute paths of files that were there before: a directory of theirs that is gone is one that
     ///   cannot be read, since nobody takes all tenants away like that on purpose.
-    func tenantFiles(known: some Sequence<String> = EmptyCollection<String>()) -> [TenantFile] {
-        let knownDirectories = Set(known.map(FilePath.directory(of:)))
+    /// - Parameter pause: called between files.
+    func tenantFiles(
+        known: some Sequence<String> = EmptyCollection<String>(), pause: () -> Void = {}
+    ) -> [TenantFile] {
+        var knownDirectories: Set<String> = []
+        for path in known {
+            pause()
+            knownDirectories.insert(FilePath.directory(of: path))
+        }
         var files: [TenantFile] = []
         var seen: Set<String> = []
         for arguments in imports {
             for item in arguments.all("PATTERN") {
                 for path in paths(item, arguments, knownDirectories, before: files.count)
                 where seen.insert(path).inserted {
+                    pause()
                     let name = shown(path, below: arguments.statement.source)
                     files.append(
                         TenantFile(

@@ -84,8 +84,9 @@ package struct SystemFileSystem: ConfigurationFileSystem {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         let modified = Self.nanoseconds(status.st_mtim)
+        // Every change of the content sets this one too, and nobody can set it to what they like.
         let changed = Self.nanoseconds(status.st_ctim)
-        let age = Self.nanoseconds(now) - max(modified, changed)
+        let age = Self.nanoseconds(now) - changed
         return DiskStamp(
             device: UInt64(status.st_dev), inode: UInt64(status.st_ino), size: Int64(status.st_size),
             modifiedNanoseconds: modified, changedNanoseconds: changed,

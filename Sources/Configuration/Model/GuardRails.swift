@@ -22,19 +22,6 @@ package struct GuardRails: Sendable, Equatable {
         }
         return common.adding(own)
     }
-
-    /// Whose host this is by a `hosts` line; nil where none names it.
-    func owner(of host: HostPattern) -> (id: String, position: SourcePosition)? {
-        var best: (id: String, position: SourcePosition, rank: Int)?
-        for (id, permits) in own {
-            for given in permits.hosts where given.host.covers(host) {
-                let rank = given.host == host ? Int.max : given.host.description.utf8.count
-                if let best, (best.rank, id) >= (rank, best.id) { continue }
-                best = (id, given.position, rank)
-            }
-        }
-        return best.map { ($0.id, $0.position) }
-    }
 }
 
 /// The content of a `tenants` or `tenant` block.

@@ -41,6 +41,10 @@ package struct ReloadStatus: Sendable, Equatable {
     package var machineErrors: [Diagnostic] = []
     /// Every tenant that has a file, by id.
     package var tenants: [TenantStatus] = []
+    /// Why files are nobody's that a pattern names: each has the stem of another one.
+    package var refusedFiles: [Diagnostic] = []
+    /// What is wrong with the last good versions that are kept.
+    package var store: [StoreReport] = []
 
     package init() {}
 

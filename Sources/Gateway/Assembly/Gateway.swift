@@ -21,9 +21,19 @@ public final class Gateway: Sendable {
         var workers: [WorkerThread] = []
         var bound: [BoundListener] = []
         var undrained: Set<Int> = []
+        /// What has to be done to listeners between two changes of configuration.
+        var errands: [Errand] = []
         var startedAt: Int64 = 0
         var hasStarted = false
         var isStopping = false
+    }
+
+    /// Something that must not happen while a change of configuration opens and gives up listeners.
+    private enum Errand: Sendable {
+        /// These are to be given up.
+        case leave([Listener.Address])
+        /// The workers are done with a listener that was given up.
+        case left(Listener.Address)
     }
 
     private let state: Mutex<State>
@@ -165,8 +175,10 @@ public final class Gateway: Sendable {
         return started
     }
 
-    private func makeSnapshot(_ configuration: MachineConfiguration) -> Snapshot {
-        state.withLock { $0.sequence.next(configuration) }
+    private func makeSnapshot(
+        _ configuration: MachineConfiguration, pause: () -> Void = {}
+    ) -> Snapshot {
+        state.withLock { $0.sequence.next(configuration, pause: pause) }
     }
 
     private func makeShared() -> SharedParts {
@@ -202,6 +214,7 @@ public final class Gateway: Sendable {
     ///
     /// - Throws: the new listener that cannot be bound, and why; nothing changes then.
     package func reload(_ configuration: MachineConfiguration) throws {
+        defer { runErrands() }
         try reloading.withLock { _ in try change(to: configuration) }
     }
 
@@ -212,7 +225,7 @@ public final class Gateway: Sendable {
             from: bound, to: configuration.listeners, workers: workerCount, source: source)
         welcome.update(configuration, from: files)
         let before = state.withLock { $0.sequence.latest }
-        let snapshot = makeSnapshot(configuration)
+        let snapshot = makeSnapshot(configuration, pause: Pace().step)
         let changed = Latch()
         let all = Countdown(workers.count + 1) { changed.open() }
         all.countDown()
@@ -235,22 +248,54 @@ public final class Gateway: Sendable {
     /// Gives a listener up: what has begun to connect is accepted first.
     private func leave(_ listener: BoundListener, _ workers: [WorkerThread], _ milliseconds: Int64) {
         logger.info("no longer listening on \(listener.text)")
-        let all = Countdown(listener.shares.count) { [weak self] in self?.left(listener) }
+        let address = listener.listener.address
+        // Told on a worker, which must not wait for a change that is under way, nor for whoever keeps the sockets.
+        let all = Countdown(listener.shares.count) { [weak self, pool] in
+            let tell: @Sendable () -> Void = { [weak self] in self?.run(.left(address)) }
+            if !pool.submit(tell) { tell() }
+        }
         for share in listener.shares {
             workers[share.worker].unlisten(
                 share.descriptor, handshakeMilliseconds: milliseconds, done: all.countDown)
         }
     }
 
+    /// Gives up what is listened on at these addresses, and serves the rest as before. Where a change of configuration
+    /// is under way, that comes first.
+    package func leave(_ addresses: [Listener.Address]) { run(.leave(addresses)) }
+
+    /// Does it now, or where a change of configuration is under way, lets that one do it at its end.
+    private func run(_ errand: Errand) {
+        state.withLock { $0.errands.append(errand) }
+        runErrands()
+    }
+
+    /// Whoever has the lock looks again after it has let go, so that no errand is left behind.
+    private func runErrands() {
+        while !state.withLock({ $0.errands.isEmpty }) {
+            let hasRun: Void? = reloading.withLockIfAvailable { _ in
+                let errands = state.withLock { state in
+                    defer { state.errands = [] }
+                    return state.errands
+                }
+                for errand in errands {
+                    switch errand {
+                    case .leave(let addresses): giveUp(addresses)
+                    case .left(let address): left(address)
+                    }
+                }
+            }
+            if hasRun == nil { return }
+        }
+    }
+
     /// The source keeps an address that meanwhile is listened on again.
-    private func left(_ listener: BoundListener) {
-        let address = listener.listener.address
+    private func left(_ address: Listener.Address) {
         let isBound = state.withLock { $0.bound.contains { $0.listener.address == address } }
         if !isBound { source.close(address) }
     }
 
-    /// Gives up what is listened on at these addresses, and serves the rest as before.
-    package func leave(_ addresses: [Listener.Address]) {
+    private func giveUp(_ addresses: [Listener.Address]) {
         let (workers, going) = state.withLock { state in
             let going = state.bound.filter { addresses.contains($0.listener.address) }
             state.bound.removeAll { addresses.contains($0.listener.address) }
@@ -322,7 +367,7 @@ public final class Gateway: Sendable {
             return
         }
         metrics.state.drainBegins()
-        Thread.start(name: "chimera-drain") { [self] in
+        onThread("chimera-drain") { [self] in
             stopAccepting(workers, keepsMetrics: keepsMetrics)
             for worker in workers {
                 worker.drain(idleMilliseconds: idleMilliseconds, keepsMetrics: keepsMetrics)
@@ -352,12 +397,19 @@ public final class Gateway: Sendable {
             return state.workers
         }
         metrics.state.drainBegins()
-        Thread.start(name: "chimera-stop") { [self] in
+        onThread("chimera-stop") { [self] in
             cutOff(workers)
             // A drain that is under way waits no longer.
             drained.open()
             end()
         }
+    }
+
+    /// An end that is asked for comes, also where the system gives no thread: then the caller waits for it.
+    private func onThread(_ name: String, _ work: @escaping @Sendable () -> Void) {
+        if Thread.start(name: name, work) { return }
+        logger.warning("the system gives no thread; nothing else is obeyed until the gateway has ended")
+        work()
     }
 
     /// Closes every connection. What serves them has a moment to see it.

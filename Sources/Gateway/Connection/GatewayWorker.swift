@@ -99,7 +99,7 @@ final class GatewayWorker {
     @exclusivity(unchecked) private var change: SiteChange?
     @exclusivity(unchecked) private var isPaused = false
     /// `limit connections` of the machine's file.
-    @exclusivity(unchecked) private var connectionLimits = MachineConnectionLimits([])
+    @exclusivity(unchecked) private var connectionLimits = MachineConnectionLimits()
     /// Connections of all workers past which accepting pauses.
     @exclusivity(unchecked) private(set) var connectionsMax = Int.max
     /// Open connections of the listener of `metrics ADDRESS`.
@@ -205,11 +205,21 @@ final class GatewayWorker {
         let (socket, facts) = listeners.remove(at: index)
         retire(facts)
         let listener = LeavingListener(socket) { [unowned self] listener in
+            if waitsForRoom(listener) { return }
             left(listener)
             done()
         }
         leaving.append(listener)
         worker.set(listener.timer, to: worker.now + handshakeMilliseconds)
+    }
+
+    /// While accepting pauses, who waits in the queue of a socket that goes waits for a place as well; then they are
+    /// taken, whether there is one or not.
+    private func waitsForRoom(_ listener: LeavingListener) -> Bool {
+        guard isPaused, !isDraining, listener.pauses < LeavingListener.pausesMax else { return false }
+        listener.pauses += 1
+        worker.set(listener.timer, to: worker.now + GatewayWorker.pauseMilliseconds)
+        return true
     }
 
     private func left(_ listener: LeavingListener) {
@@ -359,7 +369,7 @@ final class GatewayWorker {
     func drain(idleMilliseconds: Int64 = 0, keepsMetrics: Bool = false) {
         stopAccepting(keepsMetrics: keepsMetrics)
         if let resumeTimer { worker.cancel(resumeTimer.timer) }
-        if idleMilliseconds == 0 { for listener in leaving { listener.leave() } }
+        if idleMilliseconds == 0 { for listener in leaving { listener.leaveNow() } }
         isDraining = true
         idleUntil = worker.now + idleMilliseconds
         for case let connection? in connections where !(keepsMetrics && connection.listener.isTelemetry) {
@@ -434,6 +444,10 @@ private final class LeavingListener: TimerTarget {
     let socket: ListeningSocket
     private(set) lazy var timer = Timer(target: self)
     private let left: (LeavingListener) -> Void
+    /// How often its end was put off since accepting pauses.
+    var pauses = 0
+
+    static let pausesMax = 20
 
     init(_ socket: ListeningSocket, left: @escaping (LeavingListener) -> Void) {
         self.socket = socket
@@ -443,8 +457,13 @@ private final class LeavingListener: TimerTarget {
 
     func deadlineReached(now: Int64) { leave() }
 
-    /// Leaves now.
     func leave() { left(self) }
+
+    /// Leaves, without waiting for room.
+    func leaveNow() {
+        pauses = Self.pausesMax
+        leave()
+    }
 }
 
 /// Makes what routes lead to, for one worker.

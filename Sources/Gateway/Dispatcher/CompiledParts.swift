@@ -55,6 +55,9 @@ final class CompiledParts {
     /// How many destinations there are, for tests.
     var destinationCount: Int { files.count + proxies.count }
 
+    /// How many pages and password files there are, for tests.
+    var referencedFileCount: Int { passwords.count + pages.count }
+
     fileprivate func takeFiles(_ key: FilesKey, _ target: FilesTarget, isFirst: Bool) -> DirectoryTarget {
         take(&files, key, isFirst) { factory.files(target, sourceExtensions: key.sourceExtensions) }
     }
@@ -109,8 +112,13 @@ final class SiteParts {
     @exclusivity(unchecked) private var passwordFiles: Set<ReferencedFile> = []
     @exclusivity(unchecked) private var pages: Set<ReferencedFile> = []
 
-    init(_ parts: CompiledParts) {
+    /// What tells the site's limits from each other; nil for the machine's parts.
+    let limits: LimitIdentities?
+
+    /// - Parameter site: whose parts they are; nil for the machine's own.
+    init(_ parts: CompiledParts, of site: Site? = nil) {
         self.parts = parts
+        limits = site.map(LimitIdentities.init)
     }
 
     deinit { parts.give(files, proxies, passwordFiles, pages) }

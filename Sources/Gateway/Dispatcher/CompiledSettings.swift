@@ -50,11 +50,16 @@ final class CompiledSettings {
         closed = settings.closed.map { CompiledClosure($0, parts) }
         limitBody = settings.limitBody ?? Settings.limitBodyDefault
         limitHead = settings.limitHead ?? Settings.limitHeadDefault
+        let identities = parts.limits ?? LimitIdentities(settings)
         requestLimits = ContiguousArray(
-            settings.requestLimits.map { CompiledRequestLimit($0, of: site) })
+            settings.requestLimits.map { CompiledRequestLimit($0, of: site, identities) })
         connectionLimits = ContiguousArray(
-            settings.connectionLimits.filter(\.countsRequests).map { CompiledConnectionLimit($0, of: site) })
-        machineConnections = MachineConnectionLimits(site == nil ? settings.connectionLimits : [])
+            settings.connectionLimits.filter(\.countsRequests).map {
+                CompiledConnectionLimit($0, of: site, identities)
+            })
+        machineConnections =
+            site == nil
+            ? MachineConnectionLimits(settings.connectionLimits, identities) : MachineConnectionLimits()
         hasLimits = !requestLimits.isEmpty || !connectionLimits.isEmpty
         timeouts = ResolvedTimeouts(settings.timeouts)
         upstreamTimeouts = UpstreamTimeouts(timeouts)

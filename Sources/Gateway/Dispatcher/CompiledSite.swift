@@ -40,7 +40,7 @@ final class CompiledSite {
 
     init(_ site: Site, slot: SiteSlot = .shared, _ parts: CompiledParts) {
         source = site
-        let parts = SiteParts(parts)
+        let parts = SiteParts(parts, of: site)
         self.slot = slot
         labels = AccessLabels(tenant: site.tenant, site: site.name, route: "")
         self.parts = parts

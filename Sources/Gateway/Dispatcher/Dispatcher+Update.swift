@@ -20,7 +20,9 @@ extension Dispatcher {
             trust = Dispatcher.copy(new.configuration.trust)
         }
         if old.configuration.settings != new.configuration.settings {
-            machineSettings = CompiledSettings(new.configuration.settings, machineParts)
+            let next = SiteParts(parts)
+            machineSettings = CompiledSettings(new.configuration.settings, next)
+            machineParts = next
         }
         if sites.count < new.places.count {
             sites.append(contentsOf: repeatElement(nil, count: new.places.count - sites.count))

@@ -20,7 +20,8 @@ final class Dispatcher {
     /// The machine's settings, for requests that reach no site.
     @exclusivity(unchecked) var machineSettings: CompiledSettings
     let parts: CompiledParts
-    let machineParts: SiteParts
+    /// What `machineSettings` use; others take their place together with them.
+    @exclusivity(unchecked) var machineParts: SiteParts
     /// What limits count in, shared by all workers.
     let limits: LimitTables
     /// Changes that were begun, and how far the first of them is.

@@ -20,7 +20,8 @@ final class SiteDirectory: Sendable {
     /// - Parameters:
     ///   - sites: by number; of a host that two of them claim on one listener, the first has it.
     ///   - seed: what the places in the table depend on, so that nobody can choose hosts that share one.
-    init(_ sites: [SharedSite?], seed: UInt64 = .random(in: 0 ... .max)) {
+    ///   - pause: called between sites.
+    init(_ sites: [SharedSite?], seed: UInt64 = .random(in: 0 ... .max), pause: () -> Void = {}) {
         var listeners: [String: ListenerID] = [:]
         for site in sites {
             for name in site?.site.on ?? [] where listeners[name] == nil {
@@ -30,13 +31,14 @@ final class SiteDirectory: Sendable {
         self.listeners = listeners
         var builder = SiteTable.Builder(listeners: listeners.count + 1, seed: seed)
         for (index, shared) in sites.enumerated() {
+            pause()
             guard let site = shared?.site else { continue }
             let places = site.on.isEmpty ? [ListenerID.unnamed] : site.on.compactMap { listeners[$0] }
             for listener in places {
                 for host in site.hosts { builder.add(host, on: listener, site: index) }
             }
         }
-        table = builder.finish()
+        table = builder.finish(pause: pause)
     }
 
     deinit { table.deallocate() }
@@ -232,7 +234,7 @@ extension SiteTable {
             if kind != .exact { longest = max(longest, keys.count - start) }
         }
 
-        func finish() -> SiteTable {
+        func finish(pause: () -> Void) -> SiteTable {
             var capacity = 16
             while capacity < claims.count * 4 { capacity *= 2 }
             let slots = UnsafeMutablePointer<Slot>.allocate(capacity: capacity)
@@ -244,7 +246,10 @@ extension SiteTable {
             let table = SiteTable(
                 slots: slots, mask: capacity - 1, keys: names, defaults: defaultSites,
                 listenerCount: defaults.count, seed: seed, wildcardBytesMax: longest)
-            for claim in claims { insert(claim, table) }
+            for claim in claims {
+                pause()
+                insert(claim, table)
+            }
             return table
         }
 

@@ -69,12 +69,15 @@ struct SnapshotSequence {
     }
 
     /// The next snapshot. What is the same in it, by identity or by content, keeps its number and is no change.
-    mutating func next(_ configuration: MachineConfiguration) -> Snapshot {
+    ///
+    /// - Parameter pause: called between sites.
+    mutating func next(_ configuration: MachineConfiguration, pause: () -> Void = {}) -> Snapshot {
         var configuration = configuration
         let old = latest?.places ?? []
         var isKept = [Bool](repeating: false, count: old.count)
         var fresh: [Int] = []
         for (index, site) in configuration.sites.enumerated() {
+            pause()
             if let number = numbers[ObjectIdentifier(site)], !isKept[number] {
                 isKept[number] = true
             } else {
@@ -89,6 +92,7 @@ struct SnapshotSequence {
         var changed: [Int] = []
         var coming: [(number: Int, index: Int)] = []
         for index in fresh {
+            pause()
             let site = configuration.sites[index]
             if let number = gone[Name(site.site)]?.popLast(), let place = old[number] {
                 if place.site == site {
@@ -105,11 +109,12 @@ struct SnapshotSequence {
         let slots = assign(removed.compactMap { old[$0]?.site }, coming.map { configuration.sites[$0.index] })
         for number in removed { release(number, &places) }
         for ((number, index), slot) in zip(coming, slots) {
+            pause()
             replace(number, by: configuration.sites[index], slot: slot, &places)
         }
         changed += removed + coming.map(\.number)
         let snapshot = Snapshot(
-            configuration, directory: directory(places, changed), handler: handler, places: places,
+            configuration, directory: directory(places, changed, pause), handler: handler, places: places,
             changed: changed.sorted())
         latest = snapshot
         return snapshot
@@ -142,7 +147,9 @@ struct SnapshotSequence {
     }
 
     /// The same table as before where every host leads to the same number.
-    private func directory(_ places: ContiguousArray<Snapshot.Place?>, _ changed: [Int]) -> SiteDirectory {
+    private func directory(
+        _ places: ContiguousArray<Snapshot.Place?>, _ changed: [Int], _ pause: () -> Void
+    ) -> SiteDirectory {
         if let latest {
             let isSame = changed.allSatisfy { number in
                 let before = latest.places.indices.contains(number) ? latest.places[number]?.site.site : nil
@@ -151,6 +158,6 @@ struct SnapshotSequence {
             }
             if isSame { return latest.directory }
         }
-        return SiteDirectory(places.map { $0?.site })
+        return SiteDirectory(places.map { $0?.site }, pause: pause)
     }
 }

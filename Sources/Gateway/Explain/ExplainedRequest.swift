@@ -11,7 +11,7 @@ package struct ExplainedRequest: Sendable, Equatable {
     package var target: String
     package private(set) var fields: [(name: String, value: String)] = []
     /// The client's address; loopback where nothing is said.
-    package var client = "127.0.0.1"
+    package private(set) var client = "127.0.0.1"
     /// The name of the listener; nil for those without one.
     package var listener: String?
 
@@ -40,6 +40,15 @@ package struct ExplainedRequest: Sendable, Equatable {
     package mutating func set(method text: String) -> Bool {
         guard !text.isEmpty, text.utf8.allSatisfy(\.isTokenCharacter) else { return false }
         method = text
+        return true
+    }
+
+    /// Sets the client's address.
+    ///
+    /// - Returns: false where the text is none, and nothing has changed.
+    package mutating func set(client text: String) -> Bool {
+        guard IPAddress(text) != nil else { return false }
+        client = text
         return true
     }
 

@@ -11,11 +11,14 @@ package struct Explanation {
     /// What it says, line by line.
     package let text: String
 
+    /// - Parameter pause: called between sites.
     /// - Throws: `SystemError` where the system gives no descriptor.
-    package init(_ asked: ExplainedRequest, in configuration: MachineConfiguration) throws {
+    package init(
+        _ asked: ExplainedRequest, in configuration: MachineConfiguration, pause: () -> Void = {}
+    ) throws {
         var sequence = SnapshotSequence()
         let targets = InertTargets(try Worker(index: 0))
-        let dispatcher = Dispatcher(sequence.next(configuration), targets: targets) { 1 }
+        let dispatcher = Dispatcher(sequence.next(configuration, pause: pause), targets: targets) { 1 }
         let (context, request, response) = (RequestContext(), RequestHead(), ResponseHead())
         request.fill(asked)
         context.begin(

@@ -24,8 +24,8 @@ struct CompiledLimitKey {
     /// - Parameters:
     ///   - site: whose limit it is; nil for one that counts over all sites.
     ///   - ofTenant: it counts over all sites of the site's tenant.
-    ///   - identity: what tells it from other limits of the same place.
-    init(_ key: LimitKey, of site: Site?, ofTenant: Bool, _ identity: some Hashable) {
+    ///   - identity: what tells it from the others of the site, or of all sites.
+    init(_ key: LimitKey, of site: Site?, ofTenant: Bool, _ identity: LimitIdentities.Identity?) {
         switch key {
         case .everything: source = .everything
         case .client: source = .client
@@ -80,10 +80,11 @@ struct CompiledRequestLimit {
     let rate: TokenRate
     let key: CompiledLimitKey
 
-    init(_ limit: RequestLimit, of site: Site?) {
+    init(_ limit: RequestLimit, of site: Site?, _ identities: LimitIdentities) {
         rate = TokenRate(limit.rate, burst: limit.burst)
         key = CompiledLimitKey(
-            limit.key, of: limit.isOfMachine ? nil : site, ofTenant: limit.isOfTenant, limit)
+            limit.key, of: limit.isOfMachine ? nil : site, ofTenant: limit.isOfTenant,
+            identities[limit])
     }
 }
 
@@ -92,10 +93,11 @@ struct CompiledConnectionLimit {
     let count: Int
     let key: CompiledLimitKey
 
-    init(_ limit: ConnectionLimit, of site: Site?) {
+    init(_ limit: ConnectionLimit, of site: Site?, _ identities: LimitIdentities) {
         count = limit.count
         key = CompiledLimitKey(
-            limit.key, of: limit.isOfMachine ? nil : site, ofTenant: limit.isOfTenant, limit)
+            limit.key, of: limit.isOfMachine ? nil : site, ofTenant: limit.isOfTenant,
+            identities[limit])
     }
 }
 
@@ -106,10 +108,16 @@ struct MachineConnectionLimits {
     /// For each client's address.
     let perClient: ContiguousArray<CompiledConnectionLimit>
 
-    init(_ limits: [ConnectionLimit]) {
+    /// None.
+    init() {
+        connectionsMax = nil
+        perClient = []
+    }
+
+    init(_ limits: [ConnectionLimit], _ identities: LimitIdentities) {
         let own = limits.filter { !$0.countsRequests }
         connectionsMax = own.filter { $0.key == .everything }.map(\.count).min()
         perClient = ContiguousArray(
-            own.filter { $0.key == .client }.map { CompiledConnectionLimit($0, of: nil) })
+            own.filter { $0.key == .client }.map { CompiledConnectionLimit($0, of: nil, identities) })
     }
 }

@@ -8,7 +8,7 @@ internal import Synchronization
 ///
 /// ```
 /// reload(_:) ─┐
-///             ├─▶ thread ─ LiveConfiguration.load ─▶ apply (the workers are told) ─▶ status, log ─▶ persist
+///             ├─▶ thread ─ LiveConfiguration.load ─▶ apply (the workers are told) ─▶ commit ─▶ log ─▶ persist
 /// inotify ────┘     200 ms after the last change
 /// ```
 /// The last good versions belong to one process at a time: where another data plane has taken over, this one is stopped,
@@ -34,6 +34,8 @@ package final class Reloader: Sendable {
         package var configuration: MachineConfiguration?
         /// No reload came of it, since the reloader was stopped.
         package var isStopped = false
+        /// No reload came of it, since the system gave no thread.
+        package var hasNoThread = false
     }
 
     private struct Request {
@@ -45,6 +47,9 @@ package final class Reloader: Sendable {
         var requests: [Request] = []
         var isStopped = false
         var status = ReloadStatus()
+        /// What the thread does, once there is something to serve.
+        var body: (@Sendable () -> Void)?
+        var isRunning = false
     }
 
     /// What only the thread that reloads touches.
@@ -52,8 +57,9 @@ package final class Reloader: Sendable {
         let live: LiveConfiguration
         var reported: Set<Diagnostic> = []
         var patterns: [String] = []
-        var names = WatchedNames(patterns: [], files: [])
+        var names = WatchedNames()
         var hasComplained = false
+        var hasComplainedOfCount = false
         /// Something may have changed that nobody was told of: another look is due, once the disk is quiet.
         var needsLook = false
         /// When to try again to keep last good versions, which another process still has.
@@ -61,6 +67,7 @@ package final class Reloader: Sendable {
     }
 
     private let state = Mutex(State())
+    private let ended = Latch()
     private let work: Mutex<Work>
     private let logger: Logger
     private let watch: DirectoryWatch
@@ -71,6 +78,8 @@ package final class Reloader: Sendable {
     private static let unsettledMilliseconds: Int64 = 2_000
     /// How often a process that waits for the last good versions looks whether another one still has them.
     private static let storeMilliseconds: Int64 = 250
+    /// How long the first versions after a start wait until they are kept: the first requests come first.
+    private static let firstStoreMilliseconds: Int64 = 1_000
 
     /// - Throws: where the kernel gives no descriptor.
     package init(_ live: sending LiveConfiguration, logger: Logger) throws {
@@ -95,6 +104,7 @@ package final class Reloader: Sendable {
             return state.isStopped
         }
         if isStopped { done?(stoppedOutcome) }
+        startThread()
         watch.interrupt()
     }
 
@@ -104,6 +114,11 @@ package final class Reloader: Sendable {
     package func stop() {
         state.withLock { $0.isStopped = true }
         watch.interrupt()
+    }
+
+    /// Waits until the reload that is under way has ended and what has served is kept, but not for longer than that.
+    package func waitUntilStopped(milliseconds: Int64) {
+        if state.withLock({ $0.isRunning }) { ended.wait(milliseconds: milliseconds) }
     }
 
     // MARK: - Start
@@ -120,16 +135,37 @@ package final class Reloader: Sendable {
 
     /// Starts the thread, once the first configuration is served.
     package func serve(_ server: some Server) {
-        Thread.start(name: "chimera-reload") { [self] in
-            Thread.yieldToOthers()
-            work.withLock { work in
-                work.patterns = work.live.watchedPatterns
-                watchDirectories(&work)
-                // The look that is due anyway keeps what it finds; after that the thread is quiet.
-                if !work.needsLook { persist(&work) }
+        work.withLock { $0.live.commit() }
+        state.withLock { state in
+            state.body = { [self] in
+                Thread.yieldToOthers()
+                work.withLock { work in
+                    work.patterns = work.live.watchedPatterns
+                    watchDirectories(&work)
+                    work.persistAgainAt = Clock.monotonicMilliseconds() + Self.firstStoreMilliseconds
+                }
+                run(server)
             }
-            run(server)
         }
+        startThread()
+    }
+
+    /// Where the system gives no thread, the next request to reload tries again; this one comes to nothing.
+    private func startThread() {
+        let refused = state.withLock { state -> [Request]? in
+            guard !state.isRunning, let body = state.body else { return nil }
+            state.isRunning = Thread.start(name: "chimera-reload", body)
+            if state.isRunning {
+                state.body = nil
+                return nil
+            }
+            defer { state.requests = [] }
+            return state.requests
+        }
+        guard let refused else { return }
+        logger.error("the configuration cannot be loaded again now: the system gives no thread")
+        let outcome = Outcome(status: status, diagnostics: [], hasNoThread: true)
+        for request in refused { request.done?(outcome) }
     }
 
     // MARK: - The thread
@@ -148,8 +184,13 @@ package final class Reloader: Sendable {
                 settling.changed(at: Clock.monotonicMilliseconds())
             }
         }
-        work.withLock { $0.live.leaveStore() }
+        work.withLock { work in
+            // What has served is kept, also where the end comes before its time.
+            if work.persistAgainAt != nil { persist(&work) }
+            work.live.leaveStore()
+        }
         for request in takeRequests() { request.done?(stoppedOutcome) }
+        ended.open()
     }
 
     /// - Returns: when it is due next; nil: not before something changes.
@@ -191,18 +232,22 @@ package final class Reloader: Sendable {
     }
 
     private static func names(_ work: borrowing Work) -> WatchedNames {
-        guard !work.patterns.isEmpty else { return WatchedNames(patterns: [], files: []) }
+        guard !work.patterns.isEmpty else { return WatchedNames() }
         return WatchedNames(
-            patterns: work.patterns, files: work.live.watchedFiles(atMost: WatchedNames.directoriesMax))
+            patterns: work.patterns, files: work.live.watchedFiles, pause: work.live.pauseForOthers)
     }
 
     private func watchDirectories(_ work: inout Work) {
-        let before = work.names.directories
         work.names = Self.names(work)
-        let refused = watch.watch(work.names.directories)
+        let outcome = watch.watch(work.names.directories, places: work.names.places)
         // Between the reading and this moment nobody watched what is new here.
-        if !work.names.directories.isSubset(of: before) { work.needsLook = true }
-        guard let first = refused.first, !work.hasComplained else { return }
+        if outcome.hasNew { work.needsLook = true }
+        if work.names.isCut, !exchange(&work.hasComplainedOfCount, with: true) {
+            logger.warning(
+                "there are more directories than are watched; a change in the others needs a reload",
+                metadata: ["watched": "\(WatchedNames.directoriesMax)"])
+        }
+        guard let first = outcome.refused.first, !work.hasComplained else { return }
         work.hasComplained = true
         logger.warning("a directory cannot be watched for changes", metadata: ["directory": "\(first)"])
     }
@@ -214,9 +259,9 @@ package final class Reloader: Sendable {
             var revision = work.live.load(cause)
             var isRefused = false
             if let configuration = revision.configuration {
-                work.patterns = configuration.watchedPatterns
                 do {
                     if revision.status.outcome == .applied { try server.serve(configuration) }
+                    work.live.commit()
                 } catch {
                     logger.error("\(error); the old configuration stays in service")
                     revision.configuration = nil
@@ -224,6 +269,7 @@ package final class Reloader: Sendable {
                     revision.status = work.live.refused("\(error)")
                 }
             }
+            work.patterns = work.live.watchedPatterns
             if revision.isUnsettled { work.needsLook = true }
             var status = revision.status
             status.durationMilliseconds = Clock.monotonicMilliseconds() - began
@@ -234,7 +280,8 @@ package final class Reloader: Sendable {
                 configuration: revision.configuration)
             server.reloadEnded(outcome)
             watchDirectories(&work)
-            if revision.configuration != nil { persist(&work) }
+            // Where the first versions wait, what has changed since waits with them.
+            if revision.configuration != nil, work.persistAgainAt == nil { persist(&work) }
             return outcome
         }
     }
@@ -277,16 +324,11 @@ package final class Reloader: Sendable {
     }
 
     private func persist(_ work: inout Work) {
-        work.persistAgainAt = nil
-        do throws(LastGoodStore.Failure) {
-            if try !work.live.persist() {
-                work.persistAgainAt = Clock.monotonicMilliseconds() + Self.storeMilliseconds
-            }
-        } catch {
-            guard !work.hasComplained else { return }
-            work.hasComplained = true
-            logger.warning("last good versions of tenants' files cannot be kept across a restart: \(error)")
-        }
+        let kept = work.live.persist()
+        work.persistAgainAt =
+            kept.isUnfinished ? Clock.monotonicMilliseconds() + Self.storeMilliseconds : nil
+        for report in kept.news { logger.warning("\(report)") }
+        state.withLock { $0.status.store = kept.reports }
     }
 }
 

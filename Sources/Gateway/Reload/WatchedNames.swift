@@ -4,6 +4,8 @@ internal import Glibc
 
 /// Which names in which directories a configuration comes from: what else is written there, such as a log, is no
 /// reason to read it again.
+///
+/// Made anew after each reading, since links and directories may lead elsewhere then.
 struct WatchedNames: Equatable {
     private struct Names: Equatable {
         var patterns: Set<String> = []
@@ -11,40 +13,64 @@ struct WatchedNames: Equatable {
     }
 
     private var byDirectory: [String: Names] = [:]
+    /// The directories above those: where one of them goes elsewhere, a path leads to something else.
+    private(set) var places: Set<String> = []
+    /// There are more directories than may be watched.
+    private(set) var isCut = false
 
     /// Directories past this many are not watched; a reload by hand sees a change there.
     static let directoriesMax = 1024
 
+    /// Nothing.
+    init() {}
+
+    /// Looks at the disk.
+    ///
     /// - Parameters:
     ///   - patterns: absolute paths with `*`, `?` and `[…]` in the last segment.
-    ///   - files: absolute paths.
-    init(patterns: [String], files: [String]) {
+    ///   - files: absolute paths; of directories as well.
+    ///   - pause: called between them.
+    init(
+        patterns: [String], files: some Sequence<String>, directoriesMax: Int = WatchedNames.directoriesMax,
+        pause: () -> Void = {}
+    ) {
+        var trails = PathTrails(directoriesMax: directoriesMax)
+        var byPattern: [String: Set<String>] = [:]
         for pattern in patterns {
             let (directory, name) = Self.split(pattern)
             guard !directory.utf8.contains(where: { "*?[".utf8.contains($0) }) else { continue }
-            byDirectory[directory, default: Names()].patterns.insert(name)
+            guard let real = trails.real(directory), trails.take(real) else { continue }
+            byPattern[real, default: []].insert(name)
+        }
+        for (directory, patterns) in byPattern {
+            for link in PathTrails.links(in: directory) ?? [] where Self.matches(patterns, link) {
+                pause()
+                trails.follow(directory == "/" ? "/" + link : directory + "/" + link)
+            }
         }
         for file in files {
-            let (directory, name) = Self.split(file)
-            guard byDirectory[directory] != nil || byDirectory.count < Self.directoriesMax else { continue }
-            byDirectory[directory, default: Names()].names.insert(name)
+            pause()
+            trails.follow(file)
         }
-        // A directory of another name may take the place of one.
-        for directory in byDirectory.keys {
-            let (parent, name) = Self.split(directory)
-            byDirectory[parent]?.names.insert(name)
+        for (directory, names) in trails.names {
+            byDirectory[directory] = Names(patterns: byPattern[directory] ?? [], names: names)
         }
+        places = PathTrails.above(byDirectory.keys)
+        isCut = trails.isCut
     }
 
     var directories: Set<String> { Set(byDirectory.keys) }
 
     /// Whether a change may be one of the configuration.
     func covers(_ change: DirectoryWatch.Change) -> Bool {
-        if change.directory.isEmpty { return true }
+        // The kernel lost count, or a directory is another one now.
+        if change.directory.isEmpty || change.name.isEmpty { return true }
         guard let names = byDirectory[change.directory] else { return false }
-        // How container platforms change all files at once: by a link to another directory.
-        if change.name == "..data" || names.names.contains(change.name) { return true }
-        return names.patterns.contains { fnmatch($0, change.name, Int32(FNM_PERIOD)) == 0 }
+        return names.names.contains(change.name) || Self.matches(names.patterns, change.name)
+    }
+
+    private static func matches(_ patterns: Set<String>, _ name: String) -> Bool {
+        patterns.contains { fnmatch($0, name, Int32(FNM_PERIOD)) == 0 }
     }
 
     private static func split(_ path: String) -> (directory: String, name: String) {

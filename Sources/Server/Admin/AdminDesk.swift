@@ -21,9 +21,12 @@ final class AdminDesk {
     private var listener: Int32 = -1
     private var visitors: [Visitor] = []
 
-    /// Visitors at a time, and how long one may take to say what it wants, in milliseconds.
+    /// Visitors at a time, and how long one may take to say what it wants, in milliseconds. One more takes the place of
+    /// whom says nothing for longest, so that nobody is kept out.
     static let visitorsMax = 32
     static let patience: Int64 = 5_000
+    /// How often it looks for more of them at a time, as they come.
+    private static let roundsMax = 4
 
     deinit { close() }
 
@@ -60,7 +63,7 @@ final class AdminDesk {
     /// What the loop waits for.
     var descriptors: [Int32] {
         guard listener >= 0 else { return [] }
-        return (visitors.count < Self.visitorsMax ? [listener] : []) + visitors.map(\.connection)
+        return [listener] + visitors.map(\.connection)
     }
 
     /// When the next visitor has taken too long, in milliseconds; `Int64.max` for never.
@@ -68,7 +71,16 @@ final class AdminDesk {
 
     /// Takes what is there, and the requests that are whole.
     func visits(now: Int64) -> [Visit] {
-        accept(now)
+        var visits: [Visit] = []
+        // Whose request is there leaves room for the next.
+        for _ in 0..<Self.roundsMax {
+            visits += takeRequests(now)
+            guard accept(now) else { break }
+        }
+        return visits
+    }
+
+    private func takeRequests(_ now: Int64) -> [Visit] {
         var visits: [Visit] = []
         visitors = visitors.filter {
             $0.deadline > now || Self.refuse($0.connection, "the request took too long")
@@ -88,14 +100,29 @@ final class AdminDesk {
         return visits
     }
 
-    private func accept(_ now: Int64) {
-        while listener >= 0, visitors.count < Self.visitorsMax {
+    /// Lets in who waits, as many as may be here at a time.
+    ///
+    /// - Returns: whether somebody came in.
+    private func accept(_ now: Int64) -> Bool {
+        var hasCome = false
+        for _ in 0..<Self.visitorsMax {
             var address = sockaddr_storage()
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+            guard listener >= 0 else { return hasCome }
             let connection = chimera_accept(listener, &address, &length)
-            guard connection >= 0 else { return }
+            guard connection >= 0 else { return hasCome }
+            if visitors.count == Self.visitorsMax { makeRoom() }
             visitors.append(Visitor(connection: connection, deadline: now + Self.patience))
+            hasCome = true
         }
+        return hasCome
+    }
+
+    /// They stand in the order in which they came.
+    private func makeRoom() {
+        let index = visitors.firstIndex { $0.line.isEmpty } ?? visitors.startIndex
+        _ = Self.refuse(
+            visitors.remove(at: index).connection, "others have come, and the request was not there yet")
     }
 
     private enum Reading { case line, open, over }

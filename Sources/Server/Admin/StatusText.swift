@@ -45,7 +45,13 @@ enum StatusText {
             lines.append("the last reload failed, and the configuration before it serves")
             lines += (reload["why"]?.array ?? []).map { "    " + text($0) }
         }
-        return lines + tenants(plane)
+        return lines + tenants(plane) + files(plane)
+    }
+
+    /// Files that are nobody's, and what is wrong with the last good versions that are kept.
+    private static func files(_ plane: JSON) -> [String] {
+        let refused = (plane["refused_files"]?.array ?? []).map { "a file is not served\n    " + text($0) }
+        return refused + (plane["store"]?.array ?? []).map(text)
     }
 
     /// The tenants that do not serve what their files say, and why.

@@ -24,6 +24,8 @@ final class DataPlane: Sendable {
     /// How long connections without a request stay open where another data plane has taken over: one that is in use
     /// has its next request within that, and learns from the answer that it closes.
     static let idleMilliseconds: Int64 = 5_000
+    /// How long the end waits for what the reloader keeps.
+    private static let reloadEndMilliseconds: Int64 = 2_000
 
     init(
         line socket: PacketSocket, generation: Int, machineFile: String, user: UserName?, _ logger: Logger
@@ -46,7 +48,7 @@ final class DataPlane: Sendable {
         // Before there is another thread: each has privileges of its own.
         try giveUpPrivileges()
         takeSignals()
-        line.start()
+        guard line.start(whenOver: { [self] in outlive() }) else { throw noThread() }
         let reloader = try makeReloader()
         let first = reloader.start()
         let configuration = try configuration(of: first)
@@ -54,16 +56,31 @@ final class DataPlane: Sendable {
         let administration = DataPlaneAdministration(
             gateway, reloader, generation: generation, machineFile: machineFile)
         loaded(configuration)
-        Thread.start(name: "chimera-end") { [self] in
+        let hasStarted = Thread.start(name: "chimera-end") { [self] in
             gateway.waitUntilStopped()
             orders.put(.ended)
         }
+        guard hasStarted else { throw noThread() }
         reloader.serve(Reloading(plane: self, gateway: gateway))
         line.tell(ControlMessage(.ready).with(.version, Version.text).with(.milliseconds, drainMilliseconds))
         while obey(orders.take(), gateway, reloader, administration) {}
+        reloader.stop()
+        reloader.waitUntilStopped(milliseconds: Self.reloadEndMilliseconds)
     }
 
     private var drainMilliseconds: Int64 { drainTime.withLock { $0 } }
+
+    private func noThread() -> ExitCode {
+        logger.critical("cannot serve: the system gives no thread")
+        return CommandStatus.cannotServe.exitCode
+    }
+
+    /// Without a supervisor nobody else ends a data plane that does not come to its end by itself, whatever it hangs on.
+    private func outlive() {
+        Latch().wait(milliseconds: drainMilliseconds + ProcessPlan.graceMilliseconds)
+        logger.critical("the drain does not end; without a supervisor this is the end")
+        _exit(CommandStatus.cannotServe.rawValue)
+    }
 
     // MARK: The process
 
@@ -131,7 +148,7 @@ final class DataPlane: Sendable {
         case .reopenLogs: gateway.reopenLogs()
         case .leave(let address): gateway.leave([address])
         case .question(let connection, let line, let context):
-            answer(connection, line, context, reloader, administration)
+            answer(connection, line, context, administration)
         case .orphaned:
             logger.warning("the supervisor is gone")
             drain(gateway, reloader, isLast: true)
@@ -150,18 +167,14 @@ final class DataPlane: Sendable {
     }
 
     private func answer(
-        _ connection: Int32, _ line: [UInt8], _ context: [UInt8], _ reloader: Reloader,
+        _ connection: Int32, _ line: [UInt8], _ context: [UInt8],
         _ administration: DataPlaneAdministration
     ) {
         switch AdminRequest.parse(line) {
         case .failure(let malformed):
             DataPlaneAdministration.reply([AdminRequest.failed(malformed.reason)], connection)
         case .success(let request) where request.name == "reload":
-            reloader.reload(.command) { outcome in
-                // A reader that stands still keeps no reload waiting.
-                let work: @Sendable () -> Void = { DataPlaneAdministration.reply([outcome.json], connection) }
-                if !Thread.start(name: "chimera-admin", work) { work() }
-            }
+            administration.reload(for: connection)
         case .success(let request):
             administration.answer(connection, request, context: JSON(context) ?? .null)
         }

@@ -16,9 +16,11 @@ final class DataPlaneAdministration: Sendable {
     private let generation: Int
     private let machineFile: String
     private let busy = Mutex(0)
+    private let reloads = Mutex(0)
 
-    /// Requests that are answered at a time, and connections that are listed.
+    /// Requests that are answered at a time, those that wait for a reload, and connections that are listed.
     static let requestsMax = 16
+    static let reloadsMax = 16
     static let connectionsMax = 10_000
     /// How long a reader of an answer may stand still, in seconds.
     private static let patience = 10
@@ -47,19 +49,44 @@ final class DataPlaneAdministration: Sendable {
         guard let command = command(request.name, context: context) else {
             return Self.reply([AdminRequest.failed("there is no command \"\(request.name)\"")], connection)
         }
-        let isFree = busy.withLock { busy in
-            guard busy < Self.requestsMax else { return false }
-            busy += 1
-            return true
-        }
-        guard isFree else {
+        guard Self.enter(busy, atMost: Self.requestsMax) else {
             return Self.reply([AdminRequest.failed("too many requests are being answered")], connection)
         }
-        let work: @Sendable () -> Void = { [self] in
+        let hasStarted = Thread.start(name: "chimera-admin") { [self] in
+            // Whoever asks about ten thousand tenants waits for those who are served.
+            if Self.heavyCommands.contains(request.name) { Thread.yieldToOthers() }
             Self.reply(command(request.body), connection)
             busy.withLock { $0 -= 1 }
         }
-        if !Thread.start(name: "chimera-admin", work) { work() }
+        if !hasStarted {
+            busy.withLock { $0 -= 1 }
+            Self.reply([AdminRequest.failed("the system gives no thread")], connection)
+        }
+    }
+
+    private static let heavyCommands: Set<String> = ["explain", "diff"]
+
+    /// Loads the configuration, and answers what came of it.
+    func reload(for connection: Int32) {
+        guard Self.enter(reloads, atMost: Self.reloadsMax) else {
+            return Self.reply([AdminRequest.failed("too many wait for a reload")], connection)
+        }
+        reloader.reload(.command) { [self] outcome in
+            let work: @Sendable () -> Void = { [self] in
+                Self.reply([outcome.json], connection)
+                reloads.withLock { $0 -= 1 }
+            }
+            // A reader that stands still keeps no reload waiting.
+            if !Thread.start(name: "chimera-admin", work) { work() }
+        }
+    }
+
+    private static func enter(_ count: borrowing Mutex<Int>, atMost most: Int) -> Bool {
+        count.withLock { count in
+            guard count < most else { return false }
+            count += 1
+            return true
+        }
     }
 
     /// Writes the lines and closes the connection; a reader that stands still loses the rest.
@@ -102,7 +129,8 @@ final class DataPlaneAdministration: Sendable {
                 "changed": .integer(Int64(reload.changedSites)),
                 "why": .array(reload.machineErrors.map { .string("\($0.position): \($0.text)") }),
             ]),
-            "outdated_tenants": reload.outdatedJSON,
+            "outdated_tenants": reload.outdatedJSON, "refused_files": reload.refusedJSON,
+            "store": .array(reload.store.prefix(1_000).map { .string($0.description) }),
         ])
         return AdminRequest.done(.of(["supervisor": context, "data_plane": plane]))
     }
@@ -133,11 +161,11 @@ final class DataPlaneAdministration: Sendable {
     private func explanation(_ body: JSON) -> JSON {
         guard let asked = ExplainedRequest(body) else {
             return AdminRequest.failed(
-                "the request has no \"url\" such as http://shop.example/cart, or its method or a field is none"
+                "the request has no \"url\" such as http://shop.example/cart, or its method, its client or a field is none"
             )
         }
         do {
-            let text = try Explanation(asked, in: gateway.configuration).text
+            let text = try Explanation(asked, in: gateway.configuration, pause: Pace().step).text
             return AdminRequest.done(.of(["text": .string(text)]))
         } catch {
             return AdminRequest.failed("\(error)")
@@ -146,10 +174,15 @@ final class DataPlaneAdministration: Sendable {
 
     /// A line for each tenant whose file says something else than what serves.
     private func differences() -> [JSON] {
-        guard let disk = ConfigurationLoader().tenantSources(machineFile: machineFile) else {
+        let pace = Pace()
+        let running = reloader.runningSources()
+        guard
+            let disk = ConfigurationLoader().tenantSources(
+                machineFile: machineFile, running: running, pause: pace.step)
+        else {
             return [AdminRequest.failed("the machine's file cannot be read, or has errors")]
         }
-        let differences = TenantDifference.between(running: reloader.runningSources(), disk: disk)
+        let differences = TenantDifference.between(running: running, disk: disk, pause: pace.step)
         return differences.map { difference in
             .of([
                 "tenant": .string(difference.id), "file": .string(difference.file),

@@ -25,6 +25,11 @@ final class SupervisorLine: ListenerSource {
     private let socket: PacketSocket
     private let orders: BlockingQueue<DataPlaneOrder>
     private let state = Mutex(State())
+    /// How long the supervisor has for an answer, in milliseconds, and for making room for a packet.
+    private let patience: Int64
+
+    /// It answers as fast as it can bind; what is asked for meanwhile waits.
+    static let patienceMilliseconds: Int64 = 10_000
 
     private struct State {
         var requests: Int64 = 0
@@ -35,42 +40,87 @@ final class SupervisorLine: ListenerSource {
     /// What a request waits for.
     private final class Answer: Sendable {
         let latch = Latch()
-        let group = Mutex(ListeningGroup(descriptors: [], port: 0))
+        /// What has come so far; nil when nobody waits for it any more.
+        private let group = Mutex<ListeningGroup?>(ListeningGroup(descriptors: [], port: 0))
         let error = Mutex<SystemError?>(nil)
-    }
 
-    init(_ socket: PacketSocket, orders: BlockingQueue<DataPlaneOrder>) {
-        self.socket = socket
-        self.orders = orders
-    }
+        func fail(_ error: SystemError) {
+            self.error.withLock { $0 = error }
+            latch.open()
+        }
 
-    /// Starts to take what the supervisor says, on a thread of its own.
-    func start() {
-        Thread.start(name: "chimera-line") { [self] in
-            while true {
-                switch socket.receive(wait: true) {
-                case .packet(let packet): receive(packet)
-                case .nothing: continue
-                case .end: return end()
-                }
+        /// - Returns: false where nobody waits; the descriptors are still the caller's then.
+        func add(_ descriptors: [Int32], port: UInt16) -> Bool {
+            group.withLock { group in
+                guard let before = group else { return false }
+                group = ListeningGroup(descriptors: before.descriptors + descriptors, port: port)
+                return true
+            }
+        }
+
+        /// What has come, which belongs to the caller then; empty the second time.
+        func take() -> ListeningGroup {
+            group.withLock { group in
+                defer { group = nil }
+                return group ?? ListeningGroup(descriptors: [], port: 0)
             }
         }
     }
 
-    func tell(_ message: ControlMessage) { _ = try? socket.send(.init(message.encoded), wait: true) }
+    init(
+        _ socket: PacketSocket, orders: BlockingQueue<DataPlaneOrder>,
+        patience: Int64 = SupervisorLine.patienceMilliseconds
+    ) {
+        self.socket = socket
+        self.orders = orders
+        self.patience = patience
+        socket.limitWaiting(milliseconds: patience)
+    }
 
-    private func end() {
+    /// Starts to take what the supervisor says, on a thread of its own, which `whenOver` gets when the supervisor is gone.
+    ///
+    /// - Returns: false where the system gives no thread.
+    func start(whenOver: @escaping @Sendable () -> Void = {}) -> Bool {
+        Thread.start(name: "chimera-line") { [self] in
+            receiveAll()
+            abandon(SystemError("listen", EPIPE), isOver: true)
+            orders.put(.orphaned)
+            whenOver()
+        }
+    }
+
+    private func receiveAll() {
+        while true {
+            switch socket.receive(wait: true) {
+            case .packet(let packet): receive(packet)
+            // It may have been the answer that somebody waits for.
+            case .damaged: abandon(SystemError("recvmsg", EMFILE), isOver: false)
+            case .nothing: continue
+            case .end: return
+            }
+        }
+    }
+
+    /// A supervisor that takes nothing for too long misses the message, and one that is gone does not need it.
+    func tell(_ message: ControlMessage) { try? send(message) }
+
+    private func send(_ message: ControlMessage) throws(SystemError) {
+        _ = try socket.send(.init(message.encoded), wait: true)
+    }
+
+    /// Nobody gets an answer any more who waits for one.
+    private func abandon(_ error: SystemError, isOver: Bool) {
         let waiting = state.withLock { state in
-            state.isOver = true
+            if isOver { state.isOver = true }
             defer { state.waiting = [:] }
             return state.waiting
         }
-        for answer in waiting.values { answer.latch.open() }
-        orders.put(.orphaned)
+        for answer in waiting.values { answer.fail(error) }
     }
 
     // MARK: Sockets
 
+    /// - Throws: `ETIMEDOUT` too, where the supervisor does not answer in time. What it answers later is closed.
     func open(_ address: Listener.Address, count: Int) throws(SystemError) -> ListeningGroup {
         let answer = Answer()
         let request = state.withLock { state -> Int64? in
@@ -80,14 +130,24 @@ final class SupervisorLine: ListenerSource {
             return state.requests
         }
         guard let request else { throw SystemError("listen", EPIPE) }
-        tell(
-            ControlMessage(.listen).with(.request, request).with(.address, address.text)
-                .with(.count, Int64(count)))
-        answer.latch.wait()
-        if let error = answer.error.withLock({ $0 }) { throw error }
-        let group = answer.group.withLock { $0 }
-        guard !group.descriptors.isEmpty else { throw SystemError("listen", EPIPE) }
-        return group
+        do throws(SystemError) {
+            try send(
+                ControlMessage(.listen).with(.request, request).with(.address, address.text)
+                    .with(.count, Int64(count)))
+            if !answer.latch.wait(milliseconds: patience) {
+                throw SystemError("the supervisor does not answer", ETIMEDOUT)
+            }
+            if let error = answer.error.withLock({ $0 }) { throw error }
+            let group = answer.take()
+            guard !group.descriptors.isEmpty else { throw SystemError("listen", EPIPE) }
+            return group
+        } catch {
+            state.withLock { $0.waiting[request] = nil }
+            answer.take().descriptors.forEach(FileDescriptors.close)
+            // It may have bound it all the same.
+            close(address)
+            throw error
+        }
     }
 
     func close(_ address: Listener.Address) {
@@ -132,12 +192,8 @@ final class SupervisorLine: ListenerSource {
         else {
             return
         }
-        let passed = descriptors
-        descriptors = []
-        answer.group.withLock { group in
-            group.descriptors += passed
-            group.port = message.number(.count).flatMap { UInt16(exactly: $0) } ?? 0
-        }
+        let port = message.number(.count).flatMap { UInt16(exactly: $0) } ?? 0
+        if answer.add(descriptors, port: port) { descriptors = [] }
         guard message.number(.more) ?? 0 == 0 else { return }
         state.withLock { $0.waiting[request] = nil }
         answer.latch.open()
@@ -148,7 +204,6 @@ final class SupervisorLine: ListenerSource {
             let answer = state.withLock({ $0.waiting.removeValue(forKey: request) })
         else { return }
         let number = message.number(.count).flatMap { Int32(exactly: $0) } ?? EINVAL
-        answer.error.withLock { $0 = SystemError(message.text(.text) ?? "listen", number) }
-        answer.latch.open()
+        answer.fail(SystemError(message.text(.text) ?? "listen", number))
     }
 }

@@ -17,6 +17,8 @@ final class DataPlaneProcess {
     /// The addresses of which it has sockets.
     var addresses: Set<Listener.Address> = []
     private var unsent: [PacketSocket.Packet] = []
+    /// The process has closed its end of the line: it says nothing any more, and is about to end.
+    private(set) var hasHungUp = false
 
     /// Packets that may wait for a data plane that does not read; past that they are dropped.
     private static let unsentMax = 1024
@@ -60,6 +62,21 @@ final class DataPlaneProcess {
     // MARK: The line
 
     var hasUnsent: Bool { !unsent.isEmpty }
+
+    /// The next message; nil where there is none now.
+    func nextMessage() -> ControlMessage? {
+        while !hasHungUp {
+            switch line.receive(wait: false) {
+            case .packet(let packet):
+                packet.descriptors.forEach(FileDescriptors.close)
+                if let message = ControlMessage(packet.bytes) { return message }
+            case .damaged: continue
+            case .nothing: return nil
+            case .end: hasHungUp = true
+            }
+        }
+        return nil
+    }
 
     /// Sends a message, now or when there is room. Its descriptors are closed when they are sent.
     func tell(_ message: ControlMessage, descriptors: [Int32] = []) {

@@ -21,8 +21,14 @@ extension Supervisor {
             pass(visit, to: plane)
         case .upgrade: upgrade(for: visit.connection)
         case .stop(let atOnce):
-            AdminDesk.write(.of(["stopping": .bool(true)]), to: visit.connection)
-            stopWaiters.append(visit.connection)
+            if stopWaiters.count < Supervisor.waitersMax {
+                AdminDesk.write(.of(["stopping": .bool(true)]), to: visit.connection)
+                stopWaiters.append(visit.connection)
+            } else {
+                AdminDesk.answer(
+                    visit.connection,
+                    AdminRequest.failed("the gateway is stopping, and too many wait for its end"))
+            }
             stop()
             // The second one is the word for "at once".
             if atOnce { stop() }

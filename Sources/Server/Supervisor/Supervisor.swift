@@ -98,7 +98,10 @@ final class Supervisor {
         var polled = [pollfd(fd: signals, events: Int16(POLLIN), revents: 0)]
         for plane in planes.values {
             let events = plane.hasUnsent ? POLLIN | POLLOUT : POLLIN
-            polled.append(pollfd(fd: plane.line.descriptor, events: Int16(events), revents: 0))
+            // What has hung up would wake this loop again and again until the process is gone.
+            if !plane.hasHungUp {
+                polled.append(pollfd(fd: plane.line.descriptor, events: Int16(events), revents: 0))
+            }
             if unsaid.count < Self.unsaidBytesMax, plane.diagnostics >= 0 {
                 polled.append(pollfd(fd: plane.diagnostics, events: Int16(POLLIN), revents: 0))
             }
@@ -307,11 +310,7 @@ final class Supervisor {
 
     private func serve(_ plane: DataPlaneProcess) {
         plane.sendUnsent()
-        while case .packet(let packet) = plane.line.receive(wait: false) {
-            packet.descriptors.forEach(FileDescriptors.close)
-            guard let message = ControlMessage(packet.bytes) else { continue }
-            receive(message, from: plane)
-        }
+        while let message = plane.nextMessage() { receive(message, from: plane) }
     }
 
     private func receive(_ message: ControlMessage, from plane: DataPlaneProcess) {

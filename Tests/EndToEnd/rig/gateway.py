@@ -49,7 +49,7 @@ class Gateway:
 
     def __init__(self, directory: Path, sites: str | dict[str, str] = "", machine: str = "", log: str | None = None,
                  listen: bool = True, env: dict[str, str] | None = None, arguments: list[str] | None = None,
-                 wrapper: list[str] | None = None, binary: Path | None = None):
+                 wrapper: list[str] | None = None, binary: Path | None = None, stdout: int | None = None):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.sites, self.machine, self.listen = sites, machine, listen
@@ -57,6 +57,7 @@ class Gateway:
         self.log_line = "log access json access.log" if log is None else log
         self.env, self.arguments, self.wrapper = env or {}, arguments, wrapper or []
         self.binary = binary or BINARY
+        self.stdout = stdout
         self.port = 0
         self.process: subprocess.Popen | None = None
         self.vitals: Vitals | None = None
@@ -113,7 +114,8 @@ class Gateway:
         arguments = [a.replace("PORT", str(self.port)) for a in arguments]
         self.process = subprocess.Popen(
             [*self.wrapper, str(self.binary), *arguments], cwd=self.directory, env=environment(**self.env),
-            stdin=subprocess.DEVNULL, stdout=open(self.directory / "stdout", "ab"), stderr=subprocess.PIPE)
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            stdout=open(self.directory / "stdout", "ab") if self.stdout is None else self.stdout)
         self._collector = threading.Thread(target=self._collect, args=(self.process.stderr,), daemon=True)
         self._collector.start()
 
