@@ -32,7 +32,7 @@ package struct UTF8Validator: Sendable {
         var index = 0
         while index < bytes.count {
             if needed == 0 {
-                index = Self.endOfASCII(base, index, bytes.count)
+                index = Self.endOfWhole(base, index, bytes.count)
                 guard index < bytes.count else { return true }
                 guard begin(base[index]) else { return false }
             } else {
@@ -61,6 +61,38 @@ package struct UTF8Validator: Sendable {
         default: return false
         }
         return true
+    }
+
+    /// Where from `start` on the first character is that is cut, or none; `count` where all are whole. It is for speed
+    /// alone: whatever it does not pass is judged octet by octet.
+    @inline(__always)
+    private static func endOfWhole(_ base: UnsafePointer<UInt8>, _ start: Int, _ count: Int) -> Int {
+        var index = start
+        while index < count {
+            let first = base[index]
+            if first < 0x80 {
+                index = endOfASCII(base, index, count)
+                continue
+            }
+            guard index &+ 1 < count, first >= 0xC2, base[index &+ 1] & 0xC0 == 0x80 else { return index }
+            if first < 0xE0 {
+                index &+= 2
+                continue
+            }
+            guard index &+ 2 < count, base[index &+ 2] & 0xC0 == 0x80 else { return index }
+            // The character's bits but for the last six, or the last twelve.
+            let high = UInt32(first & 0x0F) << 6 | UInt32(base[index &+ 1] & 0x3F)
+            if first < 0xF0 {
+                guard high >= 0x0800 >> 6, high < 0xD800 >> 6 || high > 0xDFFF >> 6 else { return index }
+                index &+= 3
+                continue
+            }
+            guard index &+ 3 < count, base[index &+ 3] & 0xC0 == 0x80, first < 0xF5, high >= 0x1_0000 >> 12,
+                high <= 0x10_FFFF >> 12
+            else { return index }
+            index &+= 4
+        }
+        return index
     }
 
     /// The index of the first octet from `start` on that is not ASCII, or `count`.
