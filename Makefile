@@ -70,6 +70,7 @@ lint: ## refuse what the style and the design rule out
 	@Tools/lint
 	@python3 Tools/generate/field-names.py --check
 	@python3 Tools/generate/mime_types.py --check
+	@python3 Tools/generate/hpack-tables.py --check
 	@swift format lint --strict --parallel $(SWIFT_FILES)
 
 format: ## rewrite the Swift sources in the project's format

@@ -56,6 +56,7 @@ let package = Package(
         module("EventLoop", ["CLinux", "ChimeraBytes"]),
         module("HTTPCore", ["ChimeraBytes", "ChimeraEventLoop"]),
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
+        module("HTTP2", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("WebSocket", ["COpenSSL", "CZlib", "ChimeraBytes", "ChimeraHTTPCore"]),
         module("ProxyProtocol", ["ChimeraBytes"]),
         module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
@@ -72,7 +73,7 @@ let package = Package(
             name: "Chimera",
             dependencies: [
                 "CLinux", "CCrypt", "COpenSSL", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
-                "ChimeraHTTP1", "ChimeraProxyProtocol", "ChimeraFiles", "ChimeraUpstream",
+                "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraProxyProtocol", "ChimeraFiles", "ChimeraUpstream",
                 "ChimeraConfiguration", "ChimeraTelemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
@@ -96,6 +97,7 @@ let package = Package(
         tests(of: "EventLoop", ["ChimeraEventLoop", "ChimeraBytes", "CLinux"]),
         tests(of: "HTTPCore", ["ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "HTTP1", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(of: "HTTP2", ["ChimeraHTTP2", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "WebSocket", ["ChimeraWebSocket", "ChimeraBytes"]),
         tests(of: "ProxyProtocol", ["ChimeraProxyProtocol", "ChimeraBytes"]),
         tests(of: "Files", ["ChimeraFiles", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
@@ -112,8 +114,8 @@ let package = Package(
         tests(
             of: "Fuzz",
             [
-                "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraWebSocket",
-                "ChimeraProxyProtocol", "ChimeraBytes", "ChimeraConfiguration",
+                "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraHTTPCore",
+                "ChimeraWebSocket", "ChimeraProxyProtocol", "ChimeraBytes", "ChimeraConfiguration",
             ]),
         tests(
             of: "Gateway",

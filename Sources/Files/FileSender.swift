@@ -26,7 +26,7 @@ package enum FileWindow {
 
     /// Reads the file's bytes there into the page cache, and lets the kernel go on with what follows. Blocks;
     /// for threads of the pool.
-    static func read(_ descriptor: Int32, offset: Int64, count: Int) {
+    package static func read(_ descriptor: Int32, offset: Int64, count: Int) {
         posix_fadvise(descriptor, off_t(offset), off_t(count * 2), POSIX_FADV_WILLNEED)
         withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) { room in
             var done = 0

@@ -33,6 +33,14 @@ package enum CloseReason: UInt8, CaseIterable, Sendable {
     case makingRoom
     /// An embedded handler failed, or left its answer unfinished.
     case handlerFailed
+    /// The client gave the request up and goes on with others on its connection (RFC 9113 §6.4).
+    case clientReset
+    /// The client broke a rule of its protocol, so that nothing more can be read from it (RFC 9113 §5.4.1).
+    case protocolViolated
+    /// The client did something allowed more often than anybody has to bear (RFC 9113 §10.5).
+    case flooded
+    /// The client never acknowledged our settings (RFC 9113 §6.5.3).
+    case settingsTimeout
 
     /// The token in logs and metrics.
     package var token: StaticString {
@@ -52,6 +60,10 @@ package enum CloseReason: UInt8, CaseIterable, Sendable {
         case .fileChanged: "file-changed"
         case .makingRoom: "making-room"
         case .handlerFailed: "handler-failed"
+        case .clientReset: "client-reset"
+        case .protocolViolated: "protocol-violated"
+        case .flooded: "flooded"
+        case .settingsTimeout: "settings-timeout"
         }
     }
 }
@@ -154,6 +166,9 @@ package protocol Exchange: AnyObject {
 
     // MARK: Upgrade
 
+    /// Whether an upstream's agreement to another protocol is one to what was asked; `response` is its head.
+    func agrees(to response: ResponseHead) -> Bool
+
     /// Turns the exchange into a tunnel (RFC 9110 §7.8) after sending `response` as the head that agrees on the
     /// protocol `token`; from then on `readBody` gives the client's bytes as they are, and `send` sends bytes as
     /// they are.
@@ -165,6 +180,8 @@ package protocol Exchange: AnyObject {
 
 extension Exchange {
     package func clientHasProgressed() -> Bool { false }
+
+    package func agrees(to response: ResponseHead) -> Bool { true }
 }
 
 /// An open file, closed when nobody holds it any more.

@@ -181,6 +181,20 @@ package class FieldBlock {
         return Slice(start: byteCount - count, count: count)
     }
 
+    /// Room behind the block's bytes for `count` more, for who writes them in place; `commit` makes them the block's.
+    /// It is valid until the next call that writes.
+    package final func room(_ count: Int) -> UnsafeMutablePointer<UInt8> {
+        makeRoom(count)?.deallocate()
+        return bytes + byteCount
+    }
+
+    /// Takes the first `count` bytes of what was written to `room`, which was asked for as many at least.
+    package final func commit(_ count: Int) -> Slice {
+        precondition(count >= 0 && count <= byteCapacity - byteCount)
+        byteCount += count
+        return Slice(start: byteCount - count, count: count)
+    }
+
     /// Copies the bytes of a head that was parsed where it lay: the slices of the lines added so far are relative
     /// to its start, so nothing may have been stored before.
     package final func adopt(_ span: Span<UInt8>) {

@@ -25,6 +25,8 @@ package final class RequestHead: FieldBlock {
     @exclusivity(unchecked) package var form = TargetForm.origin
     /// The whole request target as it was written.
     @exclusivity(unchecked) package var target = Slice.empty
+    /// The scheme that is said beside the target (RFC 9113 §8.3.1); empty where the target's own form has it.
+    @exclusivity(unchecked) package var scheme = Slice.empty
     /// Path and query of the target, which begin with a slash; empty for the authority and asterisk forms.
     @exclusivity(unchecked) package var pathAndQuery = Slice.empty
     /// Whom the request is for: of the target where it has one, else of Host; empty where neither is there.
@@ -36,6 +38,8 @@ package final class RequestHead: FieldBlock {
     @exclusivity(unchecked) package var upgrade = Slice.empty
     /// The request came over TLS.
     @exclusivity(unchecked) package var isSecure = false
+    /// The major version of HTTP that the client speaks, for the log and for Via.
+    @exclusivity(unchecked) package var majorVersion: UInt8 = 1
     /// The minor version of HTTP/1, for the log and for what depends on the peer's age; 1 for later versions.
     @exclusivity(unchecked) package var minorVersion: UInt8 = 1
 
@@ -46,8 +50,11 @@ package final class RequestHead: FieldBlock {
         return Int(decimal: value)
     }
 
-    /// Whether the target is an https URI (RFC 9112 §3.2.2).
-    package var targetsHTTPS: Bool { form == .absolute && self[target].startsIgnoringCase(with: "https:") }
+    /// Whether the target is an https URI (RFC 9112 §3.2.2, RFC 9113 §8.3.1).
+    package var targetsHTTPS: Bool {
+        form == .absolute && self[target].startsIgnoringCase(with: "https:")
+            || self[scheme].equalsIgnoringCase("https")
+    }
 
     /// Becomes the same as `other`.
     package func copy(_ other: RequestHead) {
@@ -56,12 +63,14 @@ package final class RequestHead: FieldBlock {
         methodBytes = other.methodBytes
         form = other.form
         target = other.target
+        scheme = other.scheme
         pathAndQuery = other.pathAndQuery
         authority = other.authority
         body = other.body
         expectsContinue = other.expectsContinue
         upgrade = other.upgrade
         isSecure = other.isSecure
+        majorVersion = other.majorVersion
         minorVersion = other.minorVersion
     }
 
@@ -72,12 +81,14 @@ package final class RequestHead: FieldBlock {
         methodBytes = .empty
         form = .origin
         target = .empty
+        scheme = .empty
         pathAndQuery = .empty
         authority = .empty
         body = .none
         expectsContinue = false
         upgrade = .empty
         isSecure = false
+        majorVersion = 1
         minorVersion = 1
     }
 }

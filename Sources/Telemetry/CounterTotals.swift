@@ -8,6 +8,10 @@ package struct CounterTotals: Sendable, Equatable {
     var closes = [UInt64](repeating: 0, count: CloseReason.allCases.count)
     var limits = [UInt64](repeating: 0, count: LimitHit.allCases.count)
 
+    /// By the numbers that the codec of HTTP/2 gives.
+    package internal(set) var violations = [UInt64](repeating: 0, count: HTTP2Kinds.violationsMax)
+    package internal(set) var frames = [UInt64](repeating: 0, count: HTTP2Kinds.framesMax)
+
     static let classesCount = 6
 
     package subscript(_ counter: Counter) -> UInt64 { counters[counter.rawValue] }

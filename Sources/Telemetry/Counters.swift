@@ -22,6 +22,20 @@ package enum Counter: Int, CaseIterable, Sendable {
     case connectionsHandedOver
     /// No sum but a level: connections on which something is under way; the others are idle.
     case connectionsBusy
+    /// Connections that spoke HTTP/2, whether they are open or not.
+    case http2Connections
+    /// Streams of closed connections of HTTP/2.
+    case http2Streams
+    /// Streams beyond those that a connection of HTTP/2 may have at once.
+    case http2StreamsRefused
+}
+
+/// What is counted of HTTP/2 by numbers that its codec gives.
+package enum HTTP2Kinds {
+    /// Kinds of violations that have counters.
+    package static let violationsMax = 64
+    /// Kinds of frames of which there may be so many in a time only.
+    package static let framesMax = 8
 }
 
 /// Bounds of the gateway itself that a request or a connection ran into; what is wrong with a message is a
@@ -101,7 +115,9 @@ package final class Counters: Sendable {
         static let refusals = classes + CounterTotals.classesCount
         static let closes = refusals + Refusal.allCases.count
         static let limits = closes + CloseReason.allCases.count
-        static let sites = (limits + LimitHit.allCases.count + 7) / 8 * 8
+        static let violations = limits + LimitHit.allCases.count
+        static let frames = violations + HTTP2Kinds.violationsMax
+        static let sites = (frames + HTTP2Kinds.framesMax + 7) / 8 * 8
         /// A site has a line of the processor's cache, so that sites that are not asked stay out of it.
         static let siteStride = 8
         static let routes = sites + (SiteSlot.slotsMax + 1) * siteStride
@@ -132,6 +148,22 @@ package final class Counters: Sendable {
     package func add(_ refusal: Refusal) { add(at: Base.refusals + Int(refusal.rawValue), 1) }
 
     package func add(_ limit: LimitHit) { add(at: Base.limits + limit.rawValue, 1) }
+
+    /// Counts a rule of HTTP/2 that a client broke.
+    ///
+    /// - Parameter violation: its number, below `HTTP2Kinds.violationsMax`.
+    package func add(violation: Int) {
+        guard violation < HTTP2Kinds.violationsMax else { return }
+        add(at: Base.violations + violation, 1)
+    }
+
+    /// Counts frames of HTTP/2 of which there may be so many in a time only.
+    ///
+    /// - Parameter kind: their number, below `HTTP2Kinds.framesMax`.
+    package func add(frames kind: Int, _ amount: Int) {
+        guard kind < HTTP2Kinds.framesMax else { return }
+        add(at: Base.frames + kind, amount)
+    }
 
     /// Counts an exchange that ended: in the requests, by its status, in the bytes, all of that for its site,
     /// and its time for its route.
@@ -199,6 +231,8 @@ package final class Counters: Sendable {
         cells.add(from: Base.refusals, to: &totals.refusals)
         cells.add(from: Base.closes, to: &totals.closes)
         cells.add(from: Base.limits, to: &totals.limits)
+        cells.add(from: Base.violations, to: &totals.violations)
+        cells.add(from: Base.frames, to: &totals.frames)
     }
 
     func add(_ slot: SiteSlot, to totals: inout SiteTotals) {

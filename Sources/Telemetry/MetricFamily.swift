@@ -116,7 +116,25 @@ extension MetricFamily {
         "chimera_closes_total", .counter, ["reason"],
         "Connections and requests that ended before their time, by reason.")
 
-    private static let connections = [accepted, handedOver, open, connectionsMax, closes]
+    package static let http2Connections = MetricFamily(
+        "chimera_http2_connections_total", .counter, "Clients' connections that spoke HTTP/2.")
+    package static let http2Streams = MetricFamily(
+        "chimera_http2_streams_total", .counter, "Streams of connections of HTTP/2 that have ended.")
+    package static let http2StreamsRefused = MetricFamily(
+        "chimera_http2_streams_refused_total", .counter,
+        "Streams beyond those that one connection may have at once; REFUSED_STREAM says so.")
+    package static let http2Violations = MetricFamily(
+        "chimera_http2_violations_total", .counter, ["violation"],
+        "Rules and bounds of HTTP/2 that clients broke: a stream or its connection ended by that.")
+    package static let http2Frames = MetricFamily(
+        "chimera_http2_counted_frames_total", .counter, ["kind"],
+        "Frames of which a client may send so many in a time only, of connections that have ended.")
+
+    private static let connections = [
+        accepted, handedOver, open, connectionsMax, closes, http2Connections, http2Streams,
+        http2StreamsRefused,
+        http2Violations, http2Frames,
+    ]
 
     // MARK: Upstreams
 

@@ -452,7 +452,9 @@ struct Relay: ~Copyable {
             return .failed(.upgradeUnexpected)
         }
         let token = response.line(at: upgrade).value
-        guard offers(response[token]) else { return .failed(.upgradeUnexpected) }
+        guard offers(response[token]), exchange.agrees(to: response) else {
+            return .failed(.upgradeUnexpected)
+        }
         HopByHop.remove(from: response)
         response.remove(.contentLength)
         answeredAt = worker.nanoseconds

@@ -177,4 +177,17 @@ struct StoreTests {
             return
         }
     }
+
+    @Test func `versions are written in parts where a reload may come between them`() throws {
+        var tenants: [String: String] = [:]
+        for number in 0..<10 { tenants["t\(number)"] = answering("\(number)", host: "h\(number).example") }
+        let machine = try LiveMachine(tenants)
+        _ = machine.live.load(.start)
+        machine.live.commit()
+        #expect(machine.live.persist(atMost: 4).isUnfinished)
+        #expect(try names(in: machine.store).count == 4 + 2)
+        #expect(machine.live.persist(atMost: 4).isUnfinished)
+        #expect(!machine.live.persist(atMost: 4).isUnfinished)
+        #expect(try names(in: machine.store).count == 10 + 2)
+    }
 }

@@ -158,7 +158,7 @@ SYNTAX = [
     ("HTTP/2.0", head(start="GET TARGET HTTP/2.0"), {505}),
     ("HTTP/3.0", head(start="GET TARGET HTTP/3.0"), {505}),
     ("HTTP/0.9", head(start="GET TARGET HTTP/0.9"), {400, 505}),
-    ("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400, 505}),
+    ("half of the preface of HTTP/2", b"PRI * HTTP/2.1\r\n\r\n", {400, 505}),
     ("a version of two digits", head(start="GET TARGET HTTP/1.10"), {400, 505}),
     ("a leading zero in the version", head(start="GET TARGET HTTP/01.1"), {400, 505}),
     ("a version without a minor", head(start="GET TARGET HTTP/1"), {400, 505}),

@@ -1,5 +1,6 @@
 """Start, drain, end; the access log; one-line forms of the command."""
 
+import contextlib
 import datetime
 import json
 import os
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -40,8 +42,9 @@ def test_two_workers_serve(start_gateway):
     def times():
         result = {}
         for thread in os.listdir(f"/proc/{gateway.pid}/task"):
-            fields = open(f"/proc/{gateway.pid}/task/{thread}/stat").read().rpartition(")")[2].split()
-            result[thread] = int(fields[11]) + int(fields[12])
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It may have ended.
+                fields = Path(f"/proc/{gateway.pid}/task/{thread}/stat").read_text().rpartition(")")[2].split()
+                result[thread] = int(fields[11]) + int(fields[12])
         return result
     before, deadline = times(), time.monotonic() + 10
     while len(busy) < 2 and time.monotonic() < deadline:

@@ -28,6 +28,8 @@ let package = Package(
         .executable(name: "proxy-header", targets: ["FuzzProxyHeader"]),
         .executable(name: "path", targets: ["FuzzPath"]),
         .executable(name: "configuration", targets: ["FuzzConfiguration"]),
+        .executable(name: "http2-connection", targets: ["FuzzHTTP2Connection"]),
+        .executable(name: "hpack", targets: ["FuzzHPACK"]),
         .executable(name: "administration", targets: ["FuzzAdministration"]),
     ],
     dependencies: [.package(name: "chimera", path: "../..")],
@@ -48,6 +50,8 @@ let package = Package(
         target("ProxyHeader"),
         target("Path"),
         target("Configuration"),
+        target("HTTP2Connection"),
+        target("HPACK"),
         target("Administration"),
     ]
 )

@@ -87,7 +87,7 @@ import Testing
         #expect(Set(names).count == names.count)
         for family in MetricFamily.all {
             #expect(family.name.hasPrefix("chimera_") || family.name.hasPrefix("process_"))
-            #expect(family.name.allSatisfy { $0.isLowercase || $0 == "_" })
+            #expect(family.name.allSatisfy { $0.isLowercase || $0.isNumber || $0 == "_" })
             #expect((family.kind == .counter) == family.name.hasSuffix("_total"), "\(family.name)")
             #expect(family.help.hasSuffix(".") && !family.help.contains("\n"))
         }

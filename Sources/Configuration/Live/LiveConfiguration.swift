@@ -326,12 +326,14 @@ package final class LiveConfiguration {
     package var keepsLastGoodIn: String? { keeper?.store.directory }
 
     /// Writes to the store what has changed since the last time. Meant for after the workers have been told.
-    package func persist() -> StoreOutcome {
+    ///
+    /// - Parameter limit: versions that are written in one go.
+    package func persist(atMost limit: Int = .max) -> StoreOutcome {
         guard let keeper else { return StoreOutcome() }
         let kept = world.order.compactMap { id in
             world.tenants[id].map { VersionKeeper.Kept(id: id, path: $0.file.path, version: $0.served) }
         }
-        let outcome = keeper.keep(kept, pause: pause)
+        let outcome = keeper.keep(kept, atMost: limit, pause: pause)
         world.status.store = outcome.reports
         return outcome
     }

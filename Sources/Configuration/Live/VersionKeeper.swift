@@ -68,20 +68,24 @@ final class VersionKeeper {
         damages.append(report)
     }
 
-    /// - Parameter pause: called between tenants.
-    func keep(_ tenants: [Kept], pause: () -> Void) -> StoreOutcome {
+    /// - Parameters:
+    ///   - limit: versions that are written in one go, so that who waits meanwhile waits not for long; the outcome says
+    ///     where some are left.
+    ///   - pause: called between tenants.
+    func keep(_ tenants: [Kept], atMost limit: Int, pause: () -> Void) -> StoreOutcome {
         failures = []
+        var isWhole = true
         do throws(LastGoodStore.Failure) {
             guard try takeLock() else { return outcome(isUnfinished: true) }
             verify(pause)
-            try write(tenants, pause)
+            isWhole = try write(tenants, atMost: limit, pause)
         } catch {
             failures.append(
                 StoreReport(
                     tenant: nil,
                     text: "last good versions of tenants' files cannot be kept across a restart: \(error)"))
         }
-        return outcome(isUnfinished: lock != nil && !unverified.isEmpty)
+        return outcome(isUnfinished: lock != nil && !(unverified.isEmpty && isWhole))
     }
 
     private func outcome(isUnfinished: Bool) -> StoreOutcome {
@@ -124,7 +128,11 @@ final class VersionKeeper {
         }
     }
 
-    private func write(_ tenants: [Kept], _ pause: () -> Void) throws(LastGoodStore.Failure) {
+    /// - Returns: false where more is to be written than the limit.
+    private func write(
+        _ tenants: [Kept], atMost limit: Int, _ pause: () -> Void
+    ) throws(LastGoodStore.Failure) -> Bool {
+        var isWhole = true
         var next = StoreIndex()
         var fresh: [(id: String, bundle: TenantBundle)] = []
         var digests: [String: ContentDigest] = [:]
@@ -138,6 +146,10 @@ final class VersionKeeper {
             next.entries[tenant.id] = StoreIndex.Entry(
                 path: tenant.path, digest: known?.digest, claims: version.claims)
             guard known?.digest != version.digest else { continue }
+            guard fresh.count < limit else {
+                isWhole = false
+                continue
+            }
             fresh.append((tenant.id, version.bundle))
             digests[tenant.id] = version.digest
         }
@@ -157,10 +169,11 @@ final class VersionKeeper {
             }
         }
         if !lost.isEmpty { lost = lost.filter { next.entries[$0.key] != nil } }
-        guard next != index || isStale else { return }
+        guard next != index || isStale else { return isWhole }
         try store.write(next)
         for id in index.entries.keys where next.entries[id] == nil { store.remove(id) }
         index = next
         isStale = false
+        return isWhole
     }
 }

@@ -33,12 +33,26 @@ package struct ConnectionReport: Sendable {
     package var peer: String
     /// The listener's address.
     package var listener: String
+    /// The protocol, as the access log names it.
+    package var version: String
     /// Since it was accepted.
     package var ageMilliseconds: Int64
     package var activity: Activity
     /// Method, host and path of what it serves, cut to a bounded length; nil where it serves nothing.
     package var request: String?
     /// How long it has served that.
+    package var requestMilliseconds: Int64?
+    /// On HTTP/2: how many streams are open, and the first of those that are waited for.
+    package var streamCount: Int?
+    package var streams: [StreamReport] = []
+}
+
+/// One stream of a connection of HTTP/2 whose answer is waited for.
+package struct StreamReport: Sendable {
+    /// RFC 9113 §5.1.1
+    package var id: UInt32
+    package var activity: ConnectionReport.Activity
+    package var request: String?
     package var requestMilliseconds: Int64?
 }
 

@@ -33,7 +33,7 @@ extension GatewayWorker {
         record.idLow = id.low
         record.client = context.client
         if !context.user.isEmpty { record.user = String(copying: context[context.user]) }
-        record.version = transaction.request.minorVersion == 0 ? .http10 : .http11
+        record.version = version(of: transaction.request)
         record.status = status
         record.bytesIn = transaction.bytesIn
         record.bytesOut = transaction.bytesOut
@@ -46,6 +46,11 @@ extension GatewayWorker {
         record.refusal = refusal
         describeUpstream(transaction.upstreamFigures, in: &record)
         return record
+    }
+
+    private func version(of request: RequestHead) -> LoggedProtocol {
+        if request.majorVersion == 2 { return .http2 }
+        return request.minorVersion == 0 ? .http10 : .http11
     }
 
     /// Sets the wall clock's time of so many nanoseconds before now.

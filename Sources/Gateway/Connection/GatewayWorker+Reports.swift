@@ -17,21 +17,42 @@ extension GatewayWorker {
     }
 }
 
-extension HTTP1Connection {
+extension ClientConnection {
+    final var id: String { "\(host.worker.index)-\(number)" }
+
+    final var peerText: String {
+        guard let ip = peer.ip else { return "unix" }
+        return ip.isV4 ? "\(ip):\(peer.port)" : "[\(ip)]:\(peer.port)"
+    }
+}
+
+extension Transaction {
     /// Bytes of a request's text in a report.
     private static let requestBytesMax = 200
 
-    var id: String { "\(host.worker.index)-\(number)" }
+    /// Method, host and path, each cut to a bounded length; nil where no request is being served.
+    var reportText: String? {
+        guard startedAt != 0 else { return nil }
+        let request = self.request
+        let parts = [request.methodBytes, request.authority, request.target].map { slice in
+            let bytes = request[slice]
+            return String(copying: bytes.extracting(first: Transaction.requestBytesMax))
+        }
+        return parts.joined(separator: " ")
+    }
 
-    func report() -> ConnectionReport {
+    /// How long the request has been served.
+    var servedMilliseconds: Int64 { (host.worker.nanoseconds - startedAt) / 1_000_000 }
+}
+
+extension HTTP1Connection {
+    var reported: ConnectionReport {
         let served = mode == .relay ? warm?.transaction : mode == .task ? active?.transaction : nil
-        let isServing = (served?.startedAt ?? 0) != 0
+        let request = served?.reportText
         return ConnectionReport(
-            id: id, peer: peerText, listener: listener.text,
-            ageMilliseconds: host.worker.now - acceptedAt, activity: activity,
-            request: isServing ? served.map(HTTP1Connection.text) : nil,
-            requestMilliseconds: isServing
-                ? served.map { (host.worker.nanoseconds - $0.startedAt) / 1_000_000 } : nil)
+            id: id, peer: peerText, listener: listener.text, version: "HTTP/1.1",
+            ageMilliseconds: host.worker.now - acceptedAt, activity: activity, request: request,
+            requestMilliseconds: request == nil ? nil : served?.servedMilliseconds)
     }
 
     private var activity: ConnectionReport.Activity {
@@ -41,19 +62,5 @@ extension HTTP1Connection {
         case .relay: .relaying
         case .lingering, .closed: .closing
         }
-    }
-
-    private var peerText: String {
-        guard let ip = peer.ip else { return "unix" }
-        return ip.isV4 ? "\(ip):\(peer.port)" : "[\(ip)]:\(peer.port)"
-    }
-
-    private static func text(of transaction: Transaction) -> String {
-        let request = transaction.request
-        let parts = [request.methodBytes, request.authority, request.target].map { slice in
-            let bytes = request[slice]
-            return String(copying: bytes.extracting(first: requestBytesMax))
-        }
-        return parts.joined(separator: " ")
     }
 }

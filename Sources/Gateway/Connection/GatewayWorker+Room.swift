@@ -43,7 +43,7 @@ extension GatewayWorker {
     @discardableResult
     func closeIdle() -> Int {
         let now = worker.now
-        var idle: [(since: Int64, connection: HTTP1Connection)] = []
+        var idle: [(since: Int64, connection: ClientConnection)] = []
         forEachConnection { connection in
             guard !connection.listener.isTelemetry, let since = connection.idleSince,
                 connection.hasServed || now - since >= Self.freshMilliseconds
@@ -70,7 +70,7 @@ extension GatewayWorker {
     }
 }
 
-extension [(since: Int64, connection: HTTP1Connection)] {
+extension [(since: Int64, connection: ClientConnection)] {
     /// Moves the `count` oldest to the front, in no order (quickselect).
     fileprivate mutating func partition(oldest count: Int) {
         var low = 0

@@ -92,6 +92,11 @@ extension GatewayWorker {
             exchange.send(blob.span)
             return exchange.finish(trailers: nil)
         }
+        if case .body(.file(let file, let offset, let count)) = answer,
+            exchange.sendsAlone(file, offset: offset, count: count)
+        {
+            return
+        }
         if let reason = await FileSender.send(answer, on: exchange, pool: pool, sendTimeout: timeouts.send) {
             exchange.abort(reason)
         }

@@ -2,6 +2,7 @@ internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraFiles
+internal import ChimeraHTTP2
 internal import ChimeraHTTPCore
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
@@ -69,9 +70,19 @@ final class GatewayWorker {
     /// Where a turn reads to and formats answers in; never held across a wait.
     let scratchInput = ByteBuffer(capacity: 64 * 1024)
     let scratchOutput = ByteBuffer(capacity: 64 * 1024)
+    /// Where frames are read to. They are looked at while answers of upstreams pass through `scratchInput`.
+    let scratchFrames = ByteBuffer(capacity: 64 * 1024)
+    /// Stands in a connection of HTTP/2 for the output that it has not borrowed; always empty.
+    let noOutput = ByteBuffer(capacity: 16)
+    /// Outputs of connections of HTTP/2 while they have something to send.
+    @exclusivity(unchecked) var outputs: BufferPool
+    /// Exchanges of HTTP/2 for the next streams that have to wait.
+    @exclusivity(unchecked) private var exchanges: [HTTP2Exchange] = []
     let counters: Counters
     let log: AccessLogBuffer?
     @exclusivity(unchecked) private(set) var limits = Limits()
+    /// Bounds of connections of HTTP/2.
+    @exclusivity(unchecked) private(set) var http2Limits = ConnectionLimits()
     @exclusivity(unchecked) private(set) var timeouts = ConnectionTimeouts()
     let spares: SpareLimits
     @exclusivity(unchecked) var buffers: BufferPool
@@ -91,7 +102,7 @@ final class GatewayWorker {
     @exclusivity(unchecked) private(set) var idleUntil: Int64 = 0
     @exclusivity(unchecked) private var connectionsMade: UInt64 = 0
     @exclusivity(unchecked) private var transactions: [Transaction] = []
-    @exclusivity(unchecked) private(set) var connections: [HTTP1Connection?] = []
+    @exclusivity(unchecked) private(set) var connections: [ClientConnection?] = []
     @exclusivity(unchecked) private var freeConnections: [Int] = []
     @exclusivity(unchecked) private var dateSeconds: Int64 = -1
     @exclusivity(unchecked) private var dateText = HTTPDate.format(0)
@@ -115,6 +126,7 @@ final class GatewayWorker {
         self.shared = shared
         spares = SpareLimits(workers: shared.loads.count)
         buffers = BufferPool(capacity: 1024, capacityMax: 16 * 1024, keptMax: spares.buffers)
+        outputs = BufferPool(capacity: 32 * 1024, capacityMax: 256 * 1024, keptMax: 16)
         counters = shared.counters.counters(ofWorker: worker.index)
         log = shared.log?.makeBuffer()
         var files = FilesLimits()
@@ -167,6 +179,7 @@ final class GatewayWorker {
         let settings = dispatcher.machineSettings
         limits.headBytesMax = Int(settings.limitHead)
         limits.startLineBytesMax = min(Limits().startLineBytesMax, limits.headBytesMax)
+        http2Limits.message = limits
         timeouts = ConnectionTimeouts(settings.timeouts)
         connectionLimits = settings.machineConnections
         let possible = GatewayWorker.connectionsMax(descriptors: ProcessFigures.descriptorLimit)
@@ -266,8 +279,28 @@ final class GatewayWorker {
         guard let socket = try? Socket(descriptor, on: worker) else { return }
         counters.add(.connectionsAccepted)
         let (places, isExcess) = enter(peer, listener)
-        let connection = HTTP1Connection(
+        add(
+            HTTP1Connection(
+                socket, peer: peer, listener: listener, host: self, places: places, isExcess: isExcess))
+    }
+
+    /// Serves a connection that was accepted on one of the worker's listeners and speaks HTTP/2, as ALPN has said.
+    ///
+    /// - Parameters:
+    ///   - places: where it counts as a connection of its client.
+    ///   - isExcess: it is one too many of its client.
+    func serveHTTP2(
+        _ socket: Socket, peer: PeerAddress, listener: ListenerFacts, places: ContiguousArray<Int32> = [],
+        isExcess: Bool = false
+    ) {
+        let connection = HTTP2Connection(
             socket, peer: peer, listener: listener, host: self, places: places, isExcess: isExcess)
+        add(connection)
+        connection.begin(with: nil)
+    }
+
+    /// Enters a connection into the table.
+    private func add(_ connection: ClientConnection) {
         connectionsMade += 1
         connection.number = connectionsMade
         if let free = freeConnections.popLast() {
@@ -277,8 +310,15 @@ final class GatewayWorker {
             connection.tableIndex = connections.count
             connections.append(connection)
         }
-        if listener.isTelemetry { telemetryConnections += 1 }
+        if connection.listener.isTelemetry { telemetryConnections += 1 }
         shared.loads.note(connectionCount, of: worker.index)
+    }
+
+    /// Has another connection stand for `old` in the table, as the same one to everybody else.
+    func replace(_ old: ClientConnection, by new: ClientConnection) {
+        connections[old.tableIndex] = new
+        new.tableIndex = old.tableIndex
+        old.tableIndex = -1
     }
 
     /// Counts a connection for its client where the machine's file bounds those.
@@ -299,11 +339,11 @@ final class GatewayWorker {
         return (places, false)
     }
 
-    func forEachConnection(_ body: (HTTP1Connection) -> Void) {
+    func forEachConnection(_ body: (ClientConnection) -> Void) {
         for connection in connections { if let connection { body(connection) } }
     }
 
-    func connectionClosed(_ connection: HTTP1Connection, _ reason: CloseReason?) {
+    func connectionClosed(_ connection: ClientConnection, _ reason: CloseReason?) {
         for place in connection.places { shared.limits.places.leave(place) }
         connections[connection.tableIndex] = nil
         freeConnections.append(connection.tableIndex)
@@ -385,6 +425,7 @@ final class GatewayWorker {
         listeners = []
         for connection in connections { connection?.close(.draining, reset: true) }
         transactions = []
+        exchanges = []
         change?.close()
         dispatcher.close()
         worker.whenExhausted = nil
@@ -406,6 +447,15 @@ final class GatewayWorker {
     func giveTransaction(_ transaction: Transaction) {
         transaction.reset()
         if transactions.count < spares.transactions { transactions.append(transaction) }
+    }
+}
+
+extension GatewayWorker {
+    /// An exchange for a stream of HTTP/2.
+    func takeExchange() -> HTTP2Exchange { exchanges.popLast() ?? HTTP2Exchange(self) }
+
+    func giveExchange(_ exchange: HTTP2Exchange) {
+        if exchanges.count < spares.transactions { exchanges.append(exchange) }
     }
 }
 

@@ -56,9 +56,15 @@ extension HTTP1Connection {
             }
             input.consume(count)
         } catch {
+            if speaksHTTP2(input) {
+                giveTransaction(transaction)
+                becomeHTTP2(input)
+                return .handedOver
+            }
             refuse(transaction, error, output)
             return .last
         }
+        hasBegun = true
         let verdict = host.begin(
             transaction, peer: peer, listener: listener, isExcess: isExcess)
         // A request with a body is served by a task even where the answer is known: somebody has to drop the body.
@@ -73,6 +79,12 @@ extension HTTP1Connection {
             return .handedOver
         }
         return sendAnswer(transaction, body, input, output)
+    }
+
+    /// Whether what came, which is no request of HTTP/1, is how HTTP/2 begins by prior knowledge (RFC 9113 §3.3). Over TLS
+    /// it is ALPN that says so (§3.2).
+    func speaksHTTP2(_ input: ByteBuffer) -> Bool {
+        !hasBegun && !listener.isSecure && input.readable.starts(with: "PRI * HTTP/2.0\r\n")
     }
 
     private func sendAnswer(

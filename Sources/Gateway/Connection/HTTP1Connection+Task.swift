@@ -74,11 +74,17 @@ extension HTTP1Connection {
             if exchange.isBlocked { guard await exchange.flushed() else { return nil } }
             if endsAfterOutput { return ended { closeGracefully(nil) } }
             switch parse(exchange.transaction, active.input) {
+            case .refused where speaksHTTP2(active.input):
+                return ended {
+                    host.giveTransaction(exchange.transaction)
+                    becomeHTTP2(active.input)
+                }
             case .refused(let refusal):
                 refuse(exchange.transaction, refusal, active.output)
                 guard await exchange.flushed() else { return nil }
                 return ended { closeGracefully(.refused) }
             case .complete:
+                hasBegun = true
                 headDeadline = nil
                 let verdict = host.begin(
                     exchange.transaction, peer: peer, listener: listener, isExcess: isExcess)

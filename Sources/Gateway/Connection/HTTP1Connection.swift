@@ -17,7 +17,7 @@ internal import ChimeraUpstream
 /// A parked connection has no task and no buffer: its bytes are read into the worker's own and answered from there
 /// while answers need no wait. Lingering means that the last answer is out and what the client still sends is
 /// dropped for a while, so that the kernel does not reset the connection under the answer.
-final class HTTP1Connection: SocketObserver, TimerTarget {
+final class HTTP1Connection: ClientConnection {
     enum Mode: UInt8 {
         case parked, relay, task, lingering, closed
 
@@ -25,23 +25,12 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         var isBusy: Bool { self == .relay || self == .task }
     }
 
-    /// The connection leaves its worker's table when it closes, which breaks the cycle.
-    let host: GatewayWorker
-    let socket: Socket
-    let peer: PeerAddress
-    let listener: ListenerFacts
     @exclusivity(unchecked) var mode = Mode.parked {
         didSet {
             if mode.isBusy != oldValue.isBusy { host.counters.add(.connectionsBusy, mode.isBusy ? 1 : -1) }
         }
     }
     @exclusivity(unchecked) var parser: RequestParser
-    /// Where the connection stands in its worker's table.
-    @exclusivity(unchecked) var tableIndex = -1
-    /// The connection's number among those of its worker, from 1.
-    @exclusivity(unchecked) var number: UInt64 = 0
-    /// When it was accepted, in milliseconds of the worker's clock.
-    let acceptedAt: Int64
     /// What exists only while requests that have to wait follow each other: while a task or a relay serves the
     /// connection, and for a moment after.
     @exclusivity(unchecked) var active: ActiveState?
@@ -49,21 +38,10 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
     @exclusivity(unchecked) var warm: HTTP1Exchange?
     /// What is kept goes at the next turn, since too many connections keep theirs.
     @exclusivity(unchecked) private var isCrowded = false
-    /// It is one too many of its client: its first request gets 503.
-    let isExcess: Bool
-    /// Where it counts as a connection of its client; see `PlaceTable`.
-    let places: ContiguousArray<Int32>
-    /// Bytes have come on it.
-    @exclusivity(unchecked) var hasServed = false
+    /// A head has come, so that the connection speaks HTTP/1 for good.
+    @exclusivity(unchecked) var hasBegun = false
     /// The connection closes when what was answered is out.
     @exclusivity(unchecked) var endsAfterOutput = false
-    private let timer = Timer()
-    @exclusivity(unchecked) private var lingered = 0
-    /// What the peer had acknowledged when it was last asked about.
-    @exclusivity(unchecked) private var acknowledged: UInt64 = 0
-
-    /// Bytes that a lingering connection may still send.
-    private static let lingerBytesMax = 1 << 20
 
     /// The buffers of a connection with a task.
     final class ActiveState {
@@ -83,38 +61,19 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         }
     }
 
-    init(
+    override init(
         _ socket: Socket, peer: PeerAddress, listener: ListenerFacts, host: GatewayWorker,
         places: ContiguousArray<Int32> = [], isExcess: Bool = false
     ) {
-        self.places = places
-        self.isExcess = isExcess
-        self.socket = socket
-        self.peer = peer
-        self.listener = listener
-        self.host = host
-        acceptedAt = host.worker.now
         parser = RequestParser(limits: host.limits)
-        timer.target = self
-        socket.observe(self)
+        super.init(
+            socket, peer: peer, listener: listener, host: host, places: places, isExcess: isExcess)
         setDeadline(after: host.timeouts.head)
-    }
-
-    /// Sets the connection's one deadline; nil for none.
-    func setDeadline(after milliseconds: Int64?) {
-        host.worker.set(timer, to: milliseconds.map { host.worker.now + $0 } ?? .max)
-    }
-
-    /// Whether the peer took bytes since it was last asked about.
-    func peerHasProgressed() -> Bool {
-        let before = acknowledged
-        acknowledged = socket.acknowledgedBytes
-        return acknowledged > before
     }
 
     // MARK: Events
 
-    func socketReady(_ socket: Socket) {
+    override func socketReady(_ socket: Socket) {
         switch mode {
         case .parked: serveParked()
         case .relay, .task: active?.scope.wake(.io)
@@ -123,7 +82,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         }
     }
 
-    func deadlineReached(now: Int64) {
+    override func deadlineReached(now: Int64) {
         switch mode {
         case .parked: parkedDeadlineReached()
         case .relay, .task: active?.scope.wake(.deadline)
@@ -132,8 +91,7 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         }
     }
 
-    /// The gateway drains: an idle connection ends now, another one after its exchange.
-    func drain() {
+    override func drain() {
         if mode == .parked { drainParked() }
         if mode == .task { active?.scope.wake(.abort) }
     }
@@ -144,22 +102,21 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         setDeadline(after: host.idleUntil - host.worker.now)
     }
 
-    /// The gateway ends: the connection does so now, or as soon as its task has seen it.
-    func cutOff() {
+    override func cutOff() {
         guard mode == .task || mode == .relay, let active else { return close(.draining, reset: true) }
         active.isCutOff = true
         active.handlerTask?.cancel()
         active.scope.wake(.abort)
     }
 
-    /// Since when nothing is under way, in milliseconds of the worker's clock; nil where something is.
-    ///
     /// It is read off the one deadline, so that keeping it costs a request nothing.
-    var idleSince: Int64? {
+    override var idleSince: Int64? {
         guard mode == .parked, timer.deadline != .max else { return nil }
         if warm != nil { return timer.deadline - min(HTTP1Connection.silence, host.timeouts.idle) }
         return timer.deadline - (hasServed ? host.timeouts.idle : host.timeouts.head)
     }
+
+    override func report() -> ConnectionReport { reported }
 
     // MARK: Ending
 
@@ -169,27 +126,21 @@ final class HTTP1Connection: SocketObserver, TimerTarget {
         if socket.isReadClosed && !socket.isReadable { return close(reason) }
         releaseActive()
         mode = .lingering
-        socket.shutdownWrite()
-        setDeadline(after: 2_000)
+        beginLingering()
         drainLingering()
     }
 
-    private func drainLingering() {
-        let scratch = host.scratchInput
-        scratch.clear()
-        while socket.isReadable {
-            switch socket.read(into: scratch.writable) {
-            case .bytes(let count):
-                lingered += count
-                if lingered > HTTP1Connection.lingerBytesMax { return close(nil) }
-            case .wouldBlock: return
-            case .end, .failed: return close(nil)
-            }
-        }
+    /// The client speaks HTTP/2 (RFC 9113 §3.3), and `input` is what came of that: another connection goes on with it.
+    func becomeHTTP2(_ input: ByteBuffer) {
+        host.worker.cancel(timer)
+        let connection = HTTP2Connection(takingOver: self)
+        host.replace(self, by: connection)
+        connection.begin(with: input)
+        releaseActive()
+        mode = .closed
     }
 
-    /// Ends the connection at once; with `reset` the client learns that an answer is not whole.
-    func close(_ reason: CloseReason?, reset: Bool = false) {
+    override func close(_ reason: CloseReason?, reset: Bool = false) {
         guard mode != .closed else { return }
         releaseActive()
         mode = .closed

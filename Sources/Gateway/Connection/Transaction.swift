@@ -61,6 +61,15 @@ protocol GatewayExchange: Exchange {
     /// Sent bytes that wait for the client.
     var unsentBytes: Int { get }
 
+    /// Sends what is behind the head and ends the exchange, all by itself.
+    ///
+    /// - Returns: false where whoever serves the exchange has to do so.
+    func sendsAlone(_ file: FileHandle, offset: Int64, count: Int) -> Bool
+
     /// The task of an embedded handler while it runs, to be cancelled where the gateway ends the exchange.
     var handlerTask: UnsafeCurrentTask? { get set }
+}
+
+extension GatewayExchange {
+    func sendsAlone(_ file: FileHandle, offset: Int64, count: Int) -> Bool { false }
 }

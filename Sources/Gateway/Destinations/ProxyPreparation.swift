@@ -40,7 +40,12 @@ struct ProxyPreparation {
         }
         forward(head)
         // RFC 9110 §7.6.3: a gateway names itself in what it passes inwards.
-        append(.via, head.minorVersion == 0 ? "1.0 chimera" : "1.1 chimera", to: head)
+        append(.via, via(head), to: head)
+    }
+
+    private func via(_ head: RequestHead) -> StaticString {
+        if head.majorVersion == 2 { return "2.0 chimera" }
+        return head.minorVersion == 0 ? "1.0 chimera" : "1.1 chimera"
     }
 
     /// RFC 9110 §7.6.2: TRACE and OPTIONS say how often they may be passed on.

@@ -1,5 +1,6 @@
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
+internal import ChimeraHTTP2
 internal import ChimeraHTTPCore
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
@@ -140,6 +141,25 @@ final class MetricsSource: Sendable {
         page.sample(UInt64(connectionsMax.load(ordering: .relaxed)))
         page.begin(.closes)
         for reason in CloseReason.allCases { page.sample(totals[reason], [("reason", "\(reason.token)")]) }
+        writeHTTP2(totals, &page)
+    }
+
+    private func writeHTTP2(_ totals: CounterTotals, _ page: inout ExpositionWriter) {
+        page.begin(.http2Connections)
+        page.sample(totals[.http2Connections])
+        page.begin(.http2Streams)
+        page.sample(totals[.http2Streams])
+        page.begin(.http2StreamsRefused)
+        page.sample(totals[.http2StreamsRefused])
+        page.begin(.http2Violations)
+        for violation in Violation.allCases {
+            let count = totals.violations[Int(violation.rawValue)]
+            if count > 0 { page.sample(count, [("violation", violation.token)]) }
+        }
+        page.begin(.http2Frames)
+        for kind in Flood.allCases {
+            page.sample(totals.frames[Int(kind.rawValue)], [("kind", kind.token)])
+        }
     }
 
     private func writeUpstreams(_ totals: CounterTotals, _ page: inout ExpositionWriter) {

@@ -78,6 +78,8 @@ package final class Reloader: Sendable {
     private static let unsettledMilliseconds: Int64 = 2_000
     /// How often a process that waits for the last good versions looks whether another one still has them.
     private static let storeMilliseconds: Int64 = 250
+    /// Last good versions that are written in one go, between which a reload may come.
+    private static let keptAtOnce = 500
     /// How long the first versions after a start wait until they are kept: the first requests come first.
     private static let firstStoreMilliseconds: Int64 = 1_000
 
@@ -186,7 +188,7 @@ package final class Reloader: Sendable {
         }
         work.withLock { work in
             // What has served is kept, also where the end comes before its time.
-            if work.persistAgainAt != nil { persist(&work) }
+            if work.persistAgainAt != nil { persist(&work, atMost: .max) }
             work.live.leaveStore()
         }
         for request in takeRequests() { request.done?(stoppedOutcome) }
@@ -323,8 +325,8 @@ package final class Reloader: Sendable {
             ])
     }
 
-    private func persist(_ work: inout Work) {
-        let kept = work.live.persist()
+    private func persist(_ work: inout Work, atMost limit: Int = Reloader.keptAtOnce) {
+        let kept = work.live.persist(atMost: limit)
         work.persistAgainAt =
             kept.isUnfinished ? Clock.monotonicMilliseconds() + Self.storeMilliseconds : nil
         for report in kept.news { logger.warning("\(report)") }

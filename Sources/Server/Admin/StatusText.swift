@@ -67,18 +67,25 @@ enum StatusText {
 
     /// `chimera connections`: a line for each, and how many there are.
     static func connections(_ answer: [JSON]) -> String {
-        var lines = answer.dropLast().map { connection in
-            var line =
+        var lines = answer.dropLast().flatMap { connection in
+            let line =
                 "\(text(connection["id"]))  \(text(connection["peer"]))  to \(text(connection["listener"]))  "
-                + "\(duration(connection["age_ms"]))  \(text(connection["state"]))"
-            if let request = connection["request"] {
-                line += "  \(text(request))  \(duration(connection["request_ms"]))"
+                + "\(text(connection["protocol"]))  \(duration(connection["age_ms"]))  "
+                + "\(text(connection["state"]))"
+            guard let count = connection["stream_count"]?.integer else { return [line + request(connection)] }
+            let streams = (connection["streams"]?.array ?? []).map { stream in
+                "    stream \(text(stream["id"]))  \(text(stream["state"]))" + request(stream)
             }
-            return line
+            return [line + (count == 1 ? "  1 stream" : "  \(count) streams")] + streams
         }
         let total = answer.last?["total"]?.integer ?? 0
         lines.append(total == 1 ? "1 connection" : "\(total) connections")
         return lines.map { $0 + "\n" }.joined()
+    }
+
+    private static func request(_ served: JSON) -> String {
+        guard let request = served["request"] else { return "" }
+        return "  \(text(request))  \(duration(served["request_ms"]))"
     }
 
     /// Text without anything that would drive a terminal.

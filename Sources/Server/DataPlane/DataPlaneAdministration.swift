@@ -141,12 +141,23 @@ final class DataPlaneAdministration: Sendable {
         let lines = reports.map { report in
             JSON.of([
                 "id": .string("\(generation)-\(report.id)"), "peer": .string(report.peer),
-                "listener": .string(report.listener), "age_ms": .integer(report.ageMilliseconds),
+                "listener": .string(report.listener), "protocol": .string(report.version),
+                "age_ms": .integer(report.ageMilliseconds),
                 "state": .string(report.activity.rawValue), "request": report.request.map { .string($0) },
                 "request_ms": report.requestMilliseconds.map { .integer($0) },
+                "stream_count": report.streamCount.map { .integer(Int64($0)) },
+                "streams": report.streams.isEmpty ? nil : .array(report.streams.map(Self.stream)),
             ])
         }
         return lines + [AdminRequest.done(.of(["total": .integer(Int64(total))]))]
+    }
+
+    private static func stream(_ report: StreamReport) -> JSON {
+        JSON.of([
+            "id": .integer(Int64(report.id)), "state": .string(report.activity.rawValue),
+            "request": report.request.map { .string($0) },
+            "request_ms": report.requestMilliseconds.map { .integer($0) },
+        ])
     }
 
     private func endConnection(_ body: JSON) -> JSON {

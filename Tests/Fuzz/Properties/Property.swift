@@ -13,6 +13,8 @@ public enum Property: String, CaseIterable, Sendable {
     case proxyHeader = "proxy-header"
     case path
     case configuration
+    case http2Connection = "http2-connection"
+    case hpack
     case administration
 
     /// - Returns: what does not hold of these bytes, or nil.
@@ -26,6 +28,8 @@ public enum Property: String, CaseIterable, Sendable {
         case .proxyHeader: proxyHeaderFailure(bytes)
         case .path: pathFailure(bytes)
         case .configuration: configurationFailure(bytes)
+        case .http2Connection: http2ConnectionFailure(bytes)
+        case .hpack: hpackFailure(bytes)
         case .administration: administrationFailure(bytes)
         }
     }

@@ -1,0 +1,307 @@
+internal import ChimeraBytes
+package import ChimeraHTTPCore
+
+extension ServerConnection {
+    /// What a step made of the input.
+    enum Progress {
+        /// Something was done, and there may be more to do.
+        case again
+        /// More input is needed.
+        case incomplete
+        case event(Event)
+    }
+
+    /// Takes the next octets that came, up to the first event.
+    ///
+    /// Frames other than DATA are taken when they are whole, so what is to be kept and offered again is at most one
+    /// frame of `frameBytesMax` and its head. Acknowledgements and the like are in `output` afterwards.
+    ///
+    /// - Parameters:
+    ///   - input: what came and was not consumed, from its start.
+    ///   - head: is emptied and filled with the next request; after `head` or `headRefused` it belongs to the receiver
+    ///     of the event, and the next call gets another one.
+    ///   - now: the time in milliseconds of a clock that does not go back.
+    package func receive(_ input: Span<UInt8>, into head: RequestHead, at now: Int64) -> Received {
+        self.now = now
+        var position = 0
+        do throws(Violation) {
+            while true {
+                switch try advance(input, &position, head) {
+                case .again: continue
+                case .incomplete: return Received(consumed: position, event: nil)
+                case .event(let event): return Received(consumed: position, event: event)
+                }
+            }
+        } catch {
+            fail(error)
+            return Received(consumed: input.count, event: .failed(error))
+        }
+    }
+
+    /// RFC 9113 §5.4.1: says why, and that nothing more is taken.
+    private func fail(_ violation: Violation) {
+        failure = violation
+        isOver = true
+        phase = .failed
+        lastData = (0, 0)
+        FrameWriter.goAway(
+            last: min(lastStream, lastTaken), violation.code, debug: violation.token, to: output)
+        partial = nil
+    }
+
+    private func advance(_ input: Span<UInt8>, _ position: inout Int, _ head: RequestHead)
+        throws(Violation) -> Progress
+    {
+        switch phase {
+        case .frames, .settings: return try readFrame(input, &position, head)
+        case .data(let stream, let left, let padding, let endStream):
+            return readData(input, &position, stream, left, padding, endStream)
+        case .skipping(let left):
+            let count = min(left, input.count - position)
+            position += count
+            phase = count == left ? .frames : .skipping(left - count)
+            return count == left ? .again : .incomplete
+        case .preface(let seen): return try readPreface(input, &position, seen)
+        case .failed:
+            position = input.count
+            return .incomplete
+        }
+    }
+
+    /// RFC 9113 §3.4: 24 octets that are always the same.
+    private func readPreface(_ input: Span<UInt8>, _ position: inout Int, _ seen: Int) throws(Violation)
+        -> Progress
+    {
+        let preface: StaticString = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        var seen = seen
+        while seen < preface.utf8CodeUnitCount && position < input.count {
+            guard input[position] == preface.utf8Start[seen] else { throw .prefaceWrong }
+            seen += 1
+            position += 1
+        }
+        phase = seen == preface.utf8CodeUnitCount ? .settings : .preface(seen)
+        return phase == .settings ? .again : .incomplete
+    }
+
+    // MARK: Frames
+
+    private func readFrame(_ input: Span<UInt8>, _ position: inout Int, _ head: RequestHead)
+        throws(Violation) -> Progress
+    {
+        guard input.count - position >= FrameHeader.bytes else { return .incomplete }
+        let frame = FrameHeader(input, at: position)
+        // RFC 9113 §4.2.
+        guard frame.length <= limits.frameBytesMax else { throw .frameTooLarge }
+        if phase == .settings {
+            guard frame.type == .settings, !frame.flags.contains(.ack) else { throw .firstFrameNotSettings }
+        }
+        if let partial {
+            // RFC 9113 §4.3: a field block is contiguous, unknown frames included (§5.5).
+            guard frame.type == .continuation, frame.stream == partial.stream else {
+                throw .continuationMissing
+            }
+        }
+        guard let type = frame.type else {
+            try floods.charge(.unknownFrames, at: now)
+            position += FrameHeader.bytes
+            phase = .skipping(frame.length)
+            return .again
+        }
+        if type == .data { return try beginData(input, &position, frame) }
+        guard input.count - position - FrameHeader.bytes >= frame.length else { return .incomplete }
+        let start = position + FrameHeader.bytes
+        let payload = input.extracting(start..<(start + frame.length))
+        position = start + frame.length
+        switch type {
+        case .headers: return try receiveHeaders(frame, payload, head)
+        case .continuation: return try receiveContinuation(frame, payload, head)
+        default: return try receiveControl(type, frame, payload)
+        }
+    }
+
+    /// Frames that carry neither content nor fields.
+    private func receiveControl(_ type: FrameType, _ frame: FrameHeader, _ payload: Span<UInt8>)
+        throws(Violation) -> Progress
+    {
+        switch type {
+        case .settings: return try receiveSettings(frame, payload)
+        case .ping: return try receivePing(frame, payload)
+        case .windowUpdate: return try receiveWindowUpdate(frame, payload)
+        case .resetStream: return try receiveReset(frame, payload)
+        case .goAway: return try receiveGoAway(frame, payload)
+        case .priority: return try receivePriority(frame, payload)
+        case .priorityUpdate: return try receivePriorityUpdate(frame, payload)
+        // RFC 9113 §8.4: a client cannot push.
+        case .pushPromise, .data, .headers, .continuation: throw .pushRefused
+        }
+    }
+
+    /// RFC 9113 §6.5.
+    private func receiveSettings(_ frame: FrameHeader, _ payload: Span<UInt8>) throws(Violation) -> Progress {
+        guard frame.stream == 0 else { throw .streamNotZero }
+        try floods.charge(.settings, at: now)
+        if frame.flags.contains(.ack) {
+            guard payload.isEmpty else { throw .settingsAckWithPayload }
+            if !settingsAcknowledged { acknowledgeOurs() }
+            return .again
+        }
+        let before = peer
+        try peer.apply(payload, entriesMax: limits.settingsMax)
+        phase = .frames
+        if peer.headerTableLow < before.headerTableSize { encoder.limitTable(peer.headerTableLow) }
+        if peer.headerTableSize != peer.headerTableLow { encoder.limitTable(peer.headerTableSize) }
+        if peer.initialWindowSize != before.initialWindowSize {
+            try moveSendWindows(by: peer.initialWindowSize - before.initialWindowSize)
+        }
+        try checkUnread()
+        lastData = (0, 0)
+        FrameWriter.head(.settings, .ack, stream: 0, length: 0, to: output)
+        return .again
+    }
+
+    /// RFC 9113 §6.9.2: windows of streams move with the setting, below zero too.
+    private func moveSendWindows(by difference: Int) throws(Violation) {
+        for slot in streams.slots.indices where streams.slots[slot].id != 0 {
+            let slot = Int32(slot)
+            guard streams[slot].sendWindow + difference <= Int(Int32.max) else { throw .windowOverflow }
+            streams[slot].sendWindow += difference
+            if streams[slot].isWaiting && streams[slot].sendWindow > 0 { queue.append(slot, &streams) }
+        }
+    }
+
+    /// The client has our settings: windows that are smaller than the initial value hold from now on.
+    private func acknowledgeOurs() {
+        settingsAcknowledged = true
+        let difference = limits.streamWindow - initialReceiveWindow
+        initialReceiveWindow = limits.streamWindow
+        guard difference != 0 else { return }
+        for slot in streams.slots.indices where streams.slots[slot].id != 0 {
+            streams[Int32(slot)].receiveWindow += difference
+        }
+    }
+
+    /// RFC 9113 §6.7.
+    private func receivePing(_ frame: FrameHeader, _ payload: Span<UInt8>) throws(Violation) -> Progress {
+        guard frame.stream == 0 else { throw .streamNotZero }
+        guard payload.count == 8 else { throw .frameSizeWrong }
+        try floods.charge(.pings, at: now)
+        guard !frame.flags.contains(.ack) else {
+            // The client has read that we go away.
+            if drain == .announced && payload.equals(ServerConnection.drainPing.span) { finishDrain() }
+            return .again
+        }
+        try checkUnread()
+        lastData = (0, 0)
+        FrameWriter.ping(payload, isAck: true, to: output)
+        return .again
+    }
+
+    /// A client that has us answer and reads none of it would have us keep the answers (CVE-2019-9512, CVE-2019-9515).
+    private func checkUnread() throws(Violation) {
+        if output.count > limits.unreadOutputMax { throw .outputStalled }
+    }
+
+    /// RFC 9113 §6.9.
+    private func receiveWindowUpdate(_ frame: FrameHeader, _ payload: Span<UInt8>) throws(Violation)
+        -> Progress
+    {
+        guard payload.count == 4 else { throw .frameSizeWrong }
+        try floods.charge(.windowUpdates, at: now)
+        let increment = Int(payload.bigEndian32(at: 0) & 0x7FFF_FFFF)
+        guard frame.stream != 0 else {
+            guard increment > 0 else { throw .windowUpdateZero }
+            guard sendWindow + increment <= Int(Int32.max) else { throw .windowOverflow }
+            sendWindow += increment
+            return .again
+        }
+        guard let slot = streams.find(frame.stream) else {
+            // RFC 9113 §5.1: a stream that has ended may still get some.
+            try checkNotIdle(frame.stream)
+            return .again
+        }
+        guard increment > 0 else { return try failStream(slot, .windowUpdateZero) }
+        guard streams[slot].sendWindow + increment <= Int(Int32.max) else {
+            return try failStream(slot, .windowOverflow)
+        }
+        streams[slot].sendWindow += increment
+        if streams[slot].isWaiting && streams[slot].sendWindow > 0 { queue.append(slot, &streams) }
+        return .again
+    }
+
+    /// RFC 9113 §6.4.
+    private func receiveReset(_ frame: FrameHeader, _ payload: Span<UInt8>) throws(Violation) -> Progress {
+        guard frame.stream != 0 else { throw .streamZero }
+        guard payload.count == 4 else { throw .frameSizeWrong }
+        guard let slot = streams.find(frame.stream) else {
+            try checkNotIdle(frame.stream)
+            return .again
+        }
+        let stream = streams.handle(of: slot)
+        close(slot, .resetByPeer)
+        try floods.charge(.resets, at: now)
+        return .event(.reset(stream, ErrorCode(code: payload.bigEndian32(at: 0))))
+    }
+
+    /// RFC 9113 §6.8.
+    private func receiveGoAway(_ frame: FrameHeader, _ payload: Span<UInt8>) throws(Violation) -> Progress {
+        guard frame.stream == 0 else { throw .streamNotZero }
+        guard payload.count >= 8 else { throw .frameSizeWrong }
+        try floods.charge(.settings, at: now)
+        return .event(.goAway(ErrorCode(code: payload.bigEndian32(at: 4))))
+    }
+
+    /// RFC 9113 §6.3: checked and ignored.
+    private func receivePriority(_ frame: FrameHeader, _ payload: Span<UInt8>) throws(Violation) -> Progress {
+        guard frame.stream != 0 else { throw .streamZero }
+        try floods.charge(.priorities, at: now)
+        guard payload.count == 5 else {
+            // A stream error, of a stream that may not exist: then nobody can be told but all.
+            guard let slot = streams.find(frame.stream) else { throw .frameSizeWrong }
+            return try failStream(slot, .frameSizeWrong)
+        }
+        return .again
+    }
+
+    /// RFC 9218 §7.1. What is said of a stream that is not there is forgotten.
+    private func receivePriorityUpdate(_ frame: FrameHeader, _ payload: Span<UInt8>) throws(Violation)
+        -> Progress
+    {
+        guard frame.stream == 0 else { throw .streamNotZero }
+        guard payload.count >= 4 else { throw .frameSizeWrong }
+        try floods.charge(.priorities, at: now)
+        let id = payload.bigEndian32(at: 0) & 0x7FFF_FFFF
+        guard id & 1 == 1 else { throw .streamIdentifierUnexpected }
+        guard let slot = streams.find(id) else { return .again }
+        let isQueued = streams[slot].isQueued
+        queue.remove(slot, &streams)
+        streams[slot].priority = Priority(parsing: payload.extracting(4..<payload.count))
+        if isQueued { queue.append(slot, &streams) }
+        return .again
+    }
+
+    // MARK: Errors of streams
+
+    /// RFC 9113 §5.1: a frame for a stream that was never opened.
+    func checkNotIdle(_ id: UInt32) throws(Violation) {
+        if id & 1 == 0 || id > lastStream && id <= lastTaken { throw .streamIdle }
+    }
+
+    /// Resets a stream for what the client did (RFC 9113 §5.4.2), which counts like a reset of its own.
+    func failStream(_ slot: Int32, _ violation: Violation) throws(Violation) -> Progress {
+        let stream = streams.handle(of: slot)
+        lastData = (0, 0)
+        FrameWriter.resetStream(stream.id, violation.code, to: output)
+        close(slot, .resetByUs)
+        try floods.charge(.resets, at: now)
+        return .event(.streamFailed(stream, violation))
+    }
+
+    /// Refuses a stream that was not opened.
+    func refuseStream(_ id: UInt32, _ violation: Violation) throws(Violation) -> Progress {
+        lastData = (0, 0)
+        FrameWriter.resetStream(id, violation.code, to: output)
+        closed.add(id, .resetByUs)
+        try floods.charge(.resets, at: now)
+        return .event(.requestFailed(id: id, violation))
+    }
+}
