@@ -13,7 +13,7 @@ package import ChimeraBytes
 /// the bounds, a compressed message as soon as its inflated octets do. How many control frames and fragments a peer may
 /// send in what time is for the driver to say, which has a clock.
 ///
-/// A decoder takes some 100 octets. With a message that is compressed come 7 KiB and the window, 2^bits octets; both stay
+/// A decoder takes 160 octets. With a message that is compressed come 7 KiB and the window, 2^bits octets; both stay
 /// between messages only where the peer was allowed to keep its context.
 package struct MessageDecoder: ~Copyable {
     /// What came next.
