@@ -45,11 +45,11 @@ let package = Package(
             name: "CCrypt", path: "Sources/CCrypt", pkgConfig: "libcrypt",
             providers: [.apt(["libcrypt-dev"])]),
         .systemLibrary(
-            name: "COpenSSL", path: "Sources/COpenSSL", pkgConfig: "libcrypto",
-            providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(
             name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib",
             providers: [.apt(["zlib1g-dev"])]),
+        .target(
+            name: "COpenSSL", path: "Sources/COpenSSL",
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
         // A module imports only modules above it in this list.
         module("Bytes", []),
@@ -58,6 +58,7 @@ let package = Package(
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("HTTP2", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("WebSocket", ["COpenSSL", "CZlib", "ChimeraBytes", "ChimeraHTTPCore"]),
+        module("TLS", ["COpenSSL", "ChimeraBytes", "ChimeraEventLoop"]),
         module("ProxyProtocol", ["ChimeraBytes"]),
         module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
         module(
@@ -66,14 +67,17 @@ let package = Package(
                 "CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1",
                 "ChimeraWebSocket",
             ]),
-        module("Configuration", ["CLinux", "ChimeraBytes", "ChimeraHTTPCore"]),
+        module("Configuration", ["CLinux", "ChimeraBytes", "ChimeraHTTPCore", "ChimeraTLS"]),
         module("Administration", []),
-        module("Telemetry", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
+        module(
+            "Telemetry",
+            ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraTLS"]),
         .target(
             name: "Chimera",
             dependencies: [
                 "CLinux", "CCrypt", "COpenSSL", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
-                "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraProxyProtocol", "ChimeraFiles", "ChimeraUpstream",
+                "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraTLS", "ChimeraProxyProtocol", "ChimeraFiles",
+                "ChimeraUpstream",
                 "ChimeraConfiguration", "ChimeraTelemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
@@ -83,7 +87,7 @@ let package = Package(
             name: "ChimeraServer",
             dependencies: [
                 "Chimera", "CLinux", "ChimeraAdministration", "ChimeraConfiguration", "ChimeraEventLoop",
-                "ChimeraTelemetry",
+                "ChimeraTLS", "ChimeraTelemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -99,6 +103,7 @@ let package = Package(
         tests(of: "HTTP1", ["ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "HTTP2", ["ChimeraHTTP2", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "WebSocket", ["ChimeraWebSocket", "ChimeraBytes"]),
+        tests(of: "TLS", ["ChimeraTLS", "ChimeraEventLoop", "ChimeraBytes", "COpenSSL"]),
         tests(of: "ProxyProtocol", ["ChimeraProxyProtocol", "ChimeraBytes"]),
         tests(of: "Files", ["ChimeraFiles", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(
@@ -107,7 +112,8 @@ let package = Package(
                 "ChimeraUpstream", "ChimeraEventLoop", "ChimeraHTTP1", "ChimeraHTTPCore", "ChimeraBytes",
                 "CLinux",
             ]),
-        tests(of: "Configuration", ["ChimeraConfiguration", "ChimeraBytes", "ChimeraHTTPCore"]),
+        tests(
+            of: "Configuration", ["ChimeraConfiguration", "ChimeraTLS", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(of: "Server", ["ChimeraServer", "ChimeraAdministration", "ChimeraConfiguration"]),
         // What the fuzz targets of Tests/Fuzz check, on the inputs that are kept there.

@@ -23,7 +23,21 @@ extension Span where Element == UInt8 {
     @inlinable @inline(__always)
     package func equals(_ other: Span<UInt8>) -> Bool {
         guard count == other.count else { return false }
-        for index in 0..<count where self[index] != other[index] { return false }
+        let (left, right) = (bytes, other.bytes)
+        var index = 0
+        // Sound: eight octets from index lie within both spans, which are as long as each other, and any bits make an
+        // integer.
+        while index &+ 8 <= count {
+            guard
+                left.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
+                    == right.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
+            else { return false }
+            index &+= 8
+        }
+        while index < count {
+            if self[unchecked: index] != other[unchecked: index] { return false }
+            index &+= 1
+        }
         return true
     }
 

@@ -18,6 +18,36 @@ package enum Transfer: Equatable {
     case failed(Int32)
 }
 
+/// What epoll told of a socket.
+package struct SocketNews: OptionSet {
+    package let rawValue: UInt8
+
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// A read may bring something.
+    package static let readable = SocketNews(rawValue: 1)
+    /// A write may take something.
+    package static let writable = SocketNews(rawValue: 2)
+    /// The peer's end was announced.
+    package static let closing = SocketNews(rawValue: 4)
+}
+
+/// What stands between a socket and its user, such as TLS: it has the bytes of the wire, and the user those that they
+/// stand for. Its methods mean what those of the socket do.
+package protocol SocketLayer: AnyObject {
+    /// Before the socket's observer is told.
+    func becameReady(_ news: SocketNews, on socket: Socket)
+    /// Sets the socket's `isReadable` as well.
+    func read(into room: UnsafeMutableRawBufferPointer, from socket: Socket) -> Transfer
+    func write(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, to socket: Socket
+    ) -> Transfer
+    func sendFile(_ file: Int32, offset: Int64, count: Int, to socket: Socket) -> Transfer
+    func shutdownWrite(on socket: Socket)
+    /// The socket is about to be closed in good order.
+    func closing(_ socket: Socket)
+}
+
 /// A connected stream socket on one worker: the descriptor, what epoll last said of it, and the calls that move bytes.
 ///
 /// Readiness is latched: epoll is edge-triggered, an event sets a flag, and only a short or refused transfer clears
@@ -37,6 +67,8 @@ package final class Socket: EventTarget {
     @exclusivity(unchecked) package private(set) var isBroken = false
     @exclusivity(unchecked) private var watchesWritable = false
     @exclusivity(unchecked) private var hasEnded = false
+    /// Nil: the user's bytes are those of the wire.
+    @exclusivity(unchecked) private var layer: (any SocketLayer)?
 
     /// Takes over `descriptor`, which is non-blocking, and watches it.
     ///
@@ -68,13 +100,26 @@ package final class Socket: EventTarget {
         if !events.isDisjoint(with: [.readClosed, .closed]) { isReadClosed = true }
         // After our own end, both directions are closed in good order once the peer has ended its side too.
         if events.contains(.failed) || (events.contains(.closed) && !hasEnded) { isBroken = true }
+        if let layer { tell(layer, events) }
         observer?.socketReady(self)
     }
+
+    private func tell(_ layer: any SocketLayer, _ events: Readiness) {
+        var news: SocketNews = []
+        if !events.isDisjoint(with: [.readable, .readClosed, .closed, .failed]) { news.insert(.readable) }
+        if !events.isDisjoint(with: [.writable, .closed, .failed]) { news.insert(.writable) }
+        if isReadClosed || isBroken { news.insert(.closing) }
+        layer.becameReady(news, on: self)
+    }
+
+    /// Tells the observer as if there were news, for one who came to the socket after they had come.
+    package func tellAgain() { observer?.socketReady(self) }
 
     // MARK: Moving bytes
 
     /// Reads into `room`. A short read means drained, unless the peer's end is announced.
     package func read(into room: UnsafeMutableRawBufferPointer) -> Transfer {
+        if let layer { return layer.read(into: room, from: self) }
         let count = Glibc.recv(descriptor, room.baseAddress, room.count, 0)
         if count > 0 {
             if count < room.count && !isReadClosed && !isBroken { isReadable = false }
@@ -84,8 +129,23 @@ package final class Socket: EventTarget {
         return failure(reading: true)
     }
 
+    /// Copies what has come on the wire into `room`, and leaves it there.
+    package func peek(into room: UnsafeMutableRawBufferPointer) -> Transfer {
+        let count = Glibc.recv(descriptor, room.baseAddress, room.count, Int32(MSG_PEEK))
+        if count > 0 { return .bytes(count) }
+        return count == 0 ? .end : failure(reading: true)
+    }
+
     /// Writes `bytes`, as many as the kernel takes.
     package func write(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+        if let layer {
+            return layer.write(bytes, UnsafeRawBufferPointer(start: nil, count: 0), to: self)
+        }
+        return writeWire(bytes)
+    }
+
+    /// Writes bytes of the wire, below any layer.
+    package func writeWire(_ bytes: UnsafeRawBufferPointer) -> Transfer {
         let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
         return written(count, of: bytes.count)
     }
@@ -94,6 +154,7 @@ package final class Socket: EventTarget {
     package func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Transfer {
         if first.isEmpty { return write(second) }
         if second.isEmpty { return write(first) }
+        if let layer { return layer.write(first, second, to: self) }
         var parts = (
             iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count),
             iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
@@ -109,6 +170,7 @@ package final class Socket: EventTarget {
 
     /// Sends `count` bytes of a file from `offset`, as many as the kernel takes.
     package func sendFile(_ file: Int32, offset: Int64, count: Int) -> Transfer {
+        if let layer { return layer.sendFile(file, offset: offset, count: count, to: self) }
         var position = off_t(offset)
         let sent = CLinux.sendfile(descriptor, file, &position, count)
         if sent == 0 { return .end }
@@ -140,6 +202,19 @@ package final class Socket: EventTarget {
         watchesWritable = true
         // A refusal can only mean that the kernel is out of memory; the deadline then ends the connection.
         try? worker.watchWritable(descriptor, watch)
+    }
+
+    // MARK: Layers
+
+    /// Puts a layer between the socket and its user, for good.
+    package func insert(_ layer: any SocketLayer) {
+        precondition(self.layer == nil, "a socket has one layer")
+        self.layer = layer
+    }
+
+    /// Whether a read of the layer may bring something without news of the socket.
+    package func setReadable(_ isReadable: Bool) {
+        self.isReadable = isReadable
     }
 
     // MARK: Options and ending
@@ -174,6 +249,11 @@ package final class Socket: EventTarget {
 
     /// Ends our side; the peer may go on sending.
     package func shutdownWrite() {
+        if let layer { layer.shutdownWrite(on: self) } else { shutdownWire() }
+    }
+
+    /// Ends our side of the wire, below any layer.
+    package func shutdownWire() {
         hasEnded = true
         shutdown(descriptor, Int32(SHUT_WR))
     }
@@ -181,8 +261,12 @@ package final class Socket: EventTarget {
     /// Ends the connection; with `reset` the peer learns that it did not end well.
     package func close(reset: Bool = false) {
         guard let watch else { return }
+        if !reset { layer?.closing(self) }
         self.watch = nil
         observer = nil
+        // The number may be another's at once.
+        isReadable = false
+        isWritable = false
         if reset {
             var linger = linger(l_onoff: 1, l_linger: 0)
             setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))

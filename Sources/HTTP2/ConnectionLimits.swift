@@ -13,8 +13,13 @@ package struct Budget: Equatable, Sendable {
 
 /// Every bound on an HTTP/2 connection in one place; those on one message are in `Limits`.
 package struct ConnectionLimits: Equatable, Sendable {
-    /// Bounds on messages.
-    package var message = Limits()
+    /// Bounds on messages; a head within them always fits into a block.
+    package var message = Limits() {
+        didSet {
+            blockBytesMax = max(64 * 1024, message.headBytesMax + 16 * 1024)
+            continuationsMax = max(8, blockBytesMax / frameBytesMax + 1)
+        }
+    }
     /// SETTINGS_MAX_CONCURRENT_STREAMS.
     package var streamsMax = 128
     /// SETTINGS_MAX_FRAME_SIZE: octets of a frame's payload that we take, 16,384 at least.

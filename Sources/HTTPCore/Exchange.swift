@@ -41,6 +41,8 @@ package enum CloseReason: UInt8, CaseIterable, Sendable {
     case flooded
     /// The client never acknowledged our settings (RFC 9113 §6.5.3).
     case settingsTimeout
+    /// A proxy in front began with no PROXY header, or with a broken one.
+    case proxyHeaderRefused
 
     /// The token in logs and metrics.
     package var token: StaticString {
@@ -64,6 +66,7 @@ package enum CloseReason: UInt8, CaseIterable, Sendable {
         case .protocolViolated: "protocol-violated"
         case .flooded: "flooded"
         case .settingsTimeout: "settings-timeout"
+        case .proxyHeaderRefused: "proxy-header"
         }
     }
 }

@@ -167,6 +167,24 @@ package class FieldBlock {
         return to - room
     }
 
+    /// Whether both hold the same octets and the same lines at the same places; lines that were taken out count as none.
+    package final func hasSameLines(as other: FieldBlock) -> Bool {
+        guard byteCount == other.byteCount else { return false }
+        let all = Slice(start: 0, count: byteCount)
+        var (left, right) = (0, 0)
+        while true {
+            while left < lineCount, !lines[left].isPresent { left += 1 }
+            while right < other.lineCount, !other.lines[right].isPresent { right += 1 }
+            if left == lineCount || right == other.lineCount { break }
+            guard lines[left].name == other.lines[right].name, lines[left].value == other.lines[right].value,
+                lines[left].nameBytes == other.lines[right].nameBytes
+            else { return false }
+            left += 1
+            right += 1
+        }
+        return left == lineCount && right == other.lineCount && self[all].equals(other[all])
+    }
+
     // MARK: Writing
 
     /// Copies `span` into the block's bytes; it may be a part of them.

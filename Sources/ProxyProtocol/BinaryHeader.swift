@@ -35,6 +35,8 @@ enum BinaryHeader {
         guard let family = Family(kind), fixedOctets + family.octets <= header.count else {
             return .malformed(.length)
         }
+        // §2.2: what addresses such a header has is to be ignored, and nobody can tell where they end.
+        if family == .unspecified { return .complete(ProxyHeader(source: .peer, octets: header.count)) }
         if let fault = fault(header, from: fixedOctets + family.octets) { return .malformed(fault) }
         let source: ProxyHeader.Source =
             switch family {

@@ -16,7 +16,8 @@ struct ChimeraCommand: ParsableCommand {
             RunCommand.self, CheckCommand.self, FormatCommand.self, FilesCommand.self, ProxyCommand.self,
             ExplainCommand.self, DiffCommand.self,
             StatusCommand.self, ConnectionsCommand.self, ReloadCommand.self, UpgradeCommand.self,
-            StopCommand.self, ReferenceCommand.self, VersionCommand.self, DataPlaneCommand.self,
+            StopCommand.self, TrustCommand.self, ReferenceCommand.self, VersionCommand.self,
+            DataPlaneCommand.self,
         ])
 
     static func main() {

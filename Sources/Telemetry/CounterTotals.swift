@@ -1,4 +1,5 @@
 package import ChimeraHTTPCore
+package import ChimeraTLS
 
 /// The counters of all workers, added up at one moment.
 package struct CounterTotals: Sendable, Equatable {
@@ -8,6 +9,7 @@ package struct CounterTotals: Sendable, Equatable {
     var closes = [UInt64](repeating: 0, count: CloseReason.allCases.count)
     var limits = [UInt64](repeating: 0, count: LimitHit.allCases.count)
 
+    var handshakeFailures = [UInt64](repeating: 0, count: HandshakeFailure.allCases.count)
     /// By the numbers that the codec of HTTP/2 gives.
     package internal(set) var violations = [UInt64](repeating: 0, count: HTTP2Kinds.violationsMax)
     package internal(set) var frames = [UInt64](repeating: 0, count: HTTP2Kinds.framesMax)
@@ -21,6 +23,8 @@ package struct CounterTotals: Sendable, Equatable {
     package subscript(_ reason: CloseReason) -> UInt64 { closes[Int(reason.rawValue)] }
 
     package subscript(_ limit: LimitHit) -> UInt64 { limits[limit.rawValue] }
+
+    package subscript(_ failure: HandshakeFailure) -> UInt64 { handshakeFailures[failure.rawValue] }
 
     /// Responses whose status begins with that digit, 1 to 5; 0 for exchanges without a response, or with a
     /// status past 599.

@@ -1,6 +1,7 @@
 internal import CLinux
 internal import ChimeraEventLoop
 package import ChimeraHTTPCore
+package import ChimeraTLS
 
 /// What is counted without further division.
 package enum Counter: Int, CaseIterable, Sendable {
@@ -22,6 +23,10 @@ package enum Counter: Int, CaseIterable, Sendable {
     case connectionsHandedOver
     /// No sum but a level: connections on which something is under way; the others are idle.
     case connectionsBusy
+    /// TLS handshakes with a certificate.
+    case tlsFull
+    /// TLS handshakes that went on with the session of an earlier connection.
+    case tlsResumed
     /// Connections that spoke HTTP/2, whether they are open or not.
     case http2Connections
     /// Streams of closed connections of HTTP/2.
@@ -117,7 +122,8 @@ package final class Counters: Sendable {
         static let limits = closes + CloseReason.allCases.count
         static let violations = limits + LimitHit.allCases.count
         static let frames = violations + HTTP2Kinds.violationsMax
-        static let sites = (frames + HTTP2Kinds.framesMax + 7) / 8 * 8
+        static let handshakes = frames + HTTP2Kinds.framesMax
+        static let sites = (handshakes + HandshakeFailure.allCases.count + 7) / 8 * 8
         /// A site has a line of the processor's cache, so that sites that are not asked stay out of it.
         static let siteStride = 8
         static let routes = sites + (SiteSlot.slotsMax + 1) * siteStride
@@ -148,6 +154,8 @@ package final class Counters: Sendable {
     package func add(_ refusal: Refusal) { add(at: Base.refusals + Int(refusal.rawValue), 1) }
 
     package func add(_ limit: LimitHit) { add(at: Base.limits + limit.rawValue, 1) }
+
+    package func add(_ failure: HandshakeFailure) { add(at: Base.handshakes + failure.rawValue, 1) }
 
     /// Counts a rule of HTTP/2 that a client broke.
     ///
@@ -231,6 +239,7 @@ package final class Counters: Sendable {
         cells.add(from: Base.refusals, to: &totals.refusals)
         cells.add(from: Base.closes, to: &totals.closes)
         cells.add(from: Base.limits, to: &totals.limits)
+        cells.add(from: Base.handshakes, to: &totals.handshakeFailures)
         cells.add(from: Base.violations, to: &totals.violations)
         cells.add(from: Base.frames, to: &totals.frames)
     }

@@ -116,6 +116,12 @@ extension MetricFamily {
         "chimera_closes_total", .counter, ["reason"],
         "Connections and requests that ended before their time, by reason.")
 
+    package static let handshakes = MetricFamily(
+        "chimera_tls_handshakes_total", .counter, ["kind"],
+        "TLS handshakes: `full`, with a certificate, or `resumed` with the session of an earlier connection.")
+    package static let handshakeFailures = MetricFamily(
+        "chimera_tls_handshake_failures_total", .counter, ["reason"],
+        "Connections to a port with TLS that never came to carry requests, by reason.")
     package static let http2Connections = MetricFamily(
         "chimera_http2_connections_total", .counter, "Clients' connections that spoke HTTP/2.")
     package static let http2Streams = MetricFamily(
@@ -131,9 +137,8 @@ extension MetricFamily {
         "Frames of which a client may send so many in a time only, of connections that have ended.")
 
     private static let connections = [
-        accepted, handedOver, open, connectionsMax, closes, http2Connections, http2Streams,
-        http2StreamsRefused,
-        http2Violations, http2Frames,
+        accepted, handedOver, open, connectionsMax, closes, handshakes, handshakeFailures, http2Connections,
+        http2Streams, http2StreamsRefused, http2Violations, http2Frames,
     ]
 
     // MARK: Upstreams

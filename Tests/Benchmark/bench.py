@@ -7,18 +7,22 @@
     bench.py --workers 2                           what a second worker costs
     bench.py --workloads idle,idle-proxied         memory of ten thousand idle connections, after an answer of each kind
 
-The server runs alone on CPU 0 with one worker; load (wrk), origin and this script are on CPU 1. The systems run in
+The server runs alone on CPU 0 with one worker; load (wrk, and h2load for HTTP/2), origin and this script are on CPU 1. The systems run in
 turn, round after round, each time in a new process. The figure is the CPU time of all the server's threads for a
 request, from the scheduler's own account; requests a second and latency are those of this one machine, and mean
 little where the load, not the server, was the limit. Ratios are made round by round, from neighbours in time.
 
-Standard library only. It needs wrk, nginx and HAProxy (`make bench` installs them).
+Over TLS all clients offer TLS 1.3 with AES-128-GCM and X25519, so that the work is the same whatever a server prefers;
+the certificate is ECDSA P-256.
+
+Standard library only. It needs wrk, h2load, openssl, nginx and HAProxy (`make bench` installs them).
 """
 import argparse
 import atexit
 import contextlib
 import http.client
 import json
+import math
 import os
 import platform
 import re
@@ -27,6 +31,7 @@ import shlex
 import shutil
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -53,6 +58,9 @@ class Workload:
     role: str
     path: str
     length: int
+    tls: bool = False
+    streams: int = 0
+    """Requests under way on each HTTP/2 connection; 0: HTTP/1.1."""
 
     @property
     def is_idle(self):
@@ -64,6 +72,9 @@ WORKLOADS = [
     Workload("static-100k", "static", "/100k.bin", 102400),
     Workload("proxy-1k", "proxy", "/1k.bin", 1024),
     Workload("proxy-100k", "proxy", "/100k.bin", 102400),
+    Workload("tls-static-1k", "static", "/1k.bin", 1024, tls=True),
+    Workload("h2-static-1k", "static", "/1k.bin", 1024, tls=True, streams=16),
+    Workload("h2-proxy-1k", "proxy", "/1k.bin", 1024, tls=True, streams=4),
     Workload("idle", "static", "/1k.bin", 1024),
     Workload("idle-proxied", "proxy", "/1k.bin", 1024),
 ]
@@ -212,7 +223,10 @@ class Bench:
         os.sched_setaffinity(0, self.load_cpus)
         favour(os.getpid())
         self.origin_port = free_port()
-        place = systems.Place(self.folder, self.www, 0, self.origin_port)
+        self.certificate = make_certificate(self.folder)
+        with open(os.path.join(self.folder, "openssl.cnf"), "w") as f:
+            f.write(CLIENT_TLS)
+        place = systems.Place(self.folder, self.www, 0, self.origin_port, *self.certificate)
         self.origin = Group(systems.origin(place), self.load_cpus, self.folder + "/origin.out")
         wait_until_listening(self.origin, self.origin_port, self.folder + "/origin.out")
 
@@ -226,7 +240,7 @@ class Bench:
 
     def run_once(self, system, workload, connections):
         folder = tempfile.mkdtemp(dir=self.folder)
-        place = systems.Place(folder, self.www, free_port(), self.origin_port)
+        place = systems.Place(folder, self.www, free_port(), self.origin_port, *self.certificate)
         log = folder + "/output"
         argv = system.prepare(place, workload)
         started = time.monotonic()
@@ -236,7 +250,7 @@ class Bench:
             started = time.monotonic() - started
             wait_until_quiet(server)
             for _ in range(3):
-                probe(place.port, workload, system.host())
+                probe(place.port, workload, system.host(), self.certificate[0])
             if workload.is_idle:
                 result = self.idle(server, place, system)
             else:
@@ -249,19 +263,23 @@ class Bench:
             server.stop()
             shutil.rmtree(folder, ignore_errors=True)
 
-    def load(self, server, place, system, workload, connections):
-        url = f"http://127.0.0.1:{place.port}{workload.path}"
+    def ask(self, place, system, workload, connections, seconds):
+        """Loads it for so long: (answers, errors, median and 99th percentile of the latency in microseconds)."""
+        origin = f"https://localhost:{place.port}" if workload.tls else f"http://127.0.0.1:{place.port}"
+        url = origin + workload.path
         options = ["-t", str(self.args.workers), "-c", str(connections)]
+        if workload.streams:
+            return self.h2load([*options, "-m", str(workload.streams), "-D", str(seconds), url])
         options += ["-s", self.spread_script(system)] if self.args.spread and system.sites else \
             ["-H", f"Host: {system.host()}"]
-        self.wrk([*options, "-d", "1s", url])  # Caches, pools and the branch predictor.
+        return self.wrk([*options, "--latency", "-d", f"{seconds}s", url])
+
+    def load(self, server, place, system, workload, connections):
+        self.ask(place, system, workload, connections, 1)  # Caches, pools and the branch predictor.
         origin_before = self.origin_requests() if workload.role == "proxy" else 0
         cpu, busy, wall = server.cpu_us(), busy_us(self.server_cpus), time.monotonic()
-        said = self.wrk([*options, "--latency", "-d", f"{self.args.seconds}s", url])
+        requests, errors, p50, p99 = self.ask(place, system, workload, connections, self.args.seconds)
         cpu, busy, wall = server.cpu_us() - cpu, busy_us(self.server_cpus) - busy, time.monotonic() - wall
-        requests = int(re.search(r"(\d+) requests in", said).group(1))
-        errors = sum(int(n) for line in re.findall(r"(?:Non-2xx|Socket errors)[^\n]*", said)
-                     for n in re.findall(r"(?:responses:|connect|read|write|timeout) (\d+)", line))
         if requests == 0 or errors > requests * ERROR_SHARE_MAX:
             raise BenchError(f"{system.label}: {requests} answers, {errors} errors")
         if workload.role == "proxy" and self.origin_requests() - origin_before < requests * 0.99:
@@ -270,14 +288,30 @@ class Bench:
         return dict(
             us=cpu / requests, rate=requests / wall, busy=cpu / 1e6 / wall / len(self.server_cpus),
             foreign=0.0 if shared else max(0.0, busy - cpu) / 1e6 / wall,
-            p50_us=microseconds(re.search(r"^ +50% +(\S+)", said, re.M).group(1)),
-            p99_us=microseconds(re.search(r"^ +99% +(\S+)", said, re.M).group(1)),
-            resident_mib=server.resident_kib() / 1024)
+            p50_us=p50, p99_us=p99, resident_mib=server.resident_kib() / 1024)
 
     def wrk(self, options):
-        run = subprocess.run(["wrk", *options], capture_output=True, text=True, timeout=self.args.seconds + 60)
+        said = self.client(["wrk", *options])
+        errors = sum(int(n) for line in re.findall(r"(?:Non-2xx|Socket errors)[^\n]*", said)
+                     for n in re.findall(r"(?:responses:|connect|read|write|timeout) (\d+)", line))
+        return int(re.search(r"(\d+) requests in", said).group(1)), errors, *(
+            microseconds(re.search(rf"^ +{part}% +(\S+)", said, re.M).group(1)) for part in (50, 99))
+
+    def h2load(self, options):
+        """It tells no percentiles."""
+        said = self.client(["h2load", "--tls13-ciphers=TLS_AES_128_GCM_SHA256", "--groups=X25519", *options])
+        if "Application protocol: h2" not in said:
+            raise BenchError(f"h2load: no HTTP/2: {said[-300:]}")
+        # What was still under way when the time was up counts as failed there, and is none.
+        answers = int(re.search(r"status codes: (\d+) 2xx", said).group(1))
+        errors = sum(map(int, re.search(r"2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", said).groups()))
+        return answers, errors, float("nan"), float("nan")
+
+    def client(self, argv):
+        run = subprocess.run(argv, capture_output=True, text=True, timeout=self.args.seconds + 60,
+                             env={**os.environ, "OPENSSL_CONF": os.path.join(self.folder, "openssl.cnf")})
         if run.returncode:
-            raise BenchError(f"wrk: {(run.stdout + run.stderr)[-300:]}")
+            raise BenchError(f"{argv[0]}: {(run.stdout + run.stderr)[-300:]}")
         return run.stdout
 
     def spread_script(self, system):
@@ -375,8 +409,35 @@ def wait_until_listening(group, port, log):
     raise BenchError(f"nothing listens on port {port}: {tail(log)}")
 
 
-def probe(port, workload, host):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+CLIENT_TLS = """
+openssl_conf = openssl_init
+[openssl_init]
+ssl_conf = ssl_sect
+[ssl_sect]
+system_default = tls
+[tls]
+MinProtocol = TLSv1.3
+Ciphersuites = TLS_AES_128_GCM_SHA256
+Groups = X25519
+"""
+
+
+def make_certificate(folder):
+    """The paths of a certificate for localhost and of its key."""
+    chain, key = os.path.join(folder, "localhost.pem"), os.path.join(folder, "localhost.key")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", chain],
+        check=True, capture_output=True)
+    return chain, key
+
+
+def probe(port, workload, host, certificate):
+    if workload.tls:
+        connection = http.client.HTTPSConnection(
+            "localhost", port, timeout=10, context=ssl.create_default_context(cafile=certificate))
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("GET", workload.path, headers={"Host": host})
     answer = connection.getresponse()
     length = len(answer.read())
@@ -463,9 +524,13 @@ def cells(runs):
     low, mid, high = quartiles([r["us"] for r in runs])
     disturbed = "~" if all(r["foreign"] > FOREIGN_SHARE_MAX for r in runs) else ""
     med = {key: statistics.median(r[key] for r in runs) for key in runs[0]}
-    rate = ([f"{med['rate']:,.0f}", f"{med['p50_us'] / 1e3:.2f}", f"{med['p99_us'] / 1e3:.2f}", f"{med['busy']:.0%}"]
+    rate = ([f"{med['rate']:,.0f}", *(milliseconds(med[key]) for key in ("p50_us", "p99_us")), f"{med['busy']:.0%}"]
             if "rate" in med else ["", "", "", ""])
     return [f"{disturbed}{mid:.2f}", f"{low:.2f}–{high:.2f}", *rate, f"{med['resident_mib']:.1f}"]
+
+
+def milliseconds(us):
+    return "" if math.isnan(us) else f"{us / 1e3:.2f}"
 
 
 def ratios(compared, bar):
@@ -526,6 +591,8 @@ def parse():
     args = parser.parse_args()
     if unknown := set(args.workloads) - {w.name for w in WORKLOADS}:
         parser.error(f"no workload {', '.join(sorted(unknown))}")
+    if args.sites and any(w.tls for w in WORKLOADS if w.name in args.workloads):
+        parser.error("--sites is measured without TLS")
     if args.sites and args.workers > 1:
         parser.error("--sites and --workers are two measurements")
     return args
@@ -538,8 +605,9 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if not shutil.which("wrk"):
-        raise BenchError("wrk is not there")
+    for program in ("wrk", "h2load", "openssl"):
+        if not shutil.which(program):
+            raise BenchError(f"{program} is not there")
     plan = list(cases(args))
     versions = {}
     for system in (s for _, _, row, _ in plan for s in row):

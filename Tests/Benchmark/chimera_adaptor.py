@@ -17,8 +17,6 @@ class Chimera(peers.Adaptor):
     name = "chimera"
     binary = BINARY
     roles = ("static", "proxy", "local", "ws")
-    tls = False
-    h2 = False
     log = "off"
 
     def path(self):
@@ -43,10 +41,12 @@ class Chimera(peers.Adaptor):
         # The idle time of the peers' configurations; the rest is what comes without a line.
         self.write("chimera.conf", f"""\
 listen 127.0.0.1:{c.http}
+listen 127.0.0.1:{c.https} tls
 workers 1
 log access {self.log.format(dir=c.dir)}
 timeout idle=600s
 site * {{
+    tls {c.cert} {c.key} redirect=off
     /* {verb}
 }}
 """)

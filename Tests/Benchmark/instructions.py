@@ -41,21 +41,20 @@ class Instructions:
         """Runs `body(group, place, system)` beside a process of the system under a tool, and ends it."""
         system = systems.named(name)
         folder = tempfile.mkdtemp(dir=self.bench.folder)
-        place = systems.Place(folder, self.bench.www, bench.free_port(), self.bench.origin_port)
+        place = systems.Place(folder, self.bench.www, bench.free_port(), self.bench.origin_port,
+                              *self.bench.certificate)
         group = bench.Group([*tool(folder), *system.prepare(place, workload)], self.bench.server_cpus,
                             folder + "/output")
         try:
             bench.wait_until_listening(group, place.port, folder + "/output")
             for _ in range(3):
-                bench.probe(place.port, workload, system.host())
+                bench.probe(place.port, workload, system.host(), self.bench.certificate[0])
             return body(group, place, system), folder
         finally:
             group.stop()
 
     def ask(self, place, system, workload, seconds):
-        said = self.bench.wrk(["-t", "1", "-c", str(self.args.connections), "-d", f"{seconds}s", "-H",
-                               f"Host: {system.host()}", f"http://127.0.0.1:{place.port}{workload.path}"])
-        return int(re.search(r"(\d+) requests in", said).group(1))
+        return self.bench.ask(place, system, workload, self.args.connections, seconds)[0]
 
     def instructions(self, name, workload):
         def body(group, place, system):

@@ -45,12 +45,13 @@ class Latency:
         """Runs `body(port, host)` beside a new process of the server."""
         system = systems.named(name)
         folder = tempfile.mkdtemp(dir=self.bench.folder)
-        place = systems.Place(folder, self.bench.www, bench.free_port(), self.bench.origin_port)
+        place = systems.Place(folder, self.bench.www, bench.free_port(), self.bench.origin_port,
+                              *self.bench.certificate)
         server = bench.Group(system.prepare(place, workload), self.bench.server_cpus, folder + "/output")
         try:
             bench.wait_until_listening(server, place.port, folder + "/output")
             for _ in range(3):
-                bench.probe(place.port, workload, system.host())
+                bench.probe(place.port, workload, system.host(), self.bench.certificate[0])
             return body(place.port, system.host())
         finally:
             server.stop()

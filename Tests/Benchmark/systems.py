@@ -17,11 +17,14 @@ DESCRIPTORS_MAX = min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run happens: its folder, the files to serve, and the ports of the server and of the origin."""
+    """Where a run happens: its folder, the files to serve, the ports of the server and of the origin, and a certificate
+    for localhost."""
     folder: str
     www: str
     port: int
     origin: int
+    certificate: str
+    key: str
 
 
 class System:
@@ -76,13 +79,14 @@ class Chimera(System):
     def prepare(self, place, workload):
         verb = f"files {place.www}" if workload.role == "static" else f"proxy 127.0.0.1:{place.origin}"
         log = f"json {place.folder}/access.log" if self.log else "off"
-        text = (f"listen 127.0.0.1:{place.port}\nworkers {self.workers}\nlog access {log}\n"
+        tls = f"tls {place.certificate} {place.key}" if workload.tls else ""
+        text = (f"listen 127.0.0.1:{place.port}{' tls' if workload.tls else ''}\nworkers {self.workers}\nlog access {log}\n"
                 "timeout idle=600s\n")
         if self.sites:
             self.write_tenants(os.path.join(place.folder, "conf.d"), verb)
             text += "import conf.d/*.conf\n"
         else:
-            text += f"site * {{\n    /* {verb}\n}}\n"
+            text += f"site * {{\n    {tls}\n    /* {verb}\n}}\n"
         path = write(place, "chimera.conf", text)
         # Where root runs this, the folders are closed to others.
         return [self.binary(), "run", "--config", path, "--user", str(os.getuid())]
@@ -111,6 +115,10 @@ class Nginx(System):
                     " proxy_buffer_size 8k; proxy_buffers 16 16k; proxy_busy_buffers_size 32k;"
                     " proxy_max_temp_file_size 0;")
         log = f"{place.folder}/access.log combined" if self.log else "off"
+        options = ("reuseport " if self.workers > 1 else "") + ("ssl http2" if workload.tls else "")
+        tls = (f"ssl_certificate {place.certificate}; ssl_certificate_key {place.key}; ssl_protocols TLSv1.2 TLSv1.3;"
+               " ssl_session_cache shared:s:10m; ssl_session_timeout 1h; ssl_buffer_size 16k;"
+               if workload.tls else "")
         path = write(place, "nginx.conf", f"""
 daemon off; worker_processes {self.workers}; pid {place.folder}/nginx.pid; {user_line()}
 error_log {place.folder}/error.log warn; worker_rlimit_nofile {DESCRIPTORS_MAX};
@@ -121,7 +129,8 @@ http {{
   open_file_cache max=1000 inactive=600s; open_file_cache_valid 600s; open_file_cache_min_uses 1;
   {scratch(place)}
   {pool}
-  server {{ listen 127.0.0.1:{place.port} backlog=4096 {'reuseport' if self.workers > 1 else ''};
+  server {{ listen 127.0.0.1:{place.port} backlog=4096 {options};
+    {tls}
     location / {{ {body} }} }}
 }}
 """)
@@ -134,6 +143,7 @@ class Haproxy(System):
 
     def prepare(self, place, workload):
         log = "  log stdout format raw local0\n" if self.log else ""
+        tls = f" ssl crt {both(place)} alpn h2,http/1.1" if workload.tls else ""
         path = write(place, "haproxy.cfg", f"""
 global
   nbthread {self.workers}
@@ -149,7 +159,7 @@ global
   http-reuse always
   option splice-auto
 frontend front
-  bind 127.0.0.1:{place.port} backlog 4096
+  bind 127.0.0.1:{place.port} backlog 4096{tls}
   default_backend back
 backend back
   server origin 127.0.0.1:{place.origin} pool-purge-delay 600s
@@ -196,6 +206,12 @@ def write(place, name, text):
     with open(path, "w") as f:
         f.write(text)
     return path
+
+
+def both(place):
+    """Certificate and key in one file."""
+    with open(place.certificate) as chain, open(place.key) as key:
+        return write(place, "both.pem", chain.read() + key.read())
 
 
 def user_line():

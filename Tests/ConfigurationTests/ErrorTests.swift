@@ -95,7 +95,12 @@ struct ErrorTests {
         ErrorCase("assets/* respond 200", 1, #"a pattern begins with /; did you mean "/assets/*"?"#),
         ErrorCase("*.php respond 200", 1, #"a pattern begins with /; did you mean "/*.php"?"#),
         ErrorCase("cache on", 1, "this version does not have `cache` yet"),
-        ErrorCase("tls a.pem a.key", 1, "this version does not have `tls` yet"),
+        ErrorCase("tls a.pem a.key", 5, #""a.pem" does not exist"#),
+        ErrorCase("tls page.html", 5, "`tls` needs CHAIN and KEY, or the word `internal`"),
+        ErrorCase("tls internal", 1, "no listener with `tls` leads to this site"),
+        ErrorCase(
+            "tls t/page.html t/page.html", 5,
+            #""t/page.html" holds no certificate in PEM form (`-----BEGIN CERTIFICATE-----`)"#),
         ErrorCase("session pty=on -- python3 -i", 1, "this version does not have `session` yet"),
         ErrorCase("/x/* php ./public unix:/run/php.sock", 6, "this version does not have `php` yet"),
         ErrorCase("limit sessions 16 per=client", 1, "this version does not have `limit sessions` yet"),
@@ -103,7 +108,7 @@ struct ErrorTests {
         ErrorCase("listen 80", 1, "`listen` stands in the machine's file, not in a site"),
         ErrorCase(
             "balance round-robin", 1, "`balance` stands in the block of `proxy` or a `pool`, not in a site"),
-        ErrorCase("hsts 1y", 1, "this version does not have `hsts` yet"),
+        ErrorCase("hsts 1y", 1, "`hsts` stands in the block of `tls`, not in a site"),
         ErrorCase(
             "limit", 1, "`limit` needs a second word: body, connections, head, requests"),
         ErrorCase("auth basick x", 6, #"unknown auth "basick"; did you mean "basic"?"#),
@@ -225,7 +230,9 @@ struct ErrorTests {
             "/b/{id} respond 200", 1, "{id} is a variable of its own, so no capture can have this name"),
         ErrorCase("/a respond 200 {rest}", 16, "{rest} is what `*` matches, and \"/a\" has none"),
         ErrorCase("header X {rest}", 10, "{rest} needs a pattern to stand under"),
-        ErrorCase("respond 200 {tls.version}", 13, "this version does not have {tls.version} yet"),
+        ErrorCase(
+            "respond 200 {tls.versoin}", 13, #"unknown variable {tls.versoin}; did you mean "{tls.version}"?"#
+        ),
         ErrorCase("respond 200 \"{a\"", 13, #"a "{" is not closed; a literal brace is written {{"#),
         ErrorCase("respond 200 \"{}\"", 13, "{} is not a variable; a literal brace is written {{"),
         ErrorCase("respond 200 {host.0}", 13, #"unknown variable {host.0}; did you mean "{host.1}"?"#),
@@ -393,10 +400,13 @@ struct ErrorTests {
             "listen 127.0.0.1", 8,
             #""127.0.0.1" is not a port, an address with a port, or unix:/path; did you mean "127.0.0.1:80"?"#
         ),
-        ErrorCase("listen 443 tls", 12, "this version does not have `tls` yet"),
-        ErrorCase("listen 443 tsl", 12, #""tsl" is one word too many: listen ADDRESS [name=NAME]"#),
-        ErrorCase("listen 80 public=443", 11, "this version does not have `public=` yet"),
-        ErrorCase("listen 80 proxy-protocol=on", 11, "this version does not have `proxy-protocol=` yet"),
+        ErrorCase(
+            "listen 443 tsl", 12,
+            #""tsl" is one word too many: listen ADDRESS [name=NAME] [tls] [public=N]; did you mean "tls"?"#),
+        ErrorCase("listen 80 public=70000", 11, #""public=70000" is not a port"#),
+        ErrorCase(
+            "listen 80 proxy-protocol=on", 1,
+            "`proxy-protocol=on` needs `trust`, which says whose PROXY header is believed"),
         ErrorCase("listen 8080", 1, "this address is listened on twice (see chimera.conf:1:1)"),
         ErrorCase("workers 0", 9, #""0" is not auto or a number from 1 to 1024"#),
         ErrorCase("workers 1\nworkers 2", 1, "`workers` stands here twice (see chimera.conf:2:1)"),

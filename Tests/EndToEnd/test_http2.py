@@ -347,18 +347,24 @@ def test_priorities(start_gateway, tmp_path):
 
 # Upgrades
 
+def agree(connection):
+    """Agrees to a WebSocket, with the proof of its key."""
+    head = connection.read_head()
+    accept = base64.b64encode(hashlib.sha1(
+        (head.fields["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
+    connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                    b"Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Accept: %b\r\n\r\n" % accept.encode())
+
+
+def websocket_echo(connection):
+    agree(connection)
+    while data := connection.read_some():
+        connection.send(data)
+
+
 def test_a_websocket(start_gateway, origins):
     """RFC 8441: extended CONNECT reaches an upstream of HTTP/1.1 as an Upgrade, with a key that is ours."""
-    def echo(connection):
-        head = connection.read_head()
-        accept = base64.b64encode(hashlib.sha1(
-            (head.fields["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
-        connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                        b"Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Accept: %b\r\n\r\n" % accept.encode())
-        while data := connection.read_some():
-            connection.send(data)
-
-    origin = origins(echo)
+    origin = origins(websocket_echo)
     gateway = start_gateway(f"site test {{ proxy {origin.target} }}")
     with connect(gateway) as client:
         stream = client.head([(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/chat"),
@@ -403,6 +409,31 @@ def test_no_tunnel_where_nobody_serves_one(start_gateway, origins, site, status)
                 (":authority", "test"), ("sec-websocket-version", "13")], end=False))
         assert ask("/").status == status
         assert ask("/ok").status == 501
+
+
+def test_a_websocket_that_outlives_the_drain(start_gateway, origins):
+    """RFC 6455 5.5.1: both ends get a Close with 1012 when the gateway cuts them off, and the stream ends."""
+    heard = []
+
+    def speaks(connection):
+        agree(connection)
+        connection.send(b"\x81\x02hi")
+        while data := connection.read_some():
+            heard.append(data)
+
+    gateway = start_gateway(f"site test {{ proxy {origins(speaks).target} }}", "drain 1s")
+    with connect(gateway) as client:
+        stream = client.head([(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/"),
+                              (":authority", "test"), ("sec-websocket-version", "13")], end=False)
+        answer = client.answers[stream]
+        client.until(lambda: bytes(answer.body) == b"\x81\x02hi")
+        gateway.signal(15)
+        client.until(lambda: answer.ended)
+        assert bytes(answer.body) == b"\x81\x02hi\x88\x02\x03\xf4"
+        client.frame(http2.DATA, http2.END_STREAM, stream, b"")
+    assert gateway.await_exit() == 0
+    said = b"".join(heard)
+    assert said[:2] == b"\x88\x82" and bytes(c ^ m for c, m in zip(said[6:8], said[2:6])) == b"\x03\xf4"
 
 
 # The end of connections

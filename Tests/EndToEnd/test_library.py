@@ -14,6 +14,7 @@ import pytest
 
 from rig.client import Connection, chunked
 from rig.gateway import REPOSITORY as ROOT
+from rig.http2 import END_HEADERS, END_STREAM, HEADERS, Http2, request_fields
 
 PACKAGE = ROOT / "Tests/ForeignPackage"
 SCRATCH = ROOT / ".build/foreign"
@@ -99,3 +100,20 @@ def test_the_guide_shows_this_very_code(name):
     page = (ROOT / "docs/library.md").read_text()
     shown = re.findall(r"```swift\n(.*?)```", page, re.S)
     assert (PACKAGE / name).read_text() in shown
+
+
+def test_its_handler_over_http2(greeter):
+    """A handler knows nothing of the version: content larger than every window, and trailers, in both directions."""
+    with Http2(greeter.address) as client:
+        answer = client.get("/")
+        port = client.socket.getsockname()[1]
+        assert (answer.status, bytes(answer.body)) == (200, f"Hello, 127.0.0.1:{port}\n".encode())
+        assert answer.fields["content-type"] == "text/plain; charset=utf-8"
+        streams = [client.head(request_fields("/", "POST"), end=False) for _ in range(3)]
+        for stream in streams:
+            client.body(stream, bytes([stream]) * 1_000_000, end=False)
+            client.frame(HEADERS, END_HEADERS | END_STREAM, stream, client.encoder.encode([("x-sum", str(stream))]))
+        for stream in streams:
+            answer = client.answer(stream)
+            assert (answer.status, bytes(answer.body)) == (200, bytes([stream]) * 1_000_000)
+            assert answer.trailers == [("x-sum", str(stream))]

@@ -104,6 +104,8 @@ private func address(_ text: String) throws -> IPAddress { try #require(IPAddres
         #expect(read(header(0x11, v4, version: 0x20)) == .complete(ProxyHeader(source: .peer, octets: 28)))
         #expect(
             read(header(0xFF, [1, 2, 3], version: 0x20)) == .complete(ProxyHeader(source: .peer, octets: 19)))
+        #expect(read(header(0x10, v4)) == .complete(ProxyHeader(source: .peer, octets: 28)))
+        #expect(read(header(0, v4)) == .complete(ProxyHeader(source: .peer, octets: 28)))
         #expect(read(header(0, [], version: 0x21)) == .complete(ProxyHeader(source: .peer, octets: 16)))
         #expect(
             read(header(0x01, [4, 0, 0], version: 0x21)) == .complete(ProxyHeader(source: .peer, octets: 19)))

@@ -18,6 +18,11 @@ struct MatcherKind: Sendable {
         MatcherKind(
             name: "method", usage: "method METHOD…", text: "the method is one of these; GET includes HEAD"),
         MatcherKind(name: "scheme", usage: "scheme http|https", text: "the scheme of the request"),
+        MatcherKind(
+            name: "tls.client", usage: "tls.client [SUBJECT…]",
+            text:
+                "the client has a certificate, whose subject is one of these (`*` is a glob, as in `CN=ann,*`)"
+        ),
         MatcherKind(name: "host", usage: "host HOST…", text: "the host is one of these"),
         MatcherKind(name: "path", usage: "path PATTERN…", text: "the path matches one of these patterns"),
         MatcherKind(name: "time", usage: "time …", text: "the time of day", since: .later),
@@ -39,6 +44,9 @@ extension FileDecoder {
         case "client": return all(values, kind) { word in cidr(word) }.map { .client($0) }
         case "method": return all(values, kind) { word in methods(word) }.map { .method($0.flatMap { $0 }) }
         case "scheme": return all(values, kind) { word in scheme(word) }.map { .scheme($0) }
+        case "tls.client":
+            let globs = values.map { resolved($0).map(Glob.init) }
+            return globs.contains(nil) ? nil : .tlsClient(globs.compactMap { $0 })
         case "host": return all(values, kind) { word in host(word) }.map { .host($0) }
         case "path": return all(values, kind) { word in pathPattern(word) }.map { .path($0) }
         case _ where MatcherKind.named(kind.text) == nil:

@@ -194,12 +194,13 @@ extension FileDecoder {
     }
 
     /// The content of a file; nil after a message.
-    func referenced(_ path: String, _ token: Token) -> ReferencedFile? {
+    /// - Parameter isKept: its content is part of the last good version.
+    func referenced(_ path: String, _ token: Token, isKept: Bool = true) -> ReferencedFile? {
         guard !path.isEmpty, !path.utf8.contains(0) else {
             report(token, "a path has at least one byte, and none of them is zero")
             return nil
         }
-        switch session.referenced(resolve(path), of: owner, within: confinement) {
+        switch session.referenced(resolve(path), of: owner, within: confinement, isKept: isKept) {
         case .success(let file): return file
         case .failure(.outside):
             denyPlace(token)

@@ -34,6 +34,8 @@ final class FileDecoder {
     var checkedPasswordFiles: Set<String> = []
     /// The names of the machine's listeners; the machine's decoder has them.
     var listenerNames: Set<String> = []
+    /// The names of those that speak TLS, nil for those without a name; the machine's decoder has them.
+    var secureListeners: Set<String?> = []
     /// Where the statements being decoded stand.
     var place = Places.machine
     /// How many statements `use` brought in so far.
@@ -144,7 +146,7 @@ extension FileDecoder {
             other: diagnostic.other)
     }
 
-    private func line(at position: SourcePosition) -> String? {
+    func line(at position: SourcePosition) -> String? {
         if position.file == current.name { return current.line(position.line) }
         return machine.flatMap { $0.current.name == position.file ? $0.current.line(position.line) : nil }
     }

@@ -68,15 +68,17 @@ final class LoadSession {
     }
 
     /// A file that a directive names, read once however often it is named.
+    ///
+    /// - Parameter isKept: its content is part of the last good version; otherwise only a change of it is noticed.
     func referenced(
-        _ path: String, of owner: String, within places: [OwnedPlace]?
+        _ path: String, of owner: String, within places: [OwnedPlace]?, isKept: Bool = true
     ) -> Result<ReferencedFile, FileFailure> {
         let key = Key(path: path, owner: places == nil ? nil : owner)
         let result = known[key] ?? read(path, within: places)
         known[key] = result
         switch result {
         case .success(let file):
-            record.contents[path] = file.content
+            if isKept { record.contents[path] = file.content }
             record.references[.file(path)] = ContentDigest(file.content)
         case .failure(.outside):
             // What is there does not count, where it is does.

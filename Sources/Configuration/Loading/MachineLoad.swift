@@ -48,11 +48,13 @@ struct MachineLoad {
             })
         configuration.settings = settings
         machine.listenerNames = Set(configuration.listeners.compactMap(\.name))
+        machine.secureListeners = Set(configuration.listeners.filter(\.tls).map(\.name))
         if !statements.contains(where: { $0.first.isBare("listen") }) {
             machine.report(
                 .error, at: SourcePosition(file: machine.current.name, line: 1, column: 1),
                 "no `listen` says where to accept connections", [])
         }
+        checkProxyHeaders(configuration, machine)
         self.sites = sites.map { machine.checkedSite($0, over: settings) }
         if let metrics = configuration.listeners.first(where: { $0.name == Site.telemetryListener }) {
             self.sites.append(.telemetry(position: metrics.position))
@@ -65,6 +67,17 @@ struct MachineLoad {
         self.configuration = configuration
         self.rails = rails
         self.imports = imports
+    }
+
+    /// A header that nobody is trusted to send would only make every connection fail that has one.
+    private func checkProxyHeaders(_ configuration: MachineConfiguration, _ machine: FileDecoder) {
+        guard configuration.trust.isEmpty else { return }
+        for listener in configuration.listeners where listener.hasProxyHeaders {
+            if case .unix = listener.address { continue }
+            machine.report(
+                .error, at: listener.position,
+                "`proxy-protocol=on` needs `trust`, which says whose PROXY header is believed", [])
+        }
     }
 
     // MARK: - The tenants' files
@@ -241,6 +254,7 @@ extension FileDecoder {
     /// Decodes one site and reports what its routes' order may surprise with.
     func checkedSite(_ arguments: Arguments, over settings: Settings) -> Site {
         let site = within(arguments.statement) { self.site(arguments, over: settings) }
+        checkTLS(of: site)
         for finding in RouteCheck(site: site, limits: session.limits).findings() {
             warn(at: finding.position, finding.message, other: finding.other)
         }

@@ -17,16 +17,22 @@ package struct SystemFileSystem: ConfigurationFileSystem {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw Self.failure(errno) }
         defer { close(descriptor) }
+        return try Self.read(descriptor, atMost: limit, within: roots)
+    }
+
+    /// The same of a file that is open.
+    package static func read(
+        _ descriptor: Int32, atMost limit: Int, within roots: [OwnedPlace]?
+    ) throws(FileFailure) -> [UInt8] {
         if let roots {
-            guard let place = Self.path(of: descriptor),
-                roots.contains(where: { $0.top(holding: place) != nil })
+            guard let place = path(of: descriptor), roots.contains(where: { $0.top(holding: place) != nil })
             else { throw .outside }
         }
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw Self.failure(errno) }
+        guard fstat(descriptor, &status) == 0 else { throw failure(errno) }
         guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile }
         guard status.st_size <= limit else { throw .tooLarge(limit: limit) }
-        return try Self.content(of: descriptor, expected: Int(status.st_size), atMost: limit)
+        return try content(of: descriptor, expected: Int(status.st_size), atMost: limit)
     }
 
     /// Where an open file is, free of links; nil where the system does not say.

@@ -79,11 +79,13 @@ package struct Listener: Sendable, Equatable {
     }
 
     package var address: Address
-    /// Always false in this version, which refuses `tls`.
+    /// Connections speak TLS.
     package var tls: Bool
     /// `name=internal`: only sites with `on internal` answer here. Nil: sites without `on` answer.
     package var name: String?
-    /// The port to name in redirects where it is not the listener's own. Always nil in this version.
+    /// Trusted peers begin with a PROXY header.
+    package var hasProxyHeaders = false
+    /// The port to name in redirects where it is not the listener's own.
     package var publicPort: UInt16?
     package var position: SourcePosition
 

@@ -12,6 +12,8 @@ package struct Matcher: Sendable, Hashable {
         case method([String])
         /// `http` or `https`.
         case scheme([String])
+        /// The subject of the client's certificate; no values: it has one.
+        case tlsClient([Glob])
         case host([HostPattern])
         case path([PathPattern])
     }

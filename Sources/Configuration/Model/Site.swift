@@ -10,6 +10,8 @@ package struct Site: Sendable, Equatable {
     package var isDefault: Bool { hosts.contains(.any) }
     /// The names of the listeners on which the site answers; empty: on those without a name.
     package var on: [String]
+    /// Nil: the site answers without TLS.
+    package var tls: SiteTLS?
     /// The site's settings over the machine's.
     package var settings: Settings
     /// In file order. `routesBySpecificity` is the order in which they are tried.

@@ -79,6 +79,10 @@ package enum Variable: Sendable, Hashable {
     case site
     case tenant
     case route
+    /// `TLSv1.3`, or nothing where the connection is without TLS.
+    case tlsVersion
+    /// The subject of the client's certificate, which was verified.
+    case tlsClient
     /// `{name}` of the pattern: the path's segment with this number, from 0.
     case capture(String, segment: Int)
     /// What `*` or `*.ext` matched: the path from the segment with this number on, from 0, without the slash before it.
@@ -104,6 +108,8 @@ extension Variable: CustomStringConvertible {
         case .site: "site"
         case .tenant: "tenant"
         case .route: "route"
+        case .tlsVersion: "tls.version"
+        case .tlsClient: "tls.client"
         case .capture(let name, _): name
         case .rest: "rest"
         }

@@ -134,6 +134,7 @@ enum Effect: Sendable {
     /// A line of a `tenants` or `tenant` block.
     case permits(@Sendable (Arguments, FileDecoder, inout Permits) -> Void)
     case site(@Sendable (Arguments, FileDecoder, inout Site) -> Void)
+    case tls(@Sendable (Arguments, FileDecoder, inout SiteTLS) -> Void)
     case setting(@Sendable (Arguments, FileDecoder, inout Settings) -> Void)
     case upstream(@Sendable (Arguments, FileDecoder, inout UpstreamDraft) -> Void)
     /// The draft is what the verb's block says about upstreams.

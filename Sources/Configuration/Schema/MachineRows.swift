@@ -6,10 +6,13 @@ extension Schema {
             arguments: [Argument("ADDRESS", .listenAddress)],
             options: [
                 Option("name", .name("listener's name"), "only sites with `on NAME` answer here"),
-                Option("tls", .flag, since: .later, "TLS, with HTTP/2, and HTTP/3 on UDP of the same port"),
+                Option("tls", .flag, "TLS; which certificate is shown is the sites' business"),
                 Option("session", .word("TENANT/ROUTE"), since: .later, "plain bytes to that session route"),
-                Option("public", .word("PORT"), since: .later, "the port to name in redirects and Alt-Svc"),
-                Option("proxy-protocol", .onOff, since: .later, "the PROXY header, from trusted peers only"),
+                Option(
+                    "public", .count, "the port to name in redirects, where something maps it to this one"),
+                Option(
+                    "proxy-protocol", .onOff, default: "off",
+                    "peers that `trust` names begin with a PROXY header, which says who the client is"),
                 Option("h3", .onOff, since: .later, default: "on", "HTTP/3"),
             ],
             isRepeatable: true,
@@ -24,10 +27,15 @@ extension Schema {
                         arguments.keyword, "this address is listened on twice", other: first.position)
                     return
                 }
-                configuration.listeners.append(
-                    Listener(
-                        address: address, name: arguments.text("name"),
-                        position: decoder.current.position(arguments.keyword)))
+                var listener = Listener(
+                    address: address, tls: arguments.isOn("tls") ?? false, name: arguments.text("name"),
+                    position: decoder.current.position(arguments.keyword))
+                if let item = arguments.first("public"), case .number(let number) = item.value {
+                    listener.publicPort = UInt16(exactly: number)
+                    if listener.publicPort == nil { decoder.reportMismatch(item.token, "a port") }
+                }
+                listener.hasProxyHeaders = arguments.isOn("proxy-protocol") ?? false
+                configuration.listeners.append(listener)
             }),
         Directive(
             name: "workers", family: .machine, places: .machine, arguments: [Argument("COUNT", .workers)],

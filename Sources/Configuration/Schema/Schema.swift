@@ -2,7 +2,8 @@
 package enum Schema {
     /// Every directive of the language, also those of later versions.
     package static let directives: [Directive] =
-        machineDirectives + processDirectives + structureDirectives + verbDirectives + upstreamDirectives
+        machineDirectives + processDirectives + structureDirectives + tlsDirectives + verbDirectives
+        + upstreamDirectives
         + settingDirectives + guardRailDirectives + laterDirectives
 
     /// Rows by name; several where the same name means different things in different places.

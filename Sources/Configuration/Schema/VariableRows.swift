@@ -45,8 +45,13 @@ struct VariableRow: Sendable {
         VariableRow(name: "site", text: "the site's first host", meaning: .plain(.site)),
         VariableRow(name: "tenant", text: "the stem of the site's file", meaning: .plain(.tenant)),
         VariableRow(name: "route", text: "the route's pattern", meaning: .plain(.route)),
-        VariableRow(name: "tls.version", text: "the connection's TLS version", meaning: .later),
-        VariableRow(name: "tls.client", text: "the subject of the client's certificate", meaning: .later),
+        VariableRow(
+            name: "tls.version", text: "`TLSv1.2` or `TLSv1.3`; nothing where the connection is without TLS",
+            meaning: .plain(.tlsVersion)),
+        VariableRow(
+            name: "tls.client",
+            text: "the subject of the client's certificate, as `CN=ann,O=shop`; nothing without one",
+            meaning: .plain(.tlsClient)),
     ]
 
     /// The names that no capture may have.

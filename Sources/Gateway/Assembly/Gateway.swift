@@ -1,6 +1,7 @@
 package import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
+package import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 package import Logging
@@ -51,6 +52,8 @@ public final class Gateway: Sendable {
     private let handover = Handover()
     private let limits = LimitTables()
     private let metrics: MetricsSource
+    private let tickets: TicketSecret
+    private let authority: AuthoritySource
     private let workerCount: Int
     private let source: any ListenerSource
     private let files: any ConfigurationFileSystem
@@ -72,13 +75,18 @@ public final class Gateway: Sendable {
     ///
     /// - Parameters:
     ///   - source: where the listening sockets come from; it binds them itself if not given.
+    ///   - dataDirectory: where the authority of `tls internal` is kept, unless the configuration says.
+    ///   - tickets: what keys of TLS session tickets come from; nil for a secret of its own.
     ///   - handler: where routes of the configuration to an embedded handler lead.
     /// - Throws: when the access log cannot be opened.
     package init(
         configuration: MachineConfiguration, logger: Logger,
         files: any ConfigurationFileSystem = SystemFileSystem(),
-        listeners source: any ListenerSource = ListenerGroups(), handler: (any Handler)? = nil
+        listeners source: any ListenerSource = ListenerGroups(), tickets: TicketSecret? = nil,
+        dataDirectory: String? = nil, handler: (any Handler)? = nil
     ) throws {
+        authority = AuthoritySource(directory: configuration.dataDirectory ?? dataDirectory, logger)
+        self.tickets = tickets ?? TicketSecret(now: ProcessFigures.wallSeconds)
         self.source = source
         self.logger = logger
         self.files = files
@@ -136,6 +144,7 @@ public final class Gateway: Sendable {
             throw error
         }
         welcome.update(configuration, from: files)
+        authority.prepare(for: configuration)
         let workers: [WorkerThread]
         do {
             workers = try startWorkers(makeSnapshot(configuration))
@@ -185,6 +194,7 @@ public final class Gateway: Sendable {
         SharedParts(
             pool: pool, passwordPool: passwordPool, resolver: Resolver(pool: namePool), counters: counters,
             log: log, welcome: welcome, loads: loads, handover: handover, limits: limits, metrics: metrics,
+            tickets: tickets, authority: authority,
             drained: { [weak self] index in self?.workerDrained(index) })
     }
 
@@ -200,7 +210,7 @@ public final class Gateway: Sendable {
             }
         }
         opened.wait(milliseconds: 5_000)
-        logger.info("listening on \(listener.text)")
+        logger.info("listening on \(listener.text)\(listener.listener.tls ? " with TLS" : "")")
     }
 
     // MARK: Running
@@ -224,6 +234,7 @@ public final class Gateway: Sendable {
         let change = try ListenerChange(
             from: bound, to: configuration.listeners, workers: workerCount, source: source)
         welcome.update(configuration, from: files)
+        authority.prepare(for: configuration)
         let before = state.withLock { $0.sequence.latest }
         let snapshot = makeSnapshot(configuration, pause: Pace().step)
         let changed = Latch()

@@ -1,6 +1,7 @@
 internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 
 /// What every client's connection has, whatever it speaks: its socket, its place in the worker's table, its one deadline.
 ///
@@ -9,12 +10,11 @@ class ClientConnection: SocketObserver, TimerTarget {
     /// The connection leaves its worker's table when it closes, which breaks the cycle.
     final let host: GatewayWorker
     final let socket: Socket
-    final let peer: PeerAddress
-    final let listener: ListenerFacts
-    /// Where it counts as a connection of its client; see `PlaceTable`.
-    final let places: ContiguousArray<Int32>
-    /// It is one too many of its client: its first request gets 503.
-    final let isExcess: Bool
+    final let client: AcceptedClient
+    /// Nil where the connection is without TLS.
+    final let tls: TLSConnection?
+    final var peer: PeerAddress { client.peer }
+    final var listener: ListenerFacts { client.listener }
     /// When it was accepted, in milliseconds of the worker's clock.
     final let acceptedAt: Int64
     /// Where the connection stands in its worker's table; -1 before and after.
@@ -33,15 +33,10 @@ class ClientConnection: SocketObserver, TimerTarget {
     /// How long a connection lingers, in milliseconds.
     private static let lingerMilliseconds: Int64 = 2_000
 
-    init(
-        _ socket: Socket, peer: PeerAddress, listener: ListenerFacts, host: GatewayWorker,
-        places: ContiguousArray<Int32>, isExcess: Bool
-    ) {
-        self.places = places
-        self.isExcess = isExcess
+    init(_ socket: Socket, _ client: AcceptedClient, tls: TLSConnection?, host: GatewayWorker) {
         self.socket = socket
-        self.peer = peer
-        self.listener = listener
+        self.client = client
+        self.tls = tls
         self.host = host
         acceptedAt = host.worker.now
         timer.target = self
@@ -50,11 +45,9 @@ class ClientConnection: SocketObserver, TimerTarget {
 
     /// Goes on with a connection that turned out to speak another protocol, which has let go of its timer.
     init(takingOver other: ClientConnection) {
-        places = other.places
-        isExcess = other.isExcess
+        client = other.client
+        tls = other.tls
         socket = other.socket
-        peer = other.peer
-        listener = other.listener
         host = other.host
         acceptedAt = other.acceptedAt
         number = other.number

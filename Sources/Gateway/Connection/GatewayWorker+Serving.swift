@@ -2,6 +2,7 @@ internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraFiles
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 
@@ -11,15 +12,11 @@ extension GatewayWorker {
 
     /// Decides what becomes of a request, and answers it where that needs no wait.
     ///
-    /// - Parameter isExcess: its connection is one too many of its client.
-    func begin(
-        _ transaction: Transaction, peer: PeerAddress, listener: ListenerFacts, isExcess: Bool = false
-    ) -> Verdict {
+    /// - Parameter tls: nil where the connection is without.
+    func begin(_ transaction: Transaction, _ client: AcceptedClient, _ tls: TLSConnection?) -> Verdict {
         transaction.startedAt = worker.nanoseconds
-        transaction.context.begin(
-            peer: peer.ip, peerPort: peer.port, listener: listener.id, port: listener.port,
-            isSecure: listener.isSecure)
-        if isExcess {
+        transaction.context.begin(client, tls)
+        if client.isExcess {
             return dispatcher.refuseConnection(
                 transaction.context, transaction.request, transaction.response)
         }
@@ -41,13 +38,11 @@ extension GatewayWorker {
 
     /// Answers a request that cannot be understood.
     func refuse(
-        _ transaction: Transaction, _ refusal: Refusal, peer: PeerAddress, listener: ListenerFacts
+        _ transaction: Transaction, _ refusal: Refusal, _ client: AcceptedClient, _ tls: TLSConnection?
     ) -> AnswerBody {
         if transaction.startedAt == 0 {
             transaction.startedAt = worker.nanoseconds
-            transaction.context.begin(
-                peer: peer.ip, peerPort: peer.port, listener: listener.id, port: listener.port,
-                isSecure: listener.isSecure)
+            transaction.context.begin(client, tls)
         }
         transaction.refusal = refusal
         return dispatcher.refuse(

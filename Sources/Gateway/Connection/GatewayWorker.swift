@@ -4,6 +4,7 @@ internal import ChimeraEventLoop
 internal import ChimeraFiles
 internal import ChimeraHTTP2
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 
@@ -15,7 +16,10 @@ final class ListenerFacts {
     @exclusivity(unchecked) private(set) var name: String?
     /// The port to name in redirects; 0 for a Unix socket.
     @exclusivity(unchecked) private(set) var port: UInt16
-    let isSecure: Bool
+    /// Connections begin with TLS.
+    @exclusivity(unchecked) private(set) var isSecure: Bool
+    /// Trusted peers begin with a PROXY header.
+    @exclusivity(unchecked) private(set) var hasProxyHeaders: Bool
     /// The listener's number for the dispatcher; another after each change of configuration.
     @exclusivity(unchecked) var id = ListenerID.unnamed
 
@@ -25,6 +29,7 @@ final class ListenerFacts {
     init(_ listener: BoundListener) {
         text = listener.text
         isSecure = listener.listener.tls
+        hasProxyHeaders = listener.listener.hasProxyHeaders
         name = listener.listener.name
         port = listener.listener.publicPort ?? listener.port
     }
@@ -33,6 +38,8 @@ final class ListenerFacts {
     func changed(to listener: BoundListener) {
         name = listener.listener.name
         port = listener.listener.publicPort ?? listener.port
+        isSecure = listener.listener.tls
+        hasProxyHeaders = listener.listener.hasProxyHeaders
     }
 }
 
@@ -59,6 +66,10 @@ struct SharedParts: Sendable {
     let limits: LimitTables
     /// What `metrics ADDRESS` shows.
     let metrics: MetricsSource
+    /// What keys of session tickets come from.
+    let tickets: TicketSecret
+    /// What `tls internal` takes its certificates from.
+    let authority: AuthoritySource
     /// Told once when a worker's last connection has ended while it drains.
     let drained: @Sendable (Int) -> Void
 }
@@ -104,6 +115,9 @@ final class GatewayWorker {
     @exclusivity(unchecked) private var transactions: [Transaction] = []
     @exclusivity(unchecked) private(set) var connections: [ClientConnection?] = []
     @exclusivity(unchecked) private var freeConnections: [Int] = []
+    /// Connections that do not speak HTTP yet.
+    @exclusivity(unchecked) var arrivals: [ObjectIdentifier: any Arrival] = [:]
+    @exclusivity(unchecked) private var secure: SecureSites?
     @exclusivity(unchecked) private var dateSeconds: Int64 = -1
     @exclusivity(unchecked) private var dateText = HTTPDate.format(0)
     @exclusivity(unchecked) private var resumeTimer: ResumeTimer?
@@ -137,6 +151,7 @@ final class GatewayWorker {
         }
         factory.host = self
         worker.whenExhausted = { [unowned self] in freeDescriptor() }
+        dispatcher.securePort = { [unowned self] names in securePort(on: names) }
         applySettings()
     }
 
@@ -166,6 +181,7 @@ final class GatewayWorker {
         let change = change ?? SiteChange(dispatcher, on: worker)
         self.change = change
         change.begin(snapshot, done: done)
+        secure?.forget(snapshot.changed)
         for listener in listeners { listener.facts.id = dispatcher.listener(named: listener.facts.name) }
         retired.removeAll { $0.facts == nil }
         for listener in retired {
@@ -254,7 +270,18 @@ final class GatewayWorker {
 
     // MARK: Connections
 
-    var connectionCount: Int { connections.count - freeConnections.count }
+    var connectionCount: Int { connections.count - freeConnections.count + arrivals.count }
+
+    var listenerFacts: some Sequence<ListenerFacts> { listeners.lazy.map(\.facts) }
+
+    /// What is shown to clients of sites with `tls`, made when it is first needed; nil where there is no memory.
+    func secureSites() -> SecureSites? {
+        if let secure { return secure }
+        secure = TLSEndpoint(on: worker).map {
+            SecureSites($0, tickets: shared.tickets, authority: shared.authority)
+        }
+        return secure
+    }
 
     /// Takes over a connection that another worker accepted.
     func take(_ descriptor: Int32, _ peer: PeerAddress, from listener: String) {
@@ -278,29 +305,26 @@ final class GatewayWorker {
     private func serve(_ descriptor: Int32, _ peer: PeerAddress, _ listener: ListenerFacts) {
         guard let socket = try? Socket(descriptor, on: worker) else { return }
         counters.add(.connectionsAccepted)
-        let (places, isExcess) = enter(peer, listener)
-        add(
-            HTTP1Connection(
-                socket, peer: peer, listener: listener, host: self, places: places, isExcess: isExcess))
+        if listener.isTelemetry { telemetryConnections += 1 }
+        if expectsProxyHeader(from: peer, listener) { return awaitProxyHeader(socket, peer, listener) }
+        begin(socket, peer, listener)
     }
 
-    /// Serves a connection that was accepted on one of the worker's listeners and speaks HTTP/2, as ALPN has said.
-    ///
-    /// - Parameters:
-    ///   - places: where it counts as a connection of its client.
-    ///   - isExcess: it is one too many of its client.
-    func serveHTTP2(
-        _ socket: Socket, peer: PeerAddress, listener: ListenerFacts, places: ContiguousArray<Int32> = [],
-        isExcess: Bool = false
-    ) {
-        let connection = HTTP2Connection(
-            socket, peer: peer, listener: listener, host: self, places: places, isExcess: isExcess)
-        add(connection)
-        connection.begin(with: nil)
+    /// Begins with TLS or HTTP, for a client whose address is known.
+    func begin(_ socket: Socket, _ peer: PeerAddress, _ listener: ListenerFacts) {
+        let (places, isExcess) = enter(peer, listener)
+        let client = AcceptedClient(peer: peer, listener: listener, places: places, isExcess: isExcess)
+        if listener.isSecure {
+            shakeHands(socket, client)
+        } else {
+            add(HTTP1Connection(socket, client, host: self))
+        }
+        // What came behind a PROXY header is news to nobody.
+        if socket.isOpen && socket.isReadable { socket.tellAgain() }
     }
 
     /// Enters a connection into the table.
-    private func add(_ connection: ClientConnection) {
+    func add(_ connection: ClientConnection) {
         connectionsMade += 1
         connection.number = connectionsMade
         if let free = freeConnections.popLast() {
@@ -310,9 +334,10 @@ final class GatewayWorker {
             connection.tableIndex = connections.count
             connections.append(connection)
         }
-        if connection.listener.isTelemetry { telemetryConnections += 1 }
-        shared.loads.note(connectionCount, of: worker.index)
+        noteLoad()
     }
+
+    func noteLoad() { shared.loads.note(connectionCount, of: worker.index) }
 
     /// Has another connection stand for `old` in the table, as the same one to everybody else.
     func replace(_ old: ClientConnection, by new: ClientConnection) {
@@ -344,13 +369,23 @@ final class GatewayWorker {
     }
 
     func connectionClosed(_ connection: ClientConnection, _ reason: CloseReason?) {
-        for place in connection.places { shared.limits.places.leave(place) }
         connections[connection.tableIndex] = nil
         freeConnections.append(connection.tableIndex)
-        shared.loads.note(connectionCount, of: worker.index)
-        counters.add(.connectionsClosed)
         if let reason { counters.add(reason) }
-        if connection.listener.isTelemetry { telemetryConnections -= 1 }
+        leave(connection.client)
+    }
+
+    /// A connection that was accepted is closed.
+    func leave(_ client: AcceptedClient) {
+        for place in client.places { shared.limits.places.leave(place) }
+        left(client.listener)
+    }
+
+    /// The same for one whose client was not known yet.
+    func left(_ listener: ListenerFacts) {
+        noteLoad()
+        counters.add(.connectionsClosed)
+        if listener.isTelemetry { telemetryConnections -= 1 }
         if isPaused { resumeAccepting() }
         if isDraining { tellIfDrained() }
     }
@@ -415,12 +450,18 @@ final class GatewayWorker {
         for case let connection? in connections where !(keepsMetrics && connection.listener.isTelemetry) {
             connection.drain()
         }
+        if idleMilliseconds == 0 { giveUpArrivals() }
         tellIfDrained()
+    }
+
+    private func giveUpArrivals() {
+        for arrival in Array(arrivals.values) { arrival.giveUp() }
     }
 
     /// Lets go of what the worker holds, when its loop has ended.
     func close() {
         drain()
+        giveUpArrivals()
         for listener in listeners { listener.socket.close() }
         listeners = []
         for connection in connections { connection?.close(.draining, reset: true) }

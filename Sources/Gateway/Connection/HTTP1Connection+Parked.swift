@@ -65,8 +65,7 @@ extension HTTP1Connection {
             return .last
         }
         hasBegun = true
-        let verdict = host.begin(
-            transaction, peer: peer, listener: listener, isExcess: isExcess)
+        let verdict = host.begin(transaction, client, tls)
         // A request with a body is served by a task even where the answer is known: somebody has to drop the body.
         if case .serve(let route) = verdict, case .proxy(let target) = route.target,
             transaction.request.upgrade.isEmpty,
@@ -135,11 +134,11 @@ extension HTTP1Connection {
     }
 
     /// Both sides want the connection to carry another request.
-    var keepsOpen: Bool { parser.persistence.keepAlive && !host.isDraining && !isExcess }
+    var keepsOpen: Bool { parser.persistence.keepAlive && !host.isDraining && !client.isExcess }
 
     /// Answers a request that cannot be understood, after which the connection ends.
     func refuse(_ transaction: Transaction, _ refusal: Refusal, _ output: ByteBuffer) {
-        let body = host.refuse(transaction, refusal, peer: peer, listener: listener)
+        let body = host.refuse(transaction, refusal, client, tls)
         let context = HeadWriter.ResponseContext(
             method: transaction.request.method, keepAlive: false, isHTTP10: false, date: host.date)
         _ = HeadWriter.writeResponse(transaction.response, context, into: output)

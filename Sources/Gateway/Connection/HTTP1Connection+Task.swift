@@ -86,8 +86,7 @@ extension HTTP1Connection {
             case .complete:
                 hasBegun = true
                 headDeadline = nil
-                let verdict = host.begin(
-                    exchange.transaction, peer: peer, listener: listener, isExcess: isExcess)
+                let verdict = host.begin(exchange.transaction, client, tls)
                 exchange.begin()
                 return verdict
             case .incomplete:

@@ -2,6 +2,7 @@ internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTP1
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 
@@ -62,12 +63,10 @@ final class HTTP1Connection: ClientConnection {
     }
 
     override init(
-        _ socket: Socket, peer: PeerAddress, listener: ListenerFacts, host: GatewayWorker,
-        places: ContiguousArray<Int32> = [], isExcess: Bool = false
+        _ socket: Socket, _ client: AcceptedClient, tls: TLSConnection? = nil, host: GatewayWorker
     ) {
         parser = RequestParser(limits: host.limits)
-        super.init(
-            socket, peer: peer, listener: listener, host: host, places: places, isExcess: isExcess)
+        super.init(socket, client, tls: tls, host: host)
         setDeadline(after: host.timeouts.head)
     }
 

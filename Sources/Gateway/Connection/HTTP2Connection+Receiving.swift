@@ -9,19 +9,20 @@ extension HTTP2Connection {
     private static let requestsPerTurn = 128
     /// Octets of output past which it is written before more is read, and nothing is read while they stay.
     static let outputMax = 64 * 1024
+    /// Octets of one read.
+    private static let readMax = 64 * 1024
 
     /// The client does not take what it is sent, so that nothing more is read from it.
     var isStalled: Bool { codec.output.count >= HTTP2Connection.outputMax }
 
     // MARK: Reading
 
-    /// Reads once, and takes what came.
+    /// Reads once, and takes what came. What a turn did not come to is taken before more is read, so that no client has
+    /// more in here than one read and a frame.
     func receive() {
-        hasMore = false
-        if isStalled {
-            hasMore = held != nil || socket.isReadable
-            return
-        }
+        if isStalled { return hasMore = held != nil || socket.isReadable }
+        let wasCut = isCut
+        isCut = false
         let input = host.scratchFrames
         input.clear()
         if let held {
@@ -30,19 +31,20 @@ extension HTTP2Connection {
             self.held = nil
         }
         let kept = input.count
-        if socket.isReadable && !readHasEnded { guard read(into: input) else { return } }
+        if !wasCut && socket.isReadable && !readHasEnded { guard read(into: input) else { return } }
         let before = input.count
         if before > kept { hasServed = true }
         if before > 0 { take(input) }
         guard mode == .open else { return }
         noteUnread(input, hasTaken: input.count < before)
-        if socket.isReadable && !readHasEnded { hasMore = true }
+        hasMore = isCut || (socket.isReadable && !readHasEnded)
     }
 
     /// - Returns: false where the connection is gone.
     private func read(into input: ByteBuffer) -> Bool {
         input.reserve(16 * 1024)
-        switch socket.read(into: input.writable) {
+        let room = UnsafeMutableRawBufferPointer(rebasing: input.writable.prefix(HTTP2Connection.readMax))
+        switch socket.read(into: room) {
         case .bytes(let count): input.commit(count)
         case .wouldBlock: break
         case .end:
@@ -62,7 +64,7 @@ extension HTTP2Connection {
             kept.append(input.readable)
             held = kept
         }
-        if input.isEmpty || hasMore {
+        if input.isEmpty || isCut {
             frameSince = nil
         } else if hasTaken || frameSince == nil {
             frameSince = host.worker.now
@@ -97,9 +99,9 @@ extension HTTP2Connection {
             if codec.output.count >= HTTP2Connection.outputMax {
                 write()
                 if mode != .open { return }
-                if isStalled { return hasMore = true }
+                if isStalled { return isCut = true }
             }
-            if requests == HTTP2Connection.requestsPerTurn { return hasMore = true }
+            if requests == HTTP2Connection.requestsPerTurn { return isCut = true }
         }
     }
 
@@ -108,7 +110,7 @@ extension HTTP2Connection {
         switch event {
         case .head, .data: break
         case .headRefused(let stream, let refusal, let endStream):
-            let body = host.refuse(transaction, refusal, peer: peer, listener: listener)
+            let body = host.refuse(transaction, refusal, client, tls)
             answer(stream, transaction, body, endStream: endStream)
         case .end(let stream): exchange(of: stream)?.requestEnds(trailers: nil)
         case .trailers(let stream): exchange(of: stream)?.requestEnds(trailers: codec.trailers)
@@ -131,8 +133,8 @@ extension HTTP2Connection {
     private func serve(_ stream: StreamHandle, _ transaction: Transaction, endStream: Bool) {
         let request = transaction.request
         if !request.upgrade.isEmpty { ExtendedConnect.normalise(request) }
-        let verdict = host.begin(transaction, peer: peer, listener: listener, isExcess: isExcess)
-        if isExcess { codec.finishDrain() }
+        let verdict = host.begin(transaction, client, tls)
+        if client.isExcess { codec.finishDrain() }
         if listener.isSecure && !request.scheme.isEmpty && !request.targetsHTTPS {
             // RFC 9110 §7.4: what was asked of an http origin is not to be answered for the https one.
             let (context, response) = (transaction.context, transaction.response)
@@ -156,11 +158,11 @@ extension HTTP2Connection {
     private func answer(
         _ stream: StreamHandle, _ transaction: Transaction, _ body: AnswerBody, endStream: Bool
     ) {
-        var body = body
         if ExtendedConnect.mustRefuse(transaction.request, status: transaction.response.status) {
             // RFC 9220 §3: any other answer of 2xx would agree to the protocol.
-            body = host.dispatcher.refuse(
+            let refusal = host.dispatcher.refuse(
                 501, transaction.context, transaction.request, transaction.response)
+            return answer(stream, transaction, refusal, endStream: endStream)
         }
         transaction.hasAnswer = true
         let hasContent = codec.sendHead(

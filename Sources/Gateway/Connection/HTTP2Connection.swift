@@ -2,6 +2,7 @@ internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTP2
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 
@@ -35,6 +36,8 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
     @exclusivity(unchecked) private var isPostponed = false
     /// More of what came can be looked at when the others of the worker have had their turn.
     @exclusivity(unchecked) var hasMore = false
+    /// The last turn did not come to all that was read.
+    @exclusivity(unchecked) var isCut = false
     /// The client has ended its side.
     @exclusivity(unchecked) var readHasEnded = false
     /// The gateway ends the connection, whatever its streams do.
@@ -67,15 +70,11 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
     /// Streams in a report.
     private static let reportedStreamsMax = 16
 
-    override init(
-        _ socket: Socket, peer: PeerAddress, listener: ListenerFacts, host: GatewayWorker,
-        places: ContiguousArray<Int32>, isExcess: Bool
-    ) {
+    override init(_ socket: Socket, _ client: AcceptedClient, tls: TLSConnection?, host: GatewayWorker) {
         codec = ServerConnection(limits: host.http2Limits, output: host.outputs.take())
         begunAt = host.worker.now
         idleFrom = begunAt
-        super.init(
-            socket, peer: peer, listener: listener, host: host, places: places, isExcess: isExcess)
+        super.init(socket, client, tls: tls, host: host)
     }
 
     override init(takingOver other: ClientConnection) {
@@ -118,7 +117,7 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
         isInTurn = true
         borrowOutput()
         if !codec.output.isEmpty { write() }
-        receive()
+        if mode == .open { receive() }
         settle()
     }
 
@@ -335,7 +334,6 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
     private func closeGracefully(_ reason: CloseReason?) {
         if readHasEnded { return close(reason) }
         noteEnd(reason)
-        mode = .lingering
         beginLingering()
         drainLingering()
     }
@@ -358,6 +356,8 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
     /// Lets go of what an open connection has; its exchanges end by themselves.
     private func noteEnd(_ reason: CloseReason?) {
         guard mode == .open else { return }
+        // From now on what its exchanges still send goes nowhere.
+        mode = .lingering
         ending = reason
         countFrames()
         codec.abandon()

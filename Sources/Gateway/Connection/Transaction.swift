@@ -35,6 +35,7 @@ final class Transaction: ProxyClient {
         response.reset()
         if !context.places.isEmpty { host.dispatcher.leavePlaces(context) }
         context.end()
+        context.tls = nil
         plan = nil
         startedAt = 0
         answeredAt = 0

@@ -1,6 +1,7 @@
 internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 
 /// A matcher in the form in which one worker asks it.
 final class CompiledMatcher {
@@ -11,6 +12,7 @@ final class CompiledMatcher {
         case client([CIDR])
         case method(MethodSet)
         case scheme(http: Bool, https: Bool)
+        case tlsClient(ValueTest)
         case host([HostTest])
         case path([CompiledPattern])
     }
@@ -29,6 +31,7 @@ final class CompiledMatcher {
             case .method(let names): return .method(MethodSet(names))
             case .scheme(let names):
                 return .scheme(http: names.contains("http"), https: names.contains("https"))
+            case .tlsClient(let globs): return .tlsClient(ValueTest(globs))
             case .host(let patterns): return .host(patterns.map(HostTest.init))
             case .path(let patterns): return .path(patterns.map(CompiledPattern.init))
             }
@@ -56,6 +59,9 @@ final class CompiledMatcher {
             return false
         case .method(let methods): return methods.contains(methodOf: request)
         case .scheme(let http, let https): return context.isSecure ? https : http
+        case .tlsClient(let test):
+            guard let subject = context.tls?.clientSubject, !subject.isEmpty else { return false }
+            return test.matches(subject.span)
         case .host(let tests):
             for test in tests where test.matches(context.canonicalHost) { return true }
             return false

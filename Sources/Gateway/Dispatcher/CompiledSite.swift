@@ -25,6 +25,8 @@ final class CompiledSite {
     let slot: SiteSlot
     /// Where requests that no route serves are counted.
     let routelessSlot: RouteSlot
+    /// Nil for a site without `tls`.
+    let security: SiteSecurity?
     private let routeTrie: RouteTrie
     private let blockTrie: RouteTrie
     private let blocks: ContiguousArray<CompiledBlock>
@@ -44,6 +46,7 @@ final class CompiledSite {
         self.slot = slot
         labels = AccessLabels(tenant: site.tenant, site: site.name, route: "")
         self.parts = parts
+        security = site.tls.map(SiteSecurity.init)
         name = Array(site.name.utf8)
         tenant = Array(site.tenant.utf8)
         let compiler = SiteCompiler(site, parts)

@@ -1,5 +1,6 @@
 internal import ChimeraBytes
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 
 extension CompiledTemplate {
     /// Appends what the template says for this request.
@@ -52,6 +53,8 @@ extension CompiledTemplate {
         case .site: if let name = context.site?.name { output.append(name.span, encoding) }
         case .tenant: if let tenant = context.site?.tenant { output.append(tenant.span, encoding) }
         case .route: if let text = context.route?.text { output.append(text.span, encoding) }
+        case .tlsVersion: if let tls = context.tls { output.append(tls.version) }
+        case .tlsClient: if let tls = context.tls { output.append(tls.clientSubject.span, encoding) }
         case .capture: output.append(context.capture(part.number), encoding)
         case .rest: output.append(context.rest(from: part.number), encoding)
         }

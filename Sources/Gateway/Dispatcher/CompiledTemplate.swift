@@ -42,7 +42,8 @@ final class CompiledTemplate {
     struct Part {
         enum Source {
             case literal
-            case host, path, uri, query, method, scheme, client, user, id, site, tenant, route
+            case host, path, uri, query, method, scheme, client, user, id, site, tenant, route,
+                tlsVersion, tlsClient
             /// These three have a name, in `bytes`.
             case queryParameter, header, cookie
             /// These have a number.
@@ -141,6 +142,8 @@ extension CompiledTemplate {
             case .site: part.source = .site
             case .tenant: part.source = .tenant
             case .route: part.source = .route
+            case .tlsVersion: part.source = .tlsVersion
+            case .tlsClient: part.source = .tlsClient
             case .hostLabel(let number): (part.source, part.number) = (.hostLabel, number)
             case .capture(_, let segment): (part.source, part.number) = (.capture, segment)
             case .rest(let segment): (part.source, part.number) = (.rest, segment)

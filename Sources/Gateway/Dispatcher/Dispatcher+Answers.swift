@@ -22,6 +22,9 @@ extension Dispatcher {
     /// Applies the header operations that count for the request to a head that a destination filled.
     func finishResponse(_ context: RequestContext, _ request: RequestHead, _ response: ResponseHead) {
         let settings = context.settings ?? machineSettings
+        if context.isSecure, let security = context.site?.security, !security.strictTransport.isEmpty {
+            response.set(.strictTransportSecurity, security.strictTransport.span)
+        }
         if settings.headerOperations.isEmpty { return }
         for operation in settings.headerOperations {
             operation.apply(to: response, context, request, scratch)
@@ -168,6 +171,28 @@ extension Dispatcher {
         if context.port != 0 && context.port != (context.isSecure ? 443 : 80) {
             scratch.append(UInt8(ascii: ":"))
             scratch.append(decimal: Int(context.port))
+        }
+        scratch.append(context.sentPath, .written)
+        appendQuery(context, request)
+        response.add(.location, scratch.readable)
+        return finishEmpty(context, request, response)
+    }
+
+    /// The same resource over https: 308, so that the method stays.
+    func redirectToTLS(
+        _ site: CompiledSite, _ context: RequestContext, _ request: RequestHead, _ response: ResponseHead
+    ) -> AnswerBody {
+        // Without a host there is no URI to send anybody to.
+        if context.host.isEmpty { return refuse(400, context, request, response) }
+        let scratch = scratch
+        response.reset(status: 308)
+        scratch.clear()
+        scratch.append("https://")
+        scratch.append(context.canonicalHost)
+        let port = securePort?(site.source.on) ?? 443
+        if port != 443 {
+            scratch.append(UInt8(ascii: ":"))
+            scratch.append(decimal: Int(port))
         }
         scratch.append(context.sentPath, .written)
         appendQuery(context, request)

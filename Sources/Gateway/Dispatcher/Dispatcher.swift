@@ -1,6 +1,7 @@
 internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 
 /// Finds out for each request what is to be done with it: one for each worker, and of that worker alone.
 ///
@@ -32,6 +33,8 @@ final class Dispatcher {
     @exclusivity(unchecked) var retired: [CompiledSite] = []
     /// Told when a request made something retire.
     @exclusivity(unchecked) var hasRetired: (() -> Void)?
+    /// The port of the listener with TLS that leads to a site with these names of listeners; nil where there is none.
+    @exclusivity(unchecked) var securePort: (([String]) -> UInt16?)?
     private let ids = RequestIDs()
     @exclusivity(unchecked) private var normaliser = PathNormaliser()
     let pages = BuiltInPages()
@@ -88,12 +91,19 @@ final class Dispatcher {
         let site: CompiledSite
         do throws(Rejection) {
             site = try findSite(context, request)
+            try checkTLS(of: site, context)
             context.site = site
             if request.form == .asterisk {
                 context.settings = site.baseSettings
                 return .answer(answerAsterisk(context, request, response))
             }
             try findPath(context, request)
+            if let security = site.security, !context.isSecure, security.redirects,
+                !context.isACMEChallenge
+            {
+                context.settings = site.baseSettings
+                return .answer(redirectToTLS(site, context, request, response))
+            }
         } catch {
             context.refusal = error.refusal
             context.settings = context.site?.baseSettings ?? machineSettings
@@ -117,6 +127,15 @@ final class Dispatcher {
         if let site = sites[number] { return site }
         guard let site = compile(number) else { throw Rejection(status: 421) }
         return site
+    }
+
+    /// A connection carries requests for the site that it was made for, and for those that ask for the same of their
+    /// clients (RFC 9110 §7.4, RFC 9113 §9.1.2).
+    private func checkTLS(of site: CompiledSite, _ context: RequestContext) throws(Rejection) {
+        guard let tls = context.tls else { return }
+        guard let security = site.security, security.demand == tls.site?.demand else {
+            throw Rejection(status: 421)
+        }
     }
 
     private func findHost(_ context: RequestContext, _ request: RequestHead) throws(Rejection) {

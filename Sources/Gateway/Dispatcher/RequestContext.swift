@@ -1,5 +1,7 @@
 internal import ChimeraBytes
+internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 internal import ChimeraTelemetry
 
 /// What routing knows of one request: who asks, on which listener, which site and route serve it, and what
@@ -24,6 +26,9 @@ final class RequestContext {
     @exclusivity(unchecked) private(set) var port: UInt16 = 0
     /// The request came over TLS, to us or to a trusted peer that says so in `X-Forwarded-Proto`.
     @exclusivity(unchecked) private(set) var isSecure = false
+
+    /// What the connection itself came to agree on; nil where it is without TLS.
+    @exclusivity(unchecked) var tls: TLSConnection?
 
     // MARK: Where it goes
 
@@ -110,6 +115,14 @@ final class RequestContext {
         limitHit = nil
         hasPassedLimits = false
         forgetRouting()
+    }
+
+    /// Starts over for the next request of a connection.
+    func begin(_ client: AcceptedClient, _ tls: TLSConnection?) {
+        begin(
+            peer: client.peer.ip, peerPort: client.peer.port, listener: client.listener.id,
+            port: client.listener.port, isSecure: tls != nil)
+        self.tls = tls
     }
 
     /// A trusted peer took the request over TLS, at a port that we do not know.
@@ -218,6 +231,14 @@ extension RequestContext {
     var matchedPath: Span<UInt8> {
         @_lifetime(borrow self)
         get { self[matched] }
+    }
+
+    /// RFC 8555 §8.3: what authorities ask for without TLS, before there is a certificate.
+    var isACMEChallenge: Bool {
+        let prefix: StaticString = "/.well-known/acme-challenge/"
+        let path = matchedPath
+        guard path.count >= prefix.utf8CodeUnitCount else { return false }
+        return path.extracting(first: prefix.utf8CodeUnitCount).equals(prefix)
     }
 
     /// What a capture of the route's pattern stands for: the segment with this number of the matched path, or

@@ -114,6 +114,13 @@ struct SiteTable: @unchecked Sendable {
         return site < 0 ? nil : Int(site)
     }
 
+    /// The number of the site that has `*`.
+    func defaultSite(on listener: ListenerID) -> Int? {
+        guard listener.rawValue < listenerCount else { return nil }
+        let site = defaults[Int(listener.rawValue)]
+        return site < 0 ? nil : Int(site)
+    }
+
     private func wildcard(for host: Span<UInt8>, on listener: ListenerID) -> Int? {
         var state = SiteHash(seed, listener)
         var best: Int?

@@ -2,6 +2,7 @@ internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraHTTP2
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 internal import Synchronization
@@ -141,7 +142,18 @@ final class MetricsSource: Sendable {
         page.sample(UInt64(connectionsMax.load(ordering: .relaxed)))
         page.begin(.closes)
         for reason in CloseReason.allCases { page.sample(totals[reason], [("reason", "\(reason.token)")]) }
+        writeTLS(totals, &page)
         writeHTTP2(totals, &page)
+    }
+
+    private func writeTLS(_ totals: CounterTotals, _ page: inout ExpositionWriter) {
+        page.begin(.handshakes)
+        page.sample(totals[.tlsFull], [("kind", "full")])
+        page.sample(totals[.tlsResumed], [("kind", "resumed")])
+        page.begin(.handshakeFailures)
+        for failure in HandshakeFailure.allCases {
+            page.sample(totals[failure], [("reason", "\(failure.token)")])
+        }
     }
 
     private func writeHTTP2(_ totals: CounterTotals, _ page: inout ExpositionWriter) {

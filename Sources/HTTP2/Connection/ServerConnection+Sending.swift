@@ -34,24 +34,36 @@ extension ServerConnection {
         }
         streams[slot].headSent = true
         let start = beginBlock()
+        let key = EncodedHeads.Key(status: head.status, body: head.body, isHead: method == .head)
+        let (changes, from) = (encoder.changes, output.count)
+        let kept = encodedHeads.append(head, key, changes: changes, date: date, to: output)
+        let hasContent = kept ?? encode(head, key, date)
+        if kept == nil && encoder.changes == changes {
+            let output = output
+            let block = output.readable.extracting(from...)
+            encodedHeads.keep(block, of: head, key, changes: changes, date: date, hasContent: hasContent)
+        }
+        endBlock(start, slot, endStream: !hasContent)
+        return hasContent
+    }
+
+    /// - Returns: whether content follows.
+    private func encode(_ head: ResponseHead, _ key: EncodedHeads.Key, _ date: InlineArray<29, UInt8>) -> Bool
+    {
         encoder.encode(status: head.status, output)
         encodeFields(head)
         if !head.contains(.date) { encoder.encode(WireName(.date), date.span, output) }
         // RFC 9110 §8.6: no Content-Length with 1xx and 204; in a 304 it would describe another message.
-        var hasContent = !head.forbidsContent && method != .head
-        if !head.forbidsContent {
-            switch head.body {
-            case .none:
-                encodeLength(0)
-                hasContent = false
-            case .known(let count):
-                encodeLength(count)
-                if count == 0 { hasContent = false }
-            case .unknown: break
-            }
+        if head.forbidsContent { return false }
+        switch key.body {
+        case .none:
+            encodeLength(0)
+            return false
+        case .known(let count):
+            encodeLength(count)
+            return count > 0 && !key.isHead
+        case .unknown: return !key.isHead
         }
-        endBlock(start, slot, endStream: !hasContent)
-        return hasContent
     }
 
     /// Sends the head that agrees on a tunnel: 200, without a length (RFC 9113 §8.5, RFC 8441 §5).

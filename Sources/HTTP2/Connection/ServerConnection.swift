@@ -72,6 +72,7 @@ package final class ServerConnection {
     @exclusivity(unchecked) var phase = Phase.preface(0)
     @exclusivity(unchecked) var decoder: FieldDecoder
     @exclusivity(unchecked) var encoder: FieldEncoder
+    @exclusivity(unchecked) var encodedHeads = EncodedHeads()
     @exclusivity(unchecked) var floods: FloodGuard
     @exclusivity(unchecked) var streams = StreamTable()
     @exclusivity(unchecked) var closed = ClosedStreams()
@@ -154,7 +155,7 @@ package final class ServerConnection {
         var settings: [(Setting, UInt32)] = [
             (.maxConcurrentStreams, UInt32(limits.streamsMax)),
             (.initialWindowSize, UInt32(limits.streamWindow)),
-            (.maxHeaderListSize, UInt32(truncatingIfNeeded: limits.message.headBytesMax)),
+            (.maxHeaderListSize, UInt32(clamping: limits.message.headBytesMax)),
             (.noRFC7540Priorities, 1),
         ]
         if limits.tableBytesMax > 4096 { settings.append((.headerTableSize, UInt32(limits.tableBytesMax))) }

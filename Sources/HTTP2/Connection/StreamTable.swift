@@ -106,7 +106,6 @@ struct StreamTable {
         let slot: Int32
         if let last = free.popLast() {
             slot = last
-            slots[Int(slot)] = StreamSlot()
         } else {
             slot = Int32(slots.count)
             slots.append(StreamSlot())

@@ -86,19 +86,20 @@ package struct FieldDecoder: ~Copyable {
         _ input: Span<UInt8>, into sink: inout Sink, listBytesMax: Int, fieldsMax: Int
     ) throws(CompressionProblem) -> BlockFacts {
         var facts = BlockFacts()
+        let block = sink.block
         var index = 0
         while index < input.count {
             let first = input[unchecked: index]
             if first & 0x80 != 0 {
                 let number = try Self.integer(input, &index, prefix: 7)
-                try addIndexed(number, &sink, &facts, listBytesMax, fieldsMax)
+                try addIndexed(number, &sink, block, &facts, listBytesMax, fieldsMax)
             } else if first & 0xE0 == 0x20 {
                 // RFC 7541 §4.2: only at the start of a block.
                 let size = try Self.integer(input, &index, prefix: 5)
                 guard facts.fields == 0, size <= tableBytesMax else { throw .resizeRefused }
                 table.resize(to: size)
             } else {
-                try addLiteral(input, &index, &sink, &facts, listBytesMax, fieldsMax)
+                try addLiteral(input, &index, &sink, block, &facts, listBytesMax, fieldsMax)
             }
         }
         return facts
@@ -140,19 +141,20 @@ package struct FieldDecoder: ~Copyable {
     // MARK: Indexed fields, RFC 7541 §6.1
 
     private func addIndexed<Sink: FieldSink>(
-        _ number: Int, _ sink: inout Sink, _ facts: inout BlockFacts, _ listBytesMax: Int, _ fieldsMax: Int
+        _ number: Int, _ sink: inout Sink, _ block: FieldBlock, _ facts: inout BlockFacts,
+        _ listBytesMax: Int,
+        _ fieldsMax: Int
     ) throws(CompressionProblem) {
         guard number > 0 else { throw .indexUnknown }
         guard number <= StaticTable.count else {
             guard let entry = table.entry(age: number - StaticTable.count - 1) else { throw .indexUnknown }
-            if count(entry.size, &facts, listBytesMax, fieldsMax) { sink.add(copy(entry, sink.block)) }
+            if count(entry.size, &facts, listBytesMax, fieldsMax) { sink.add(copy(entry, block)) }
             return
         }
         let entry = statics[number]
         let (name, value) = (entry.text, entry.value)
         let size = name.utf8CodeUnitCount + value.utf8CodeUnitCount + 32
         guard count(size, &facts, listBytesMax, fieldsMax) else { return }
-        let block = sink.block
         var nameBytes = Slice.empty
         if entry.name.needsText {
             nameBytes = block.store(Span(_unsafeStart: name.utf8Start, count: name.utf8CodeUnitCount))
@@ -173,14 +175,13 @@ package struct FieldDecoder: ~Copyable {
     // MARK: Literals, RFC 7541 §6.2
 
     private mutating func addLiteral<Sink: FieldSink>(
-        _ input: Span<UInt8>, _ index: inout Int, _ sink: inout Sink, _ facts: inout BlockFacts,
-        _ listBytesMax: Int, _ fieldsMax: Int
+        _ input: Span<UInt8>, _ index: inout Int, _ sink: inout Sink, _ block: FieldBlock,
+        _ facts: inout BlockFacts, _ listBytesMax: Int, _ fieldsMax: Int
     ) throws(CompressionProblem) {
         let isIndexing = input[unchecked: index] & 0xC0 == 0x40
         let nameIndex = try Self.integer(input, &index, prefix: isIndexing ? 6 : 4)
         let namePart = nameIndex == 0 ? try Self.string(input, &index) : .none
         let valuePart = try Self.string(input, &index)
-        let block = sink.block
         var name = try indexedName(nameIndex)
         // The octets are written behind those of the block, and become its own only if the field is taken.
         let room = block.room(namePart.decodedMax + name.octets + valuePart.decodedMax)

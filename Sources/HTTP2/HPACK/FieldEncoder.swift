@@ -17,7 +17,10 @@ package struct FieldEncoder: ~Copyable {
     private let tableBytesMax: Int
     /// The smallest and the last limit since the last block, which have to be said (RFC 7541 §4.2).
     private var resizes: (smallest: Int, last: Int)?
-    private var seen = [64 of Seen](repeating: Seen())
+    private var seen = ContiguousArray(repeating: Seen(), count: 64)
+    /// Goes up with each change of the tables and of what was seen: as long as it stays, the same fields are encoded to
+    /// the same octets.
+    package private(set) var changes: UInt64 = 0
     private let huffman = HuffmanCode.shared
     private let statics = StaticTable.shared
     private let known = KnownNames.shared
@@ -39,6 +42,7 @@ package struct FieldEncoder: ~Copyable {
     package mutating func limitTable(_ octets: Int) {
         let size = min(octets, tableBytesMax)
         if size == table.sizeMax && resizes == nil { return }
+        changes &+= 1
         resizes = (min(size, resizes?.smallest ?? size), size)
         table.resize(to: size)
     }
@@ -95,7 +99,10 @@ package struct FieldEncoder: ~Copyable {
         if isSeen, let index = index(of: before, wireName, name, value) {
             return append(index, prefix: 7, 0x80, output)
         }
-        seen[slot] = Seen(hash: hash)
+        if !isSeen || before.inserted != 0 {
+            changes &+= 1
+            seen[slot] = Seen(hash: hash)
+        }
         let nameCount = wireName == .other ? name.count : wireName.count(known)
         // One that would drive half of the table out is not worth it.
         guard isSeen, (nameCount + value.count + 32) * 2 <= table.sizeMax else {
@@ -103,6 +110,7 @@ package struct FieldEncoder: ~Copyable {
         }
         appendLiteral(wireName, name, value, pattern: 0x40, prefix: 6, output)
         insert(wireName, name, value, nameCount, hash)
+        changes &+= 1
         seen[slot].inserted = UInt32(truncatingIfNeeded: table.inserted)
     }
 
@@ -125,7 +133,7 @@ package struct FieldEncoder: ~Copyable {
         else { return nil }
         let octets = Span(_unsafeElements: table.octets(of: entry))
         guard octets.extracting(entry.nameCount..<octets.count).equals(value),
-            octets.extracting(0..<entry.nameCount).equalsIgnoringCase(name)
+            entry.nameCount == 0 || octets.extracting(0..<entry.nameCount).equalsIgnoringCase(name)
         else { return nil }
         return StaticTable.count + 1 + age
     }

@@ -22,6 +22,9 @@ struct ControlMessage: Equatable, Sendable {
         case reloading = 5
         /// The load has ended: `failure` where the old configuration stays.
         case reloaded = 6
+        /// Asks for a file with a key or a certificate that only the supervisor may read: `request`, `text` for its path;
+        /// answered by `sockets`, with the open file, or `refused`.
+        case openKey = 7
 
         /// Sockets as descriptors: `request`, `count` for the port, `more` for how many are still to come.
         case sockets = 64
@@ -37,6 +40,9 @@ struct ControlMessage: Equatable, Sendable {
         /// A connection to the administration, as a descriptor: `text` is its request, `context` what the supervisor
         /// knows.
         case question = 71
+        /// What keys of TLS session tickets come from, before anything else: `count` for the period, `text` for the secret
+        /// in hexadecimal digits.
+        case tickets = 72
     }
 
     /// What a field is.
@@ -97,6 +103,30 @@ struct ControlMessage: Equatable, Sendable {
             guard length <= rest.count else { return nil }
             if let tag = Tag(rawValue: first) { fields[tag] = Array(rest.prefix(length)) }
             rest = rest.dropFirst(length)
+        }
+    }
+}
+
+extension [UInt8] {
+    /// Two digits for each octet.
+    var hexadecimal: String {
+        var digits: [UInt8] = []
+        let letters = Array("0123456789abcdef".utf8)
+        for byte in self { digits += [letters[Int(byte >> 4)], letters[Int(byte & 15)]] }
+        return String(decoding: digits, as: UTF8.self)
+    }
+
+    /// Nil for a text that is not pairs of hexadecimal digits.
+    init?(hexadecimal text: String) {
+        let digits = Array(text.utf8)
+        guard digits.count % 2 == 0 else { return nil }
+        self = []
+        for index in stride(from: 0, to: digits.count, by: 2) {
+            let pair = String(decoding: digits[index..<(index + 2)], as: UTF8.self)
+            guard pair.utf8.allSatisfy({ $0 != UInt8(ascii: "+") }), let byte = UInt8(pair, radix: 16) else {
+                return nil
+            }
+            append(byte)
         }
     }
 }

@@ -52,7 +52,12 @@ final class DataPlane: Sendable {
         let reloader = try makeReloader()
         let first = reloader.start()
         let configuration = try configuration(of: first)
-        let gateway = try Service.started(configuration, first.status, line, logger)
+        let gateway = try Service.started(configuration, first.status, line, logger) {
+            [line, machineFile] configuration, logger, listeners in
+            try Gateway(
+                configuration: configuration, logger: logger, listeners: listeners, tickets: line.tickets,
+                dataDirectory: DataDirectory.path(machineFile: machineFile))
+        }
         let administration = DataPlaneAdministration(
             gateway, reloader, generation: generation, machineFile: machineFile)
         loaded(configuration)
@@ -185,7 +190,8 @@ final class DataPlane: Sendable {
     private func makeReloader() throws(ExitCode) -> Reloader {
         let pace = Pace()
         let live = LiveConfiguration(
-            machineFile: machineFile, storeDirectory: DataDirectory.path(machineFile: machineFile),
+            machineFile: machineFile, fileSystem: SupervisedFiles(line: line),
+            storeDirectory: DataDirectory.path(machineFile: machineFile),
             pause: pace.step)
         do {
             return try Reloader(live, logger: logger)

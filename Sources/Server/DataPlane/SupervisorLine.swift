@@ -1,6 +1,7 @@
 internal import Chimera
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
+internal import ChimeraTLS
 internal import Glibc
 internal import Synchronization
 
@@ -27,6 +28,8 @@ final class SupervisorLine: ListenerSource {
     private let state = Mutex(State())
     /// How long the supervisor has for an answer, in milliseconds, and for making room for a packet.
     private let patience: Int64
+    /// The supervisor's, from the moment on in which the first socket is there.
+    let tickets = TicketSecret(now: ProcessFigures.wallSeconds)
 
     /// It answers as fast as it can bind; what is asked for meanwhile waits.
     static let patienceMilliseconds: Int64 = 10_000
@@ -122,6 +125,25 @@ final class SupervisorLine: ListenerSource {
 
     /// - Throws: `ETIMEDOUT` too, where the supervisor does not answer in time. What it answers later is closed.
     func open(_ address: Listener.Address, count: Int) throws(SystemError) -> ListeningGroup {
+        do throws(SystemError) {
+            return try ask(
+                ControlMessage(.listen).with(.address, address.text).with(.count, Int64(count)), "listen")
+        } catch {
+            // It may have bound it all the same.
+            close(address)
+            throw error
+        }
+    }
+
+    /// Opens a file with a key or a certificate that only the supervisor may read; the caller closes it.
+    func openKey(_ path: String) throws(SystemError) -> Int32 {
+        let group = try ask(ControlMessage(.openKey).with(.text, path), "open")
+        group.descriptors.dropFirst().forEach(FileDescriptors.close)
+        return group.descriptors[0]
+    }
+
+    /// Sends a request that is answered with descriptors, at least one.
+    private func ask(_ message: ControlMessage, _ call: StaticString) throws(SystemError) -> ListeningGroup {
         let answer = Answer()
         let request = state.withLock { state -> Int64? in
             guard !state.isOver else { return nil }
@@ -129,23 +151,19 @@ final class SupervisorLine: ListenerSource {
             state.waiting[state.requests] = answer
             return state.requests
         }
-        guard let request else { throw SystemError("listen", EPIPE) }
+        guard let request else { throw SystemError("\(call)", EPIPE) }
         do throws(SystemError) {
-            try send(
-                ControlMessage(.listen).with(.request, request).with(.address, address.text)
-                    .with(.count, Int64(count)))
+            try send(message.with(.request, request))
             if !answer.latch.wait(milliseconds: patience) {
                 throw SystemError("the supervisor does not answer", ETIMEDOUT)
             }
             if let error = answer.error.withLock({ $0 }) { throw error }
             let group = answer.take()
-            guard !group.descriptors.isEmpty else { throw SystemError("listen", EPIPE) }
+            guard !group.descriptors.isEmpty else { throw SystemError("\(call)", EPIPE) }
             return group
         } catch {
             state.withLock { $0.waiting[request] = nil }
             answer.take().descriptors.forEach(FileDescriptors.close)
-            // It may have bound it all the same.
-            close(address)
             throw error
         }
     }
@@ -183,8 +201,17 @@ final class SupervisorLine: ListenerSource {
             orders.put(
                 .question(
                     connection, line: message.fields[.text] ?? [], context: message.fields[.context] ?? []))
-        case .listen, .unlisten, .ready, .administer, .reloading, .reloaded: break
+        case .tickets: adoptTickets(message)
+        case .listen, .unlisten, .ready, .administer, .reloading, .reloaded, .openKey: break
         }
+    }
+
+    private func adoptTickets(_ message: ControlMessage) {
+        guard let period = message.number(.count), let text = message.text(.text),
+            let secret = [UInt8](hexadecimal: text),
+            let seed = TicketSecret.Seed(period: period, secret: secret)
+        else { return }
+        tickets.adopt(seed)
     }
 
     private func answer(_ message: ControlMessage, _ descriptors: inout [Int32]) {

@@ -3,6 +3,7 @@ internal import Chimera
 internal import ChimeraAdministration
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
+internal import ChimeraTLS
 internal import Glibc
 internal import Logging
 
@@ -37,6 +38,8 @@ final class Supervisor {
     var lastDeath: Death?
     var restarts = 0
     let startedAt = Clock.monotonicMilliseconds()
+    /// What keys of TLS session tickets come from, in every data plane.
+    private let tickets = TicketSecret(now: ProcessFigures.wallSeconds)
     private var signalPlan = SignalPlan()
     private var signals: Int32 = -1
     /// What data planes said and standard error has not taken.
@@ -241,6 +244,9 @@ final class Supervisor {
                 generation: generation, image: image, arguments: settings.arguments,
                 environment: settings.environment)
             planes[generation] = plane
+            let seed = tickets.seed(now: ProcessFigures.wallSeconds)
+            plane.tell(
+                ControlMessage(.tickets).with(.count, seed.period).with(.text, seed.secret.hexadecimal))
             logger.log(
                 level: isFirst ? .debug : .info, "a data plane starts",
                 metadata: ["generation": "\(generation)", "pid": "\(plane.pid)"])
@@ -331,7 +337,19 @@ final class Supervisor {
             if let time = message.number(.milliseconds) { plan.drainMilliseconds = max(0, time) }
             if !plan.isStopping { settings.notification.ready() }
             if let failure = message.text(.failure) { settings.notification.status(failure) }
-        case .sockets, .refused, .drain, .stopNow, .reload, .reopenLogs, .leave, .question: break
+        case .openKey: openKey(message, for: plane)
+        case .sockets, .refused, .drain, .stopNow, .reload, .reopenLogs, .leave, .question, .tickets: break
+        }
+    }
+
+    private func openKey(_ message: ControlMessage, for plane: DataPlaneProcess) {
+        let request = message.number(.request) ?? 0
+        do throws(SystemError) {
+            let file = try KeyFile.open(message.text(.text) ?? "")
+            plane.tell(
+                ControlMessage(.sockets).with(.request, request).with(.more, Int64(0)), descriptors: [file])
+        } catch {
+            plane.tell(.refusal(request, error))
         }
     }
 

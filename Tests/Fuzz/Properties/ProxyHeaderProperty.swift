@@ -58,8 +58,9 @@ private func slowBinary(_ bytes: [UInt8]) -> ProxyHeader.Source? {
     guard rest.count >= length, length <= 4080 else { return nil }
     if bytes[12] == 0x20 { return .peer }
     guard bytes[12] == 0x21, bytes[13] >> 4 < 4, bytes[13] & 15 < 3 else { return nil }
-    let isSaid = bytes[13] & 15 != 0
-    let size = isSaid ? [0, 12, 36, 216][Int(bytes[13] >> 4)] : 0
+    // Whose addresses are not said has none that count.
+    if bytes[13] & 15 == 0 || bytes[13] >> 4 == 0 { return .peer }
+    let size = [0, 12, 36, 216][Int(bytes[13] >> 4)]
     guard length >= size else { return nil }
     var parts = rest[size..<length]
     while let type = parts.first {
@@ -71,7 +72,7 @@ private func slowBinary(_ bytes: [UInt8]) -> ProxyHeader.Source? {
         parts = parts.dropFirst(3 + count)
     }
     func number(_ range: Range<Int>) -> UInt64 { rest[range].reduce(0) { $0 << 8 | UInt64($1) } }
-    switch isSaid ? bytes[13] >> 4 : 0 {
+    switch bytes[13] >> 4 {
     case 1: return .ip(IPAddress(v4: UInt32(number(0..<4))), port: UInt16(number(8..<10)))
     case 2: return .ip(IPAddress(high: number(0..<8), low: number(8..<16)), port: UInt16(number(32..<34)))
     case 3: return .unix

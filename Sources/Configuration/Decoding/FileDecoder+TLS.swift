@@ -1,0 +1,107 @@
+internal import ChimeraTLS
+
+/// Certificates and what goes with them.
+extension FileDecoder {
+    /// One `tls` line of a site.
+    func tls(_ arguments: Arguments, _ site: inout Site) {
+        var tls = site.tls ?? SiteTLS(position: current.position(arguments.keyword))
+        if let first = arguments.first("CHAIN") { addCertificate(first, arguments, &tls) }
+        if let redirects = arguments.isOn("redirect") { tls.redirects = redirects }
+        decode(expanded(arguments.statement.block ?? []), in: .tls) { row, inner in
+            if case .tls(let effect) = row.effect { effect(inner, self, &tls) }
+        }
+        if tls.clients != nil, tls.clientAuthorities == nil {
+            report(arguments.keyword, "`client` needs a `client-ca` that says whose certificates count")
+        }
+        site.tls = tls
+    }
+
+    private func addCertificate(_ first: Arguments.Item, _ arguments: Arguments, _ tls: inout SiteTLS) {
+        if first.token.text == "internal", first.token.quoting == .bare {
+            if let extra = arguments.first("KEY") ?? arguments.first("ocsp") {
+                report(extra.token, "`tls internal` has no files")
+            }
+            if !tls.certificates.isEmpty {
+                report(first.token, "`tls internal` and a certificate's files cannot stand in one site")
+            }
+            tls.isInternal = true
+            return
+        }
+        guard let second = arguments.first("KEY") else {
+            report(first.token, "`tls` needs CHAIN and KEY, or the word `internal`")
+            return
+        }
+        if tls.isInternal {
+            report(first.token, "`tls internal` and a certificate's files cannot stand in one site")
+        }
+        guard let chain = certificateFile(first), let key = certificateFile(second) else { return }
+        do throws(CertificateFault) {
+            let certificate = try ServerCertificate(
+                chain: chain.content, key: key.content, status: arguments.file("ocsp")?.content ?? [])
+            warnOfTime(certificate, first)
+        } catch {
+            let wrong = error.concernsKey ? second : first
+            report(wrong.token, "\"\(wrong.token.text)\" \(error.reason)")
+            return
+        }
+        tls.certificates.append(
+            SiteTLS.Certificate(chain: chain, key: key, status: arguments.file("ocsp")))
+    }
+
+    /// Its content is not kept with last good versions: keys belong in one place, and an old chain fits no new key.
+    private func certificateFile(_ item: Arguments.Item) -> ReferencedFile? {
+        guard case .text(let path) = item.value else { return nil }
+        return referenced(path, item.token, isKept: false)
+    }
+
+    private func warnOfTime(_ certificate: ServerCertificate, _ item: Arguments.Item) {
+        guard certificate.secondsLeft < 0 else { return }
+        warn(item.token, "the certificate in \"\(item.token.text)\" has expired")
+    }
+
+    func clientAuthorities(_ arguments: Arguments, _ tls: inout SiteTLS) {
+        guard let item = arguments.first("FILE"), let file = arguments.file("FILE") else { return }
+        do throws(CertificateFault) {
+            _ = try ClientTrust(authorities: file.content, isRequired: true)
+        } catch {
+            report(item.token, "\"\(item.token.text)\" \(error.reason)")
+            return
+        }
+        tls.clientAuthorities = file
+        tls.clients = tls.clients ?? .require
+    }
+
+    /// What can only be said once a site is known as a whole.
+    func checkTLS(of site: Site) {
+        guard let tls = site.tls, tls.isInternal || !tls.certificates.isEmpty else { return }
+        let listeners = (machine ?? self).secureListeners
+        let isReached =
+            site.on.isEmpty ? listeners.contains(nil) : site.on.contains { listeners.contains($0) }
+        if !isReached {
+            report(
+                .error, at: tls.position, "no listener with `tls` leads to this site", [],
+                length: 3, line: line(at: tls.position))
+        }
+        guard !tls.certificates.isEmpty else { return }
+        let certificates = tls.certificates.compactMap {
+            try? ServerCertificate(chain: $0.chain.content, key: $0.key.content)
+        }
+        for host in site.hosts {
+            guard let name = host.certificateName,
+                !certificates.contains(where: { $0.covers(name) })
+            else { continue }
+            warn(at: tls.position, "no certificate of this site is one for \"\(host)\"", other: nil)
+        }
+    }
+}
+
+extension HostPattern {
+    /// What a certificate would have to name; nil where no one name says it.
+    fileprivate var certificateName: String? {
+        switch self {
+        case .exact(let name): name
+        case .wildcard(let name): "*." + name
+        case .deepWildcard, .any: nil
+        }
+    }
+}

@@ -1,0 +1,69 @@
+internal import ArgumentParser
+internal import CLinux
+internal import ChimeraConfiguration
+internal import ChimeraTLS
+internal import Glibc
+
+/// `chimera trust`: shows the certificate behind `tls internal`, or lets this machine trust it.
+struct TrustCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trust",
+        abstract: "Print the certificate of the local authority behind `tls internal`.",
+        discussion: """
+            The certificate goes to standard output in PEM form, so that it can be given to browsers and other machines. \
+            With --install this machine trusts it, as update-ca-certificates arranges, which takes root; browsers with \
+            certificates of their own need it in theirs. The authority is made when the gateway first serves a site with \
+            `tls internal`, and stays the same.
+            """)
+
+    @OptionGroup var file: ConfigurationOption
+    @Flag(help: "Let this machine trust it.")
+    var install = false
+
+    private static let installed = "/usr/local/share/ca-certificates/chimera-local-authority.crt"
+
+    func run() throws {
+        let path = try file.path()
+        let data =
+            ConfigurationLoader().dataDirectory(machineFile: path) ?? DataDirectory.path(machineFile: path)
+        let authority: LocalAuthority?
+        do throws(LocalAuthority.Failure) {
+            authority =
+                try data.map { (data) throws(LocalAuthority.Failure) in
+                    try LocalAuthority.kept(in: data + "/tls")
+                } ?? nil
+        } catch {
+            throw Self.refusal("\(error)")
+        }
+        guard let authority else {
+            throw Self.refusal(
+                "there is no local authority yet: it is made when a site with `tls internal` is first served")
+        }
+        if install {
+            try installed(authority)
+        } else {
+            Stream.output.write(String(decoding: authority.certificate, as: UTF8.self))
+        }
+    }
+
+    private func installed(_ authority: LocalAuthority) throws {
+        let descriptor = open(Self.installed, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        guard descriptor >= 0 else {
+            throw Self.refusal(Self.installed + ": " + String(cString: strerror(errno)))
+        }
+        let count = write(descriptor, authority.certificate, authority.certificate.count)
+        close(descriptor)
+        guard count == authority.certificate.count else {
+            throw Self.refusal(Self.installed + " is not whole")
+        }
+        // What it says is the answer.
+        let words: [UnsafeMutablePointer<CChar>?] = [strdup("update-ca-certificates"), nil]
+        execv("/usr/sbin/update-ca-certificates", words)
+        throw Self.refusal("update-ca-certificates cannot be run: " + String(cString: strerror(errno)))
+    }
+
+    private static func refusal(_ text: String) -> ExitCode {
+        Stream.error.write(text + "\n")
+        return CommandStatus.cannotServe.exitCode
+    }
+}

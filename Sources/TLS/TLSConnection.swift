@@ -1,0 +1,361 @@
+internal import COpenSSL
+internal import ChimeraBytes
+package import ChimeraEventLoop
+internal import Glibc
+
+/// Who says which site a client asks for.
+package protocol TLSSiteChooser: AnyObject {
+    /// The site of a name from a ClientHello; nil refuses the handshake.
+    ///
+    /// - Parameter serverName: in small letters, without a dot at its end; empty where the client names none.
+    func site(forServerName serverName: [UInt8]) -> TLSSite?
+}
+
+/// A server's end of one TLS connection, between a socket and who reads and writes there.
+///
+/// ```
+///  socket ──recv──▶ records ──▶ plaintext ──▶ read(into:)
+///  socket ◀──send── records ◀── plaintext ◀── write
+///             ╰ what the kernel does not take is kept here, and a byte counts as unwritten for as long
+/// ```
+/// To who writes it looks like the kernel: a write that comes back whole is out. Of one whose records are not all out,
+/// the last byte is held back: the caller has to write it once more, which only waits for the rest of the records.
+package final class TLSConnection: SocketLayer {
+    let endpoint: TLSEndpoint
+    private let ssl: OpaquePointer
+    private let wire: UnsafeMutablePointer<chimera_wire>
+    @exclusivity(unchecked) private unowned(unsafe) var chooser: (any TLSSiteChooser)?
+    /// What the client asked for; nil before it did.
+    @exclusivity(unchecked) package private(set) var site: TLSSite?
+    /// The name that the client asked for, until the handshake is over.
+    @exclusivity(unchecked) private(set) var serverName: [UInt8] = []
+    /// Records that the kernel has not taken.
+    @exclusivity(unchecked) private var unsent: ByteBuffer?
+    /// Bytes that were encrypted and that the caller writes again.
+    @exclusivity(unchecked) private var heldBack = 0
+    /// Bytes of plaintext since the connection was last quiet.
+    @exclusivity(unchecked) private var burst = 0
+    @exclusivity(unchecked) private var wroteAt: Int64 = 0
+    @exclusivity(unchecked) private var isEstablished = false
+    @exclusivity(unchecked) private var hasEnded = false
+    @exclusivity(unchecked) private var endsAfterUnsent = false
+    @exclusivity(unchecked) private var hasFailed = false
+    @exclusivity(unchecked) private var subject: [UInt8]?
+
+    /// Bytes of a record at the beginning of an answer, so that the client can decrypt before more than this is there.
+    private static let smallRecordBytes = 4 * 1024
+    /// RFC 8446 §5.1.
+    private static let recordBytesMax = 16 * 1024
+    /// Bytes after which records are large, and milliseconds without any after which they are small again.
+    private static let burstBytes = 64 * 1024
+    private static let quietMilliseconds: Int64 = 1_000
+
+    /// Nil where there is no memory.
+    package init?(_ endpoint: TLSEndpoint, on socket: Socket) {
+        self.endpoint = endpoint
+        wire = .allocate(capacity: 1)
+        wire.initialize(to: chimera_wire())
+        wire.pointee.outgoing = endpoint.outgoing
+        wire.pointee.descriptor = socket.descriptor
+        wire.pointee.readable = socket.isReadable
+        guard let made = chimera_tls_new(endpoint.context, endpoint.method, wire) else {
+            wire.deallocate()
+            return nil
+        }
+        ssl = made
+        chimera_tls_set_owner(ssl, Unmanaged.passUnretained(self).toOpaque())
+        socket.insert(self)
+    }
+
+    deinit {
+        SSL_free(ssl)
+        free(wire.pointee.first)
+        wire.deallocate()
+    }
+
+    // MARK: The handshake
+
+    /// Who is asked for the site, once. Not kept alive, so it has to be there until the handshake is over.
+    package func ask(_ chooser: any TLSSiteChooser) { self.chooser = chooser }
+
+    /// How far a handshake is.
+    package enum Step: Equatable {
+        case waiting
+        case done
+        case failed(HandshakeFailure)
+    }
+
+    /// Goes on with the handshake as far as what came allows.
+    package func handshake(on socket: Socket) -> Step {
+        let status = chimera_tls_handshake(ssl)
+        let failure = status == CHIMERA_TLS_FAILED ? reasonOfFailure : nil
+        let isSent = sendOutgoing(on: socket)
+        if let failure {
+            hasFailed = true
+            return .failed(failure)
+        }
+        if !isSent { return .failed(.clientFailed) }
+        guard status == CHIMERA_TLS_DONE else {
+            socket.setReadable(wire.pointee.readable)
+            return .waiting
+        }
+        isEstablished = true
+        chooser = nil
+        serverName = []
+        socket.setReadable(wire.pointee.readable || SSL_has_pending(ssl) == 1)
+        return .done
+    }
+
+    private var reasonOfFailure: HandshakeFailure {
+        let reason = chimera_tls_reason()
+        if wire.pointee.plain { return .plainRequest }
+        if wire.pointee.error != 0 { return .clientFailed }
+        if wire.pointee.ended && (reason == 0 || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+            return .clientClosed
+        }
+        return HandshakeFailure(reason: reason)
+    }
+
+    /// - Returns: false where the handshake is refused.
+    func chooseSite(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
+        serverName = name.map { $0 >= UInt8(ascii: "A") && $0 <= UInt8(ascii: "Z") ? $0 | 0x20 : $0 }
+        if serverName.last == UInt8(ascii: ".") { serverName.removeLast() }
+        site = chooser?.site(forServerName: serverName)
+        site?.greet(ssl)
+        return site != nil
+    }
+
+    // MARK: What was agreed
+
+    /// `TLSv1.3`
+    package var version: StaticString { SSL_version(ssl) == TLS1_3_VERSION ? "TLSv1.3" : "TLSv1.2" }
+
+    package var isTLS13: Bool { SSL_version(ssl) == TLS1_3_VERSION }
+
+    /// The session is one of an earlier connection.
+    package var isResumed: Bool { SSL_session_reused(ssl) == 1 }
+
+    /// Both sides chose HTTP/2 (RFC 9113 §3.2).
+    package var speaksHTTP2: Bool {
+        var name: UnsafePointer<UInt8>?
+        var count: UInt32 = 0
+        SSL_get0_alpn_selected(ssl, &name, &count)
+        return UnsafeBufferPointer(start: name, count: Int(count)).elementsEqual("h2".utf8)
+    }
+
+    /// The subject of the certificate that the client showed and that was verified, as RFC 2253 writes it; empty where it
+    /// has none.
+    package var clientSubject: [UInt8] {
+        if let subject { return subject }
+        let made = chimera_tls_client_subject(ssl).flatMap(PEMText.text) ?? []
+        subject = made
+        return made
+    }
+
+    // MARK: SocketLayer
+
+    package func becameReady(_ news: SocketNews, on socket: Socket) {
+        if news.contains(.readable) { wire.pointee.readable = true }
+        if news.contains(.closing) { wire.pointee.closing = true }
+        if news.contains(.writable), unsent != nil { _ = sendUnsent(on: socket) }
+    }
+
+    package func read(into room: UnsafeMutableRawBufferPointer, from socket: Socket) -> Transfer {
+        if hasFailed { return .failed(EPROTO) }
+        var count = 0
+        var isFull = false
+        let status = chimera_tls_read(ssl, wire, room.baseAddress, room.count, &count, &isFull)
+        let error = wire.pointee.error
+        if endpoint.outgoing.pointee.count > 0, !sendOutgoing(on: socket) { return .failed(EPIPE) }
+        if count > 0 {
+            // The peer's end, or what is wrong, is told at the next call.
+            socket.setReadable(isFull || status == CHIMERA_TLS_END || status == CHIMERA_TLS_FAILED)
+            return .bytes(count)
+        }
+        switch status {
+        case CHIMERA_TLS_END:
+            socket.setReadable(true)
+            return .end
+        case CHIMERA_TLS_FAILED:
+            hasFailed = true
+            return .failed(error == 0 ? EPROTO : error)
+        default:
+            socket.setReadable(false)
+            return .wouldBlock
+        }
+    }
+
+    package func write(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, to socket: Socket
+    ) -> Transfer {
+        guard let begun = begin(first.count + second.count, on: socket) else { return broken }
+        guard var done = begun.done else { return .wouldBlock }
+        let total = first.count + second.count
+        while done < total {
+            let count: Int
+            if done < first.count, second.count > 0 {
+                // One record for a head and what follows it.
+                count = gather(first.from(done), second, recordBytes)
+                guard encrypt(UnsafeRawBufferPointer(rebasing: endpoint.scratch[..<count])) else {
+                    return broken
+                }
+            } else {
+                let rest = done < first.count ? first.from(done) : second.from(done - first.count)
+                let chunk = UnsafeRawBufferPointer(rebasing: rest.prefix(TLSEndpoint.chunkBytes))
+                count = chunk.count
+                guard encrypt(chunk) else { return broken }
+            }
+            done += count
+            if done < total && endpoint.outgoing.pointee.count < TLSEndpoint.chunkBytes { continue }
+            guard sendOutgoing(on: socket) else { return broken }
+            if unsent != nil { return held(done) }
+        }
+        return .bytes(total)
+    }
+
+    package func sendFile(_ file: Int32, offset: Int64, count: Int, to socket: Socket) -> Transfer {
+        guard let begun = begin(count, on: socket) else { return broken }
+        guard var done = begun.done else { return .wouldBlock }
+        while done < count {
+            let wanted = min(count - done, TLSEndpoint.chunkBytes)
+            let got = pread(file, endpoint.scratch.baseAddress, wanted, off_t(offset) + off_t(done))
+            if got < 0 { return .failed(errno) }
+            if got == 0 { return done == 0 ? .end : .bytes(done) }
+            guard encrypt(UnsafeRawBufferPointer(rebasing: endpoint.scratch[..<got])),
+                sendOutgoing(on: socket)
+            else { return broken }
+            done += got
+            if unsent != nil { return held(done) }
+        }
+        return .bytes(count)
+    }
+
+    package func shutdownWrite(on socket: Socket) {
+        guard isEstablished, !hasFailed, !hasEnded else { return socket.shutdownWire() }
+        hasEnded = true
+        chimera_tls_shutdown(ssl)
+        if sendOutgoing(on: socket), unsent != nil {
+            endsAfterUnsent = true
+        } else {
+            socket.shutdownWire()
+        }
+    }
+
+    package func closing(_ socket: Socket) {
+        chooser = nil
+        guard isEstablished, !hasFailed, !hasEnded else { return }
+        hasEnded = true
+        chimera_tls_shutdown(ssl)
+        _ = sendOutgoing(on: socket)
+    }
+
+    // MARK: Writing
+
+    private var broken: Transfer { .failed(EPIPE) }
+
+    private struct Begun {
+        /// Nil where the write has to wait.
+        var done: Int?
+    }
+
+    /// What a write of so many bytes has of them already; nil where the connection is broken.
+    private func begin(_ count: Int, on socket: Socket) -> Begun? {
+        guard isEstablished, !hasFailed, !hasEnded else { return nil }
+        if unsent != nil {
+            guard sendUnsent(on: socket) else { return nil }
+            if unsent != nil { return Begun(done: nil) }
+        }
+        let done = min(heldBack, count)
+        heldBack -= done
+        let now = endpoint.worker.now
+        if now - wroteAt > Self.quietMilliseconds { burst = 0 }
+        wroteAt = now
+        return Begun(done: done)
+    }
+
+    /// So many bytes were encrypted, and not all of that is out.
+    private func held(_ done: Int) -> Transfer {
+        heldBack = 1
+        return done > 1 ? .bytes(done - 1) : .wouldBlock
+    }
+
+    private var recordBytes: Int {
+        burst < Self.burstBytes ? Self.smallRecordBytes : Self.recordBytesMax
+    }
+
+    private func encrypt(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let record = recordBytes
+        burst += bytes.count
+        guard chimera_tls_write(ssl, bytes.baseAddress, bytes.count, record) == CHIMERA_TLS_DONE else {
+            hasFailed = true
+            return false
+        }
+        return true
+    }
+
+    /// Copies the beginning of both, one behind the other, into the scratch buffer.
+    private func gather(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, _ limit: Int
+    ) -> Int {
+        let scratch = endpoint.scratch
+        let head = min(first.count, scratch.count)
+        scratch.copyMemory(from: UnsafeRawBufferPointer(rebasing: first.prefix(head)))
+        guard head == first.count, head < limit else { return head }
+        let rest = min(second.count, limit - head)
+        UnsafeMutableRawBufferPointer(rebasing: scratch[head..<(head + rest)])
+            .copyMemory(from: UnsafeRawBufferPointer(rebasing: second.prefix(rest)))
+        return head + rest
+    }
+
+    /// Sends what OpenSSL put out, behind what waits already; the rest is kept.
+    ///
+    /// - Returns: false where the connection is gone.
+    private func sendOutgoing(on socket: Socket) -> Bool {
+        let outgoing = endpoint.outgoing
+        let count = outgoing.pointee.count
+        guard count > 0 else { return true }
+        outgoing.pointee.count = 0
+        let bytes = UnsafeRawBufferPointer(start: outgoing.pointee.bytes, count: count)
+        if let unsent {
+            unsent.append(bytes)
+            return sendUnsent(on: socket)
+        }
+        var sent = 0
+        switch socket.writeWire(bytes) {
+        case .bytes(let some): sent = some
+        case .wouldBlock: break
+        case .end, .failed: return fail()
+        }
+        if sent < count {
+            let rest = ByteBuffer(capacity: count - sent)
+            rest.append(bytes.from(sent))
+            unsent = rest
+        }
+        return true
+    }
+
+    private func sendUnsent(on socket: Socket) -> Bool {
+        guard let unsent else { return true }
+        switch socket.writeWire(unsent.pending) {
+        case .bytes(let some): unsent.consume(some)
+        case .wouldBlock: return true
+        case .end, .failed: return fail()
+        }
+        guard unsent.isEmpty else { return true }
+        self.unsent = nil
+        if endsAfterUnsent { socket.shutdownWire() }
+        return true
+    }
+
+    private func fail() -> Bool {
+        hasFailed = true
+        unsent = nil
+        return false
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate func from(_ offset: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: self[offset...])
+    }
+}

@@ -1,0 +1,152 @@
+import COpenSSL
+import ChimeraEventLoop
+import ChimeraTLS
+import ChimeraTestSupport
+import Glibc
+import Testing
+
+@Suite struct ConnectionTests {
+    private static func site(
+        _ endpoint: TLSEndpoint, host: String = "a.test", identity: String = "a",
+        tickets: TicketSecret = TicketSecret(now: 1_000_000)
+    ) throws -> TLSSite {
+        let text = try Texts.pair(host)
+        let certificate = try ServerCertificate(chain: text.chain, key: text.key, library: endpoint.library)
+        return TLSSite(certificates: .fixed([certificate]), identity: Array(identity.utf8), tickets: tickets)
+    }
+
+    private static func expected(_ count: Int) -> [UInt8] { (0..<count).map(Client.byte) }
+
+    @Test(arguments: [TLS1_2_VERSION, TLS1_3_VERSION])
+    func `what a client writes is read whole, and the server's answer too`(version: Int32) async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(theirs, host: "A.test.", version: version, [.write(100_000), .read(50_000)])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .done)
+            #expect(server.asked == Array("a.test".utf8))
+            #expect(server.tls.isTLS13 == (version == TLS1_3_VERSION))
+            #expect(await server.read(100_000).bytes == Self.expected(100_000))
+            #expect(await server.write(Self.expected(50_000), first: 200, chunk: 50_000))
+            server.socket.close()
+        }
+        let outcome = client.finished()
+        #expect(outcome.isConnected)
+        #expect(outcome.received == Self.expected(50_000))
+    }
+
+    @Test(arguments: [1, 100, 16_384, 300_000])
+    func `a client that reads slowly gets every byte once`(first: Int) async throws {
+        let (ours, theirs) = try socketPair()
+        let count = 2_000_000
+        let client = Client(
+            theirs, host: "a.test", [.sleep(50), .read(count / 2), .sleep(20), .read(count / 2)])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .done)
+            #expect(await server.write(Self.expected(count), first: first, chunk: 500_000))
+            server.socket.close()
+        }
+        #expect(client.finished().received == Self.expected(count))
+    }
+
+    @Test(arguments: [1, 7, 4_096])
+    func `a small room for reading loses nothing and stays readable while something is left`(
+        room: Int
+    ) async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(theirs, host: "a.test", [.write(20_000), .shutdown, .readEnd])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .done)
+            let (bytes, last) = await server.read(.max, room: room)
+            #expect(bytes == Self.expected(20_000))
+            #expect(last == .end)
+            server.socket.shutdownWrite()
+            server.socket.close()
+        }
+        #expect(client.finished().sawEnd)
+    }
+
+    @Test func `a client that leaves without a word has ended its side`() async throws {
+        let (ours, theirs) = try socketPair()
+        // With TLS 1.3 it would leave a ticket unread, and the kernel would say that.
+        let client = Client(theirs, host: "a.test", version: TLS1_2_VERSION, [.write(10)])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .done)
+            let (bytes, last) = await server.read(.max)
+            #expect(bytes == Self.expected(10))
+            #expect(last == .end)
+            server.socket.close()
+        }
+        #expect(client.finished().isConnected)
+    }
+
+    @Test func `a handshake without a site is refused by name`() async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(theirs, host: "none.test", [])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: nil)
+            #expect(await server.handshake() == .failed(.unknownName))
+            server.socket.close()
+        }
+        #expect(!client.finished().isConnected)
+    }
+
+    @Test(arguments: [
+        ("GET / HTTP/1.1\r\n\r\n", HandshakeFailure.plainRequest), ("PRI * HTTP/2.0\r\n\r\n", .plainRequest),
+        ("\u{16}\u{3}\u{1}\u{0}\u{5}hello", .malformed), ("\u{0}\u{1}\u{2}\u{3}\u{4}\u{5}", .malformed),
+        ("", .clientClosed), ("\u{16}\u{3}", .clientClosed),
+    ])
+    func `what is no handshake fails for its reason`(sent: String, failure: HandshakeFailure) async throws {
+        let (ours, theirs) = try socketPair()
+        let bytes = Array(sent.utf8)
+        _ = Glibc.write(theirs, bytes, bytes.count)
+        shutdown(theirs, Int32(SHUT_WR))
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .failed(failure))
+            server.socket.close()
+        }
+        close(theirs)
+    }
+
+    @Test func `a file is sent through the layer as well`() async throws {
+        let (ours, theirs) = try socketPair()
+        let count = 700_000
+        let client = Client(theirs, host: "a.test", [.sleep(20), .read(count - 1_000)])
+        var path = Array("/tmp/chimera-tls-XXXXXX\0".utf8.map(CChar.init))
+        let file = mkstemp(&path)
+        unlink(path)
+        let content = Self.expected(count)
+        #expect(Glibc.write(file, content, count) == count)
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .done)
+            var sent = 1_000
+            while sent < count {
+                switch server.socket.sendFile(file, offset: Int64(sent), count: count - sent) {
+                case .bytes(let some):
+                    sent += some
+                    if sent < count && !server.socket.isWritable { _ = await server.scope.wait() }
+                case .wouldBlock: _ = await server.scope.wait()
+                case let end:
+                    Issue.record("\(end)")
+                    sent = count
+                }
+            }
+            #expect(server.socket.sendFile(file, offset: Int64(count), count: 10) == .end)
+            server.socket.close()
+        }
+        close(file)
+        #expect(client.finished().received == Array(content[1_000...]))
+    }
+}
