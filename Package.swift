@@ -121,7 +121,8 @@ let package = Package(
             of: "Fuzz",
             [
                 "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraHTTPCore",
-                "ChimeraWebSocket", "ChimeraProxyProtocol", "ChimeraBytes", "ChimeraConfiguration",
+                "ChimeraWebSocket", "ChimeraTLS", "ChimeraProxyProtocol", "ChimeraBytes",
+                "ChimeraConfiguration",
             ]),
         tests(
             of: "Gateway",

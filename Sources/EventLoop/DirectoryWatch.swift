@@ -114,8 +114,9 @@ package final class DirectoryWatch: Sendable {
 
     /// Waits for a change or for `interrupt`, for at most so many milliseconds; nil for no bound.
     ///
-    /// - Returns: what changed; empty when it was interrupted or the time is over.
-    package func wait(milliseconds: Int64?) -> [Change] {
+    /// - Returns: what changed, or a part of it: the next call gives the rest at once. Empty when it was interrupted or
+    ///   the time is over.
+    package func wait(milliseconds: Int64?) -> Set<Change> {
         var polled = [
             pollfd(fd: inotify, events: Int16(POLLIN), revents: 0),
             pollfd(fd: wake, events: Int16(POLLIN), revents: 0),
@@ -134,12 +135,15 @@ package final class DirectoryWatch: Sendable {
         _ = write(wake, &one, 8)
     }
 
-    private func changes() -> [Change] {
+    /// Where changes come without end, each call ends all the same.
+    private static let readsMax = 4
+
+    private func changes() -> Set<Change> {
         let watched = watched.withLock { $0 }
         let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 8)
         defer { room.deallocate() }
-        var found: [Change] = []
-        while true {
+        var found: Set<Change> = []
+        for _ in 0..<Self.readsMax {
             let count = read(inotify, room.baseAddress, room.count)
             guard count > 0 else { return found }
             var start = 0
@@ -149,15 +153,16 @@ package final class DirectoryWatch: Sendable {
                 let bytes = room[(start + header)..<(start + header + Int(event.len))].prefix { $0 != 0 }
                 start += header + Int(event.len)
                 if event.mask & UInt32(IN_Q_OVERFLOW) != 0 {
-                    found.append(Change(directory: "", name: ""))
+                    found.insert(Change(directory: "", name: ""))
                     continue
                 }
                 let isOwn = event.mask & Self.ownEvents != 0
                 let name = isOwn ? "" : String(decoding: bytes, as: UTF8.self)
                 for path in watched[event.wd]?.paths ?? [] {
-                    found.append(Change(directory: path, name: name))
+                    found.insert(Change(directory: path, name: name))
                 }
             }
         }
+        return found
     }
 }

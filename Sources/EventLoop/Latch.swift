@@ -6,6 +6,8 @@ package final class Latch: @unchecked Sendable {
     private let condition: UnsafeMutablePointer<pthread_cond_t>
     // Touched with the mutex held.
     private var isOpen = false
+    /// A time that never comes, whose nanoseconds are a number yet.
+    private static let millisecondsMax = Int64.max / 2_000_000
 
     package init() {
         mutex = .allocate(capacity: 1)
@@ -44,7 +46,8 @@ package final class Latch: @unchecked Sendable {
             while !isOpen { pthread_cond_wait(condition, mutex) }
             return true
         }
-        let end = Clock.monotonicNanoseconds() + milliseconds * 1_000_000
+        let bounded = max(0, min(milliseconds, Self.millisecondsMax))
+        let end = Clock.monotonicNanoseconds() + bounded * 1_000_000
         var time = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
         while !isOpen {
             if pthread_cond_timedwait(condition, mutex, &time) == 0 { continue }

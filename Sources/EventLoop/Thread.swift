@@ -16,7 +16,6 @@ package enum Thread {
     /// Starts a thread that runs `body` and ends.
     ///
     /// - Returns: false when the system gives no thread.
-    @discardableResult
     package static func start(name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
         let start = Unmanaged.passRetained(Start(name, body))
         var thread = pthread_t()

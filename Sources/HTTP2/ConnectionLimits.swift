@@ -53,7 +53,8 @@ package struct ConnectionLimits: Equatable, Sendable {
     package var pings = Budget(burst: 50, perSecond: 10)
     /// DATA frames without content that do not end their stream (CVE-2019-9518).
     package var emptyData = Budget(burst: 100, perSecond: 10)
-    /// WINDOW_UPDATE frames; each DATA frame of some size that we send allows some more.
+    /// WINDOW_UPDATE frames; every 64 octets of DATA that we send allow one more, and four each DATA frame that the
+    /// client's windows did not end.
     package var windowUpdates = Budget(burst: 1000, perSecond: 200)
     /// PRIORITY and PRIORITY_UPDATE frames.
     package var priorities = Budget(burst: 500, perSecond: 50)
@@ -147,9 +148,9 @@ struct FloodGuard {
         if account.level < 0 { throw kind.violation }
     }
 
-    /// Allows `count` more of `kind`, up to its burst.
-    mutating func credit(_ kind: Flood, _ count: Int64) {
+    /// Allows `thousandths` of one more of `kind`, up to its burst.
+    mutating func credit(_ kind: Flood, thousandths: Int) {
         let index = Int(kind.rawValue)
-        accounts[index].level = min(accounts[index].burst, accounts[index].level + count * 1000)
+        accounts[index].level = min(accounts[index].burst, accounts[index].level + Int64(thousandths))
     }
 }

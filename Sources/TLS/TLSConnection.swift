@@ -31,6 +31,8 @@ package final class TLSConnection: SocketLayer {
     @exclusivity(unchecked) private(set) var serverName: [UInt8] = []
     /// Records that the kernel has not taken.
     @exclusivity(unchecked) private var unsent: ByteBuffer?
+    /// What is unsent was not refused: it goes with what is written next.
+    @exclusivity(unchecked) private var isDeferred = false
     /// Bytes that were encrypted and that the caller writes again.
     @exclusivity(unchecked) private var heldBack = 0
     /// Bytes of plaintext since the connection was last quiet.
@@ -89,6 +91,8 @@ package final class TLSConnection: SocketLayer {
     package func handshake(on socket: Socket) -> Step {
         let status = chimera_tls_handshake(ssl)
         let failure = status == CHIMERA_TLS_FAILED ? reasonOfFailure : nil
+        // With TLS 1.3 a ticket is all that is left to send: no client waits for that.
+        if status == CHIMERA_TLS_DONE && isTLS13 { deferOutgoing() }
         let isSent = sendOutgoing(on: socket)
         if let failure {
             hasFailed = true
@@ -157,7 +161,7 @@ package final class TLSConnection: SocketLayer {
     package func becameReady(_ news: SocketNews, on socket: Socket) {
         if news.contains(.readable) { wire.pointee.readable = true }
         if news.contains(.closing) { wire.pointee.closing = true }
-        if news.contains(.writable), unsent != nil { _ = sendUnsent(on: socket) }
+        if news.contains(.writable), unsent != nil && !isDeferred { _ = sendUnsent(on: socket) }
     }
 
     package func read(into room: UnsafeMutableRawBufferPointer, from socket: Socket) -> Transfer {
@@ -261,7 +265,7 @@ package final class TLSConnection: SocketLayer {
     /// What a write of so many bytes has of them already; nil where the connection is broken.
     private func begin(_ count: Int, on socket: Socket) -> Begun? {
         guard isEstablished, !hasFailed, !hasEnded else { return nil }
-        if unsent != nil {
+        if unsent != nil && !isDeferred {
             guard sendUnsent(on: socket) else { return nil }
             if unsent != nil { return Begun(done: nil) }
         }
@@ -334,7 +338,20 @@ package final class TLSConnection: SocketLayer {
         return true
     }
 
+    /// Keeps what OpenSSL put out for the next time that something is sent.
+    private func deferOutgoing() {
+        let outgoing = endpoint.outgoing
+        let count = outgoing.pointee.count
+        guard count > 0, unsent == nil else { return }
+        let kept = ByteBuffer(capacity: count)
+        kept.append(UnsafeRawBufferPointer(start: outgoing.pointee.bytes, count: count))
+        outgoing.pointee.count = 0
+        unsent = kept
+        isDeferred = true
+    }
+
     private func sendUnsent(on socket: Socket) -> Bool {
+        isDeferred = false
         guard let unsent else { return true }
         switch socket.writeWire(unsent.pending) {
         case .bytes(let some): unsent.consume(some)

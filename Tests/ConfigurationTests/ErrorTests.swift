@@ -402,7 +402,8 @@ struct ErrorTests {
         ),
         ErrorCase(
             "listen 443 tsl", 12,
-            #""tsl" is one word too many: listen ADDRESS [name=NAME] [tls] [public=N]; did you mean "tls"?"#),
+            #""tsl" is one word too many: listen ADDRESS [name=NAME] [tls] [public=N] [proxy-protocol=on|off]; did you mean "tls"?"#
+        ),
         ErrorCase("listen 80 public=70000", 11, #""public=70000" is not a port"#),
         ErrorCase(
             "listen 80 proxy-protocol=on", 1,

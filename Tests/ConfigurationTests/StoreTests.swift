@@ -14,16 +14,7 @@ struct StoreTests {
     }
 
     private func names(in directory: String) throws -> [String] {
-        let stream = try #require(opendir(directory))
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if !name.hasPrefix(".") { names.append(name) }
-        }
-        return names.sorted()
+        try DirectoryEntry.all(in: directory).map(\.name).sorted()
     }
 
     @Test func `a name too long for a file keeps its version like any other`() throws {
@@ -55,6 +46,7 @@ struct StoreTests {
         let kept = machine.live.persist()
         #expect(kept.news.map(\.tenant) == ["a"])
         #expect(kept.news.first?.text.contains("cannot be kept across a restart") == true)
+        #expect(kept.hasFailures && !kept.isUnfinished)
         #expect(machine.live.persist().news == [])
         #expect(machine.live.load(.signal).status.store == kept.reports)
         machine.disk["conf.d/b.conf"] = "site {"
@@ -63,7 +55,9 @@ struct StoreTests {
         let revision = try machine.load(.start)
         #expect(revision.answers == ["a": "2", "b": "2"])
         rmdir(machine.store + "/a.good")
-        #expect(machine.live.persist().reports.allSatisfy { !$0.text.contains("cannot be kept") })
+        let again = machine.live.persist()
+        #expect(again.reports.allSatisfy { !$0.text.contains("cannot be kept") })
+        #expect(!again.hasFailures)
         machine.disk["conf.d/a.conf"] = "site {"
         machine.restart()
         #expect(try machine.load(.start).answers["a"] == "2")
@@ -99,7 +93,7 @@ struct StoreTests {
         #expect(!kept.news.isEmpty)
         #expect(kept.reports == machine.live.load(.signal).status.store)
         let again = LastGoodStore(directory: machine.store)
-        #expect(again.index().isWhole)
+        #expect(again.index().state == .whole)
         guard which != "both" else { return }
         guard case .whole(let bundle) = again.bundle(of: "a") else {
             Issue.record("the version of a is not there")
@@ -189,5 +183,137 @@ struct StoreTests {
         #expect(machine.live.persist(atMost: 4).isUnfinished)
         #expect(!machine.live.persist(atMost: 4).isUnfinished)
         #expect(try names(in: machine.store).count == 10 + 2)
+    }
+
+    @Test func `a place that cannot be written is tried again until it can be`() throws {
+        let machine = try LiveMachine(["a": answering("1")])
+        // No directory can be made below a file.
+        try write("", to: machine.scratch.path + "/data")
+        _ = machine.live.load(.start)
+        machine.live.commit()
+        for _ in 0..<2 {
+            let kept = machine.live.persist()
+            #expect(kept.hasFailures && !kept.isUnfinished)
+            #expect(kept.reports.map(\.tenant) == [nil])
+        }
+        unlink(machine.scratch.path + "/data")
+        let kept = machine.live.persist()
+        #expect(!kept.hasFailures && !kept.isUnfinished)
+        #expect(kept.reports == [])
+        #expect(try names(in: machine.store) == ["a.good", "index", "lock"])
+    }
+
+    @Test func `versions that are refused keep no others waiting, and have their turn once one is taken`()
+        throws
+    {
+        var tenants: [String: String] = [:]
+        for number in 0..<6 { tenants["t\(number)"] = answering("\(number)", host: "h\(number).example") }
+        let machine = try LiveMachine(tenants)
+        let stuck = ["t0", "t1", "t2"]
+        mkdir(machine.scratch.path + "/data", 0o700)
+        mkdir(machine.store, 0o700)
+        for id in stuck { mkdir("\(machine.store)/\(id).good", 0o700) }
+        _ = machine.live.load(.start)
+        machine.live.commit()
+        var rounds = 1
+        while machine.live.persist(atMost: 2).isUnfinished, rounds < 10 { rounds += 1 }
+        #expect(rounds == 3)
+        #expect(machine.live.persist(atMost: 2).reports.compactMap(\.tenant) == stuck)
+        let store = LastGoodStore(directory: machine.store)
+        #expect(store.sources().map(\.id) == ["t3", "t4", "t5"])
+        for id in stuck { rmdir("\(machine.store)/\(id).good") }
+        #expect(machine.live.persist(atMost: 2).isUnfinished)
+        let kept = machine.live.persist(atMost: 2)
+        #expect(!kept.isUnfinished && !kept.hasFailures)
+        #expect(store.sources().count == 6)
+    }
+
+    /// In the place of a file, what the system refuses to open: a link that leads to itself.
+    private func obstruct(_ path: String) {
+        rename(path, path + ".aside")
+        symlink(path, path)
+    }
+
+    private func clear(_ path: String) { rename(path + ".aside", path) }
+
+    @Test func `an index that cannot be read now is left as it is, and counts once it can be`() throws {
+        var machine = try LiveMachine(["a": answering("1"), "b": answering("1", host: "b.example")])
+        try machine.load(.start)
+        let before = LastGoodStore(directory: machine.store).index()
+        // A host that only the index tells of.
+        unlink(machine.store + "/b.good")
+        machine.disk["conf.d/b.conf"] = "site {"
+        machine.disk["conf.d/a.conf"] = answering("2")
+        obstruct(machine.store + "/index")
+        machine.restart()
+        _ = machine.live.load(.start)
+        machine.live.commit()
+        for _ in 0..<2 {
+            let kept = machine.live.persist()
+            #expect(kept.hasFailures && !kept.isUnfinished && !kept.hasFoundMore)
+            #expect(kept.reports.map(\.text).contains { $0.contains("/index cannot be read") })
+            #expect(!kept.reports.map(\.text).contains { $0.contains("damaged") })
+        }
+        clear(machine.store + "/index")
+        let after = LastGoodStore(directory: machine.store).index()
+        #expect(after.index == before.index && after.state == .whole)
+        let kept = machine.live.persist()
+        #expect(kept.hasFoundMore && !kept.hasFailures)
+        machine.disk["conf.d/0.conf"] = answering("thief", host: "b.example")
+        #expect(try machine.load().answers == ["a": "2"])
+        machine.restart()
+        #expect(try machine.load(.start).answers == ["a": "2"])
+    }
+
+    @Test func `a version that cannot be read now is no damage, and serves once it can be`() throws {
+        var machine = try LiveMachine(["a": answering("1"), "b": answering("1", host: "b.example")])
+        try machine.load(.start)
+        let path = machine.store + "/a.good"
+        machine.disk["conf.d/a.conf"] = "site {"
+        obstruct(path)
+        machine.restart()
+        let revision = machine.live.load(.start)
+        machine.live.commit()
+        #expect(revision.answers == ["b": "1"])
+        #expect(
+            revision.errors.contains(
+                "conf.d/a.conf: the last good version \(path) cannot be read: error \(ELOOP)"))
+        let kept = machine.live.persist()
+        #expect(kept.hasFailures && !kept.hasFoundMore)
+        #expect(kept.reports == [StoreReport(tenant: "a", text: "\(path) cannot be read: error \(ELOOP)")])
+        clear(path)
+        let found = machine.live.persist()
+        #expect(found.hasFoundMore && !found.hasFailures && found.reports == [])
+        #expect(try machine.load(.watch).answers == ["a": "1", "b": "1"])
+    }
+
+    @Test func `a damaged index is not written anew while a version beside it cannot be read`() throws {
+        var machine = try LiveMachine(["a": answering("1"), "b": answering("1", host: "b.example")])
+        try machine.load(.start)
+        try write("damaged", to: machine.store + "/index")
+        obstruct(machine.store + "/a.good")
+        machine.restart()
+        _ = machine.live.load(.start)
+        machine.live.commit()
+        #expect(machine.live.persist().hasFailures)
+        #expect(try SystemFileSystem().read(machine.store + "/index", atMost: 100) == Array("damaged".utf8))
+        clear(machine.store + "/a.good")
+        let kept = machine.live.persist()
+        #expect(!kept.hasFailures)
+        #expect(kept.reports.map(\.text).contains { $0.contains("/index is damaged") })
+        #expect(LastGoodStore(directory: machine.store).index().state == .whole)
+    }
+
+    @Test func `a directory's names are told from one that cannot be read`() throws {
+        let scratch = try ScratchDirectory()
+        try write("", to: scratch.path + "/file")
+        symlink("nowhere", scratch.path + "/link")
+        let entries = try DirectoryEntry.all(in: scratch.path).sorted { $0.name < $1.name }
+        #expect(entries.map(\.name) == ["file", "link"])
+        #expect(entries.first?.isLink != true && entries.last?.isLink != false)
+        #expect(throws: FileFailure.missing) { try DirectoryEntry.all(in: scratch.path + "/none") }
+        #expect(throws: FileFailure.missing) { try DirectoryEntry.all(in: scratch.path + "/file") }
+        symlink("loop", scratch.path + "/loop")
+        #expect(throws: FileFailure.system(ELOOP)) { try DirectoryEntry.all(in: scratch.path + "/loop") }
     }
 }

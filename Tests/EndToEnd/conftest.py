@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("rig.client", "rig.wire", "rig.origin", "rig.gateway", "rig.metrics")
 
 from rig.gateway import BINARY, Gateway  # noqa: E402
-from rig.origin import EchoOrigin, Origin  # noqa: E402
+from rig.origin import OK, EchoOrigin, Origin  # noqa: E402
 
 def pytest_configure(config):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -75,6 +76,16 @@ class Origins:
         self.all.append(origin)
         return origin
 
+    def held(self, answer: bytes = OK, **options) -> tuple[Origin, threading.Event]:
+        """An origin that holds each answer back until the event is set, with the event."""
+        release = threading.Event()
+
+        def script(connection):
+            connection.read_request()
+            assert release.wait(30), "the answer was never let go"
+            connection.send(answer)
+        return self(script, **options), release
+
     def echo(self, name: str = "origin", **options) -> EchoOrigin:
         origin = EchoOrigin(name, **options)
         self.all.append(origin)
@@ -89,7 +100,7 @@ class Origins:
 
 @pytest.fixture
 def origins():
-    """origins(script) and origins.echo(name): origins that end with the test."""
+    """origins(script), origins.echo(name) and origins.held(answer): origins that end with the test."""
     made = Origins()
     yield made
     made.finish()

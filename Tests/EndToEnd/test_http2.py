@@ -7,6 +7,7 @@ import random
 import struct
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -127,7 +128,9 @@ def test_h2load(start_gateway, tmp_path, clients, streams, path):
         ["h2load", "-n", "4000", "-c", str(clients), "-m", str(streams), f"http://127.0.0.1:{gateway.port}/{path}"],
         capture_output=True, text=True, timeout=60)
     assert "4000 succeeded, 0 failed, 0 errored" in done.stdout, done.stdout + done.stderr
-    assert len(gateway.records(4000, where=lambda record: record["status"] == 200)) == 4000
+    # A full buffer of the log drops records, and counts them (architecture.md): what is written is one for one request.
+    records = gateway.records(1000)
+    assert {(record["status"], record["path"]) for record in records} == {(200, f"/{path}")}
 
 
 # Destinations
@@ -200,13 +203,39 @@ def test_request_bodies(start_gateway, echo_origin, size, with_length):
 
 @pytest.mark.parametrize("kind", ["bytes", "chunked"])
 def test_large_answers_of_an_upstream(start_gateway, echo_origin, kind):
-    """An answer larger than every window comes whole, with and without a length."""
+    """An answer larger than every window comes whole, with and without a length, from a fresh connection to the upstream
+    and from kept ones."""
     gateway = start_gateway(f"site test {{ proxy {echo_origin.target} }}")
-    with connect(gateway) as client:
-        answer = client.get(f"/{kind}/3000000")
-        assert len(answer.body) == 3_000_000
-        assert hashlib.sha256(answer.body).digest() == hashlib.sha256((PATTERN * 46)[:3_000_000]).digest()
-        assert ("content-length" in dict(answer.fields)) == (kind == "bytes")
+    for _ in range(8):
+        with connect(gateway) as client:
+            answer = client.get(f"/{kind}/3000000")
+            assert len(answer.body) == 3_000_000
+            assert hashlib.sha256(answer.body).digest() == hashlib.sha256((PATTERN * 46)[:3_000_000]).digest()
+            assert ("content-length" in dict(answer.fields)) == (kind == "bytes")
+
+
+@pytest.mark.parametrize("kind", ["bytes", "chunked"])
+def test_answers_that_wait_for_windows_cost_nothing(start_gateway, echo_origin, kind):
+    """A client that gives no windows leaves its worker free, for itself and for others."""
+    gateway = start_gateway(f"site test {{\n/fine respond 200 fine\n/* proxy {echo_origin.target}\n}}")
+    for _ in range(8):
+        with connect(gateway) as warm:
+            assert len(warm.get(f"/{kind}/1000").body) == 1000
+    with connect(gateway, credit=False) as client, connect(gateway) as other:
+        streams = [client.request(f"/{kind}/3000000") for _ in range(3)]
+        client.until(lambda: client.window == 0)
+        before = gateway.vitals.cpu_ticks
+        for _ in range(20):
+            client.ping()
+            assert other.get("/fine").body == b"fine"
+            time.sleep(0.01)
+        assert gateway.vitals.cpu_ticks - before < 60
+        client.credit = True
+        client.give(0, 65535)
+        for stream in streams:
+            client.give(stream, 65535)
+        for stream in streams:
+            assert len(client.answer(stream).body) == 3_000_000
 
 
 def test_trailers_of_a_request(start_gateway, echo_origin):
@@ -440,14 +469,8 @@ def test_a_websocket_that_outlives_the_drain(start_gateway, origins):
 
 def test_a_drain_lets_streams_finish(start_gateway, origins):
     """RFC 9113 6.8: GOAWAY in two steps; what is under way is answered, then the connection ends."""
-    go = threading.Event()
-
-    def slow(connection):
-        connection.read_request()
-        go.wait(20)
-        connection.send(OK)
-
-    gateway = start_gateway(f"site test {{\n/slow proxy {origins(slow).target}\n/* respond 200 fine\n}}")
+    slow, go = origins.held()
+    gateway = start_gateway(f"site test {{\n/slow proxy {slow.target}\n/* respond 200 fine\n}}")
     with connect(gateway) as client, connect(gateway) as idle:
         stream = client.request("/slow")
         assert idle.get("/").status == 200
@@ -527,14 +550,8 @@ def test_a_client_that_vanishes(start_gateway, origins):
 
 def test_connections_show_their_streams(start_gateway, origins):
     """`chimera connections` knows of HTTP/2, and what is under way on which stream."""
-    go = threading.Event()
-
-    def slow(connection):
-        connection.read_request()
-        go.wait(20)
-        connection.send(OK)
-
-    gateway = start_gateway(f"site test {{ proxy {origins(slow).target} }}")
+    slow, go = origins.held()
+    gateway = start_gateway(f"site test {{ proxy {slow.target} }}")
     with connect(gateway) as client:
         streams = [client.request(f"/{number}") for number in range(3)]
         client.ping()

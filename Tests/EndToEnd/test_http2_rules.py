@@ -1,6 +1,5 @@
 """Every rule of RFC 9113 that a client can break: what it is told, and that it harms nobody but itself."""
 
-import threading
 
 import pytest
 
@@ -384,14 +383,8 @@ def test_smaller_windows_while_streams_wait(start_gateway, tmp_path):
 
 def test_too_many_streams(start_gateway, origins):
     """RFC 9113 5.1.2: REFUSED_STREAM beyond SETTINGS_MAX_CONCURRENT_STREAMS; the others are served."""
-    go = threading.Event()
-
-    def waits(connection):
-        connection.read_request()
-        go.wait(20)
-        connection.send(OK)
-
-    gateway = start_gateway(f"site test {{ proxy {origins(waits, patience=30).target} }}")
+    waits, go = origins.held(patience=30)
+    gateway = start_gateway(f"site test {{ proxy {waits.target} }}")
     with Http2(gateway.address) as client:
         streams = [client.request("/") for _ in range(140)]
         client.ping()

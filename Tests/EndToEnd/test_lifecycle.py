@@ -120,13 +120,7 @@ def test_sigint_ends_as_well(start_gateway):
 
 def test_sigterm_lets_requests_finish(start_gateway, origins):
     """Issue: the rest finish within the deadline; new connections are refused; the answer says `close`."""
-    release = threading.Event()
-
-    def script(connection):
-        connection.read_request()
-        assert release.wait(10)
-        connection.send(OK)
-    origin = origins(script)
+    origin, release = origins.held()
     gateway = start_gateway(f"site test {{ /files/* files ./root ; /* proxy {origin.target} }}", start=False)
     root = gateway.directory / "conf.d/root"
     root.mkdir(parents=True)
@@ -212,13 +206,7 @@ def test_sigterm_under_load(start_gateway):
 
 def test_the_time_of_a_line_is_that_of_the_request(start_gateway, origins):
     """docs/operations.md: `time` is when the request's head was complete, however long the answer took."""
-    release = threading.Event()
-
-    def script(connection):
-        connection.read_request()
-        assert release.wait(10)
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    origin = origins(script)
+    origin, release = origins.held(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     gateway = start_gateway(f"site * {{ proxy {origin.target} }}")
     with gateway.connect() as connection:
         connection.send(request_bytes())

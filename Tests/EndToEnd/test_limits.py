@@ -1,7 +1,6 @@
 """`limit requests` and `limit connections`: two workers count together."""
 
 import re
-import threading
 import time
 
 from rig.client import request_bytes, wait_until
@@ -75,20 +74,9 @@ def test_refused_requests_do_not_reach_the_upstream(start_gateway, origins):
     assert sorted(r["status"] for r in metrics.gateway.records(5)) == [200, 200, 429, 429, 429]
 
 
-def held(origins):
-    """An origin that holds each answer back until it is told."""
-    release = threading.Event()
-
-    def script(connection):
-        connection.read_request()
-        assert release.wait(20)
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
-    return origins(script), release
-
-
 def test_requests_under_way(start_gateway, origins):
     """config.md: `limit connections` of a site: 503 past it, and a place is free when its request is over."""
-    origin, release = held(origins)
+    origin, release = origins.held(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
     metrics = Metrics(start_gateway, f"site test {{ /* proxy {origin.target} {{ limit connections 3 }} ; /free respond 200 }}")
     waiting = [metrics.gateway.connect() for _ in range(3)]
     for connection in waiting:

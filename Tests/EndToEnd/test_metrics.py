@@ -149,13 +149,7 @@ def test_workers_are_busy_or_wait(start_gateway):
 
 def test_ready_and_draining(start_gateway, origins):
     """Issue: `/ready` says 503 while the gateway drains; it and the metrics answer until the end."""
-    release = threading.Event()
-
-    def script(connection):
-        connection.read_request()
-        assert release.wait(20)
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-    origin = origins(script)
+    origin, release = origins.held()
     metrics = Metrics(start_gateway, f"site test {{ proxy {origin.target} }}")
     assert (metrics.get("/ready").status, metrics.get("/ready").text) == (200, "ready\n")
     with metrics.gateway.connect() as connection:

@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from rig.client import Connection, PATIENCE, request_bytes, wait_until
-from rig.gateway import free_port
+from rig.client import request_bytes, wait_until
 from rig.metrics import Metrics
 from rig.programs import library
 from rig.wire import ConnectionEnded
@@ -104,13 +103,7 @@ def test_silent_clients_do_not_keep_the_others_out(start_gateway):
 
 def test_busy_connections_are_never_closed_for_new_ones(start_gateway, origins):
     """Quality: only what is idle gives way; a request under way is answered."""
-    release = threading.Event()
-
-    def script(connection):
-        connection.read_request()
-        assert release.wait(30)
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-    origin = origins(script)
+    origin, release = origins.held()
     gateway = start_gateway(f"site test {{ /slow proxy {origin.target} ; /* respond 200 ok }}", "limit connections 30")
     busy = [gateway.connect(timeout=20) for _ in range(20)]
     for connection in busy:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from rig.client import ConnectionEnded, byte_by_byte, chunked, request_bytes, wait_until
+from rig.client import byte_by_byte, chunked, request_bytes, wait_until
 from rig.metrics import Metrics
 from rig.process import MiB
 

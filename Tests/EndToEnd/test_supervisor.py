@@ -17,6 +17,7 @@ import pytest
 from rig.client import Connection, request_bytes, wait_until
 from rig.gateway import BINARY, children, environment, free_port
 from rig.load import Load
+from rig.metrics import Metrics
 from rig.wire import ConnectionEnded
 
 SITE = "site test { respond 200 ok }"
@@ -170,13 +171,7 @@ def test_no_core_files(start_gateway):
 
 def test_a_data_plane_without_its_supervisor_drains(start_gateway, origins):
     """architecture.md: a data plane that loses its supervisor drains and exits."""
-    release = threading.Event()
-
-    def script(connection):
-        connection.read_request()
-        assert release.wait(10)
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-    origin = origins(script)
+    origin, release = origins.held()
     gateway = start_gateway(f"site test {{ proxy {origin.target} }}")
     gateway.may_crash = True
     plane = gateway.pid
@@ -221,13 +216,7 @@ def test_a_data_plane_that_starts_without_its_supervisor_ends(start_gateway, ten
 def test_a_data_plane_that_drains_without_its_supervisor_ends(start_gateway, origins):
     """The same while it drains, since the gateway stops or another data plane has taken over; what it serves is
     finished."""
-    release = threading.Event()
-
-    def script(connection):
-        connection.read_request()
-        assert release.wait(10)
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-    origin = origins(script)
+    origin, release = origins.held()
     gateway = start_gateway(f"site test {{ /x respond 200 ; /* proxy {origin.target} }}")
     gateway.may_crash = True
     first = gateway.connect().send(request_bytes())
@@ -280,15 +269,15 @@ def test_a_data_plane_under_load_ends_without_its_supervisor(start_gateway):
 def test_a_supervisor_that_does_not_answer_refuses_a_reload(start_gateway):
     """Quality: every wait has a bound: the reload that waits for a socket fails with a reason, and the next ones do
     not wait for it."""
-    gateway = start_gateway(SITE)
-    other = free_port()
-    gateway.machine = f"listen 127.0.0.1:{other}"
-    gateway.write_configuration()
+    metrics = Metrics(start_gateway, SITE)
+    gateway, other = metrics.gateway, free_port()
+    gateway.machine += f"\nlisten 127.0.0.1:{other}"
     gateway.signal(signal.SIGSTOP)
     plane = gateway.pid
     try:
         # The watch asks for it; what the data plane says waits in its pipe.
-        time.sleep(12)
+        gateway.write_configuration()
+        wait_until(lambda: metrics.value("chimera_config_loads_total", outcome="failed"), 30, "the end of the reload")
     finally:
         gateway.signal(signal.SIGCONT)
     gateway.await_stderr(rf"cannot listen on 127\.0\.0\.1:{other}: the supervisor does not answer")

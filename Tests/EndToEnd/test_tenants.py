@@ -10,8 +10,6 @@ import subprocess
 import threading
 import time
 
-import pytest
-
 from rig.client import request_bytes, wait_until
 from rig.gateway import BINARY
 

@@ -204,13 +204,7 @@ def test_a_bad_configuration_fails_the_upgrade(start_gateway):
 
 def test_at_most_three_live_and_a_further_upgrade_waits(start_gateway, origins):
     """Issue: at most three data planes live, a further upgrade waits."""
-    release = threading.Event()
-
-    def script(connection):
-        connection.read_request()
-        assert release.wait(30)
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-    origin = origins(script)
+    origin, release = origins.held()
     gateway = start_gateway(f"site test {{ /wait proxy {origin.target} ; /* respond 200 ok }}", "drain 10m")
     held = []
     for number in range(2):

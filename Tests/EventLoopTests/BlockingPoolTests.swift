@@ -164,10 +164,22 @@ private final class Gauge: Sendable {
         #expect(!latch.wait(milliseconds: 5))
     }
 
+    @Test(arguments: [Int64.max, Int64.max / 1_000, 1 << 44])
+    func `a time past all clocks is waited for like a long one`(milliseconds: Int64) {
+        let (open, woken) = (Latch(), Latch())
+        let hasStarted = Thread.start(name: "test-waiter") {
+            if open.wait(milliseconds: milliseconds) { woken.open() }
+        }
+        #expect(hasStarted)
+        open.open()
+        #expect(woken.wait(milliseconds: 30_000))
+        #expect(!Latch().wait(milliseconds: -milliseconds))
+    }
+
     @Test func `all that wait go on`() {
         let (gate, done) = (Latch(), (0..<4).map { _ in Latch() })
         for latch in done {
-            Thread.start(name: "test-waiter") {
+            _ = Thread.start(name: "test-waiter") {
                 gate.wait()
                 latch.open()
             }

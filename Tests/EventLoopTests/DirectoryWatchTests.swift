@@ -18,7 +18,11 @@ import Testing
     private func path(_ name: String) -> String { folder(name) }
 
     /// What has changed until now: the kernel has put each event into the queue before the call returns that caused it.
-    private func changes() -> Set<Change> { Set(watch.wait(milliseconds: 0)) }
+    private func changes() -> Set<Change> {
+        var all: Set<Change> = []
+        while case let some = watch.wait(milliseconds: 0), !some.isEmpty { all.formUnion(some) }
+        return all
+    }
 
     /// What may happen to a name in the directory `d`.
     enum Event: String, CaseIterable {
@@ -162,6 +166,18 @@ import Testing
         // It goes on after that.
         folder.write("c")
         #expect(changes().contains(Change(directory: folder.path, name: "c")))
+    }
+
+    @Test func `many changes are told in several calls, each of them once`() {
+        _ = watch.watch([folder.path])
+        let names = (0..<40).map { String(repeating: "n", count: 200) + "\($0)" }
+        // More than 200 bytes each: more than one call takes, and less than the kernel keeps.
+        for _ in 0..<40 {
+            for name in names { close(open(path(name), O_CREAT | O_WRONLY, 0o600)) }
+        }
+        let first = watch.wait(milliseconds: 0)
+        #expect(first == Set(names.map { Change(directory: folder.path, name: $0) }))
+        #expect(!watch.wait(milliseconds: 0).isEmpty)
     }
 
     @Test func `whoever waits is woken`() {

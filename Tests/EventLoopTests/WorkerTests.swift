@@ -50,7 +50,7 @@ import Testing
     @Test func `a stream that another thread feeds is read on the worker`() async throws {
         let (sum, strays) = try await onWorker { worker in
             let (stream, source) = AsyncStream.makeStream(of: Int.self)
-            Thread.start(name: "test-source") {
+            _ = Thread.start(name: "test-source") {
                 for number in 1...1_000 { source.yield(number) }
                 source.finish()
             }

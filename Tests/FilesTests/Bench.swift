@@ -13,7 +13,7 @@ final class Bench: Sendable {
         let worker = try Worker(index: 0)
         self.worker = worker
         self.pool = pool
-        Thread.start(name: "test-worker") { worker.run() }
+        _ = Thread.start(name: "test-worker") { worker.run() }
     }
 
     deinit {

@@ -71,7 +71,7 @@ struct Echo: Handler {
             try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(content.count)\r\n\r\n")
             let sender = Note<Bool>()
             nonisolated(unsafe) let shared = client
-            Thread.start(name: "sender") { sender.set((try? shared.send(content)) != nil) }
+            _ = Thread.start(name: "sender") { sender.set((try? shared.send(content)) != nil) }
             let response = try shared.response()
             #expect(sender.wait() == true)
             return response

@@ -350,7 +350,7 @@ private func fill(_ client: Client) -> [SendTurn] {
         #expect(client.happenings == [.reset(1, .cancel)])
         client.feed(frame(.windowUpdate, number(50)))
         #expect(fill(client).isEmpty)
-        #expect(client.connection.longestWait == nil)
+        #expect(client.connection.waitingSince(stream) == nil)
     }
 }
 
@@ -421,7 +421,7 @@ private func fill(_ client: Client) -> [SendTurn] {
         let client = client(window: 0)
         let stream = client.open(1)
         client.answer(1)
-        #expect(client.connection.longestWait == nil)
+        #expect(client.connection.waitingSince(stream) == nil)
         client.now = 5000
         client.feed(frame(.ping, [UInt8](repeating: 0, count: 8)))
         client.connection.send(stream, bytes(10).span)
@@ -429,12 +429,12 @@ private func fill(_ client: Client) -> [SendTurn] {
         let other = client.open(3)
         client.answer(3)
         client.connection.requestTurn(other)
-        #expect(client.connection.longestWait?.since == 5000)
-        #expect(client.connection.longestWait?.stream == stream)
+        #expect(client.connection.waitingSince(stream) == 5000)
+        #expect(client.connection.waitingSince(other) == 6000)
         client.now = 7000
         client.feed(frame(.windowUpdate, stream: 1, number(1)))
         _ = client.connection.fillOutput()
-        #expect(client.connection.longestWait?.since == 6000)
-        #expect(client.connection.longestWait?.stream == other)
+        #expect(client.connection.waitingSince(stream) == 7000)
+        #expect(client.connection.waitingSince(other) == 6000)
     }
 }

@@ -124,7 +124,8 @@ private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {
             client.connection.checkInvariants()
         }
         #expect(client.connection.streamCount == open.count)
-        #expect(Set(client.connection.liveStreams.map(\.id)) == Set(open))
+        let live = client.handles.values.filter(client.connection.isLive).map(\.id)
+        #expect(Set(live) == Set(open))
         #expect(client.handles.values.allSatisfy { $0.slot < 128 })
     }
 }
@@ -430,23 +431,56 @@ private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {
     }
 
     /// Tiny windows make tiny frames, which are worth no further updates; large ones are.
-    @Test func `a dribble of windows fails the connection, and a download does not`() {
-        for (increment, isTaken) in [(1, false), (16_384, true)] {
-            var limits = ConnectionLimits()
-            limits.windowUpdates = Budget(burst: 50, perSecond: 1)
-            let client = Client(limits)
-            client.feed(frame(.settings, setting(4, 0)))
-            let stream = client.open(1)
-            client.answer(1)
-            client.connection.send(stream, [UInt8](repeating: 0, count: 4_000_000).span)
-            for _ in 0..<200 {
-                client.feed(
-                    frame(.windowUpdate, number(UInt32(increment)))
-                        + frame(.windowUpdate, stream: 1, number(UInt32(increment))))
-                while client.connection.fillOutput() != .idle {}
-                client.connection.output.clear()
-            }
-            #expect((client.connection.failure == nil) == isTaken)
+    @Test(arguments: [(1, false), (63, false), (128, true), (16_384, true)])
+    func `a dribble of windows fails the connection, and a download does not`(
+        _ increment: UInt32, _ isTaken: Bool
+    ) {
+        let client = downloader(window: 0, bytes: 4_000_000)
+        for _ in 0..<200 { client.giveBack(increment) }
+        #expect((client.connection.failure == nil) == isTaken)
+    }
+
+    /// Who gives back each frame by itself keeps a window in the pieces that it once fell into (RFC 9293 §3.8.6.2 calls
+    /// it the silly window); who reads events gives back each small one.
+    @Test func `a window in pieces and small pieces of content are no dribble`() {
+        var pieces = [300, 700, 40, 90, 200, 5, 1200, 16_384, 333, 77]
+        let client = downloader(window: UInt32(pieces.reduce(0, +)), bytes: 4_000_000)
+        client.connection.output.clear()
+        for _ in 0..<500 {
+            let piece = pieces.removeFirst()
+            pieces.append(piece)
+            client.giveBack(UInt32(piece))
         }
+        #expect(client.connection.failure == nil)
+
+        let events = downloader(window: 1000, bytes: 0)
+        for _ in 0..<500 {
+            events.connection.send(events.handles[1]!, [UInt8](repeating: 0, count: 20).span)
+            events.giveBack(20)
+        }
+        #expect(events.connection.failure == nil)
+    }
+
+    /// A client that downloads `bytes` through a window on its stream, with little room for updates.
+    private func downloader(window: UInt32, bytes: Int) -> Client {
+        var limits = ConnectionLimits()
+        limits.windowUpdates = Budget(burst: 50, perSecond: 1)
+        let client = Client(limits)
+        client.feed(frame(.settings, setting(4, window)))
+        let stream = client.open(1)
+        client.answer(1)
+        client.connection.send(stream, [UInt8](repeating: 0, count: bytes).span)
+        while client.connection.fillOutput() != .idle { client.connection.output.clear() }
+        client.connection.output.clear()
+        return client
+    }
+}
+
+extension Client {
+    /// Gives stream 1 and the connection a window of `count` octets more, and takes what comes.
+    fileprivate func giveBack(_ count: UInt32) {
+        feed(frame(.windowUpdate, number(count)) + frame(.windowUpdate, stream: 1, number(count)))
+        while connection.fillOutput() != .idle {}
+        connection.output.clear()
     }
 }

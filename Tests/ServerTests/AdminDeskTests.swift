@@ -1,6 +1,8 @@
+import ChimeraAdministration
 import ChimeraEventLoop
 import ChimeraTestSupport
 import Glibc
+import Synchronization
 import Testing
 
 @testable import ChimeraServer
@@ -61,6 +63,49 @@ import Testing
         #expect(answered(desk.visits(now: 0)) == ["status"])
         #expect(others.filter(isClosed).count == 1)
         for connection in others + [speaking] { close(connection) }
+    }
+
+    @Test(arguments: [EMFILE, ENFILE, ENOMEM, ENOBUFS])
+    func `where there is no room for a connection, nobody is let in for a while`(number: Int32) throws {
+        let tries = Mutex(0)
+        let desk = AdminDesk(admit: { _ in
+            tries.withLock { $0 += 1 }
+            errno = number
+            return -1
+        })
+        try desk.listen(at: [folder("full")], makesFolder: false)
+        #expect(desk.descriptors.count == 1)
+        #expect(desk.visits(now: 5).isEmpty)
+        #expect(desk.descriptors.isEmpty)
+        let again = 5 + AdminDesk.closedMilliseconds
+        #expect(desk.deadline == again)
+        #expect(desk.visits(now: again - 1).isEmpty)
+        #expect(tries.withLock { $0 } == 1)
+        #expect(desk.visits(now: again).isEmpty)
+        #expect(tries.withLock { $0 } == 2)
+    }
+
+    @Test func `a listener on which nobody waits stays open`() {
+        #expect(desk.visits(now: 5).isEmpty)
+        #expect(desk.descriptors.count == 1)
+        #expect(desk.deadline == .max)
+    }
+
+    @Test func `an answer waits for no reader`() throws {
+        var pair: (Int32, Int32) = (-1, -1)
+        let made = withUnsafeMutableBytes(of: &pair) { bytes in
+            socketpair(
+                AF_UNIX, Int32(SOCK_STREAM.rawValue), 0,
+                bytes.baseAddress?.assumingMemoryBound(to: Int32.self))
+        }
+        try #require(made == 0)
+        // Its reader stands still.
+        let room = [UInt8](repeating: 0, count: 1 << 16)
+        while send(pair.1, room, room.count, Int32(MSG_DONTWAIT)) > 0 {}
+        AdminDesk.answer(pair.1, .of(["text": .string(String(repeating: "x", count: 1 << 20))]))
+        // It was closed, and what was sent before is there.
+        #expect(isClosed(pair.0))
+        close(pair.0)
     }
 
     @Test func `who takes too long is told`() throws {

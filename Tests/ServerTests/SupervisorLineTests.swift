@@ -119,7 +119,9 @@ import Testing
     }
 }
 
-/// What a question came to. Written before `done` opens, and read after that.
+/// What a question came to.
+///
+/// Sound: written before `done` opens, and read after that; a latch that opens orders the two.
 private final class Asked: @unchecked Sendable {
     let done = Latch()
     var group: ListeningGroup?

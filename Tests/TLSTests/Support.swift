@@ -63,7 +63,7 @@ final class Client: Sendable {
     static func byte(_ index: Int) -> UInt8 { UInt8(truncatingIfNeeded: index &* 31 &+ index >> 8) }
 
     init(_ descriptor: Int32, host: String, version: Int32 = TLS1_3_VERSION, _ steps: [Step]) {
-        Thread.start(name: "test-client") { [self] in
+        _ = Thread.start(name: "test-client") { [self] in
             outcome.change { $0 = Self.run(descriptor, host, version, steps) }
             close(descriptor)
             done.open()

@@ -156,7 +156,7 @@ private final class Events: Sendable {
         let tally = try Tally(threads: 4)
         for worker in 0..<4 {
             let buffer = writer.makeBuffer()
-            Thread.start(name: "test-worker") {
+            _ = Thread.start(name: "test-worker") {
                 let all = (0..<5000).map { worker * 10_000 + $0 }
                 tally.end(
                     all.filter { number in

@@ -49,13 +49,13 @@ final class ScriptedUpstream: Sendable {
         port = Sockets.localAddress(of: listener).port
         running = Mutex(scripts.count)
         if scripts.isEmpty { done.open() }
-        Thread.start(name: "test-upstream") { [self] in
+        _ = Thread.start(name: "test-upstream") { [self] in
             for (index, script) in scripts.enumerated() {
                 guard let descriptor = accept() else {
                     return fail("connection \(index) did not come", ends: scripts.count - index)
                 }
                 accepted.withLock { $0 += 1 }
-                Thread.start(name: "test-upstream") { [self] in
+                _ = Thread.start(name: "test-upstream") { [self] in
                     let connection = UpstreamEnd(descriptor, bytewise: bytewise, feed: feed)
                     ends.withLock { $0.append(connection) }
                     for step in script {

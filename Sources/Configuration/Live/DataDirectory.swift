@@ -37,3 +37,14 @@ package enum DataDirectory {
             })
     }
 }
+
+extension ConfigurationLoader {
+    /// Where the machine's file says that data is kept; nil where it says nothing.
+    package func dataDirectory(machineFile: String) -> String? {
+        let session = session
+        guard let source = try? session.source(machineFile) else { return nil }
+        return MachineLoad(session, FileDecoder(source, owner: "", session: session, machine: nil))
+            .configuration
+            .dataDirectory
+    }
+}

@@ -28,7 +28,18 @@ package struct LastGoodStore: Sendable {
         case nothing
         /// Something is there that is not what was written.
         case damaged
+        /// The disk does not say what is there, which it may do later.
+        case unreadable(FileFailure)
         case whole(Content)
+    }
+
+    /// What the index is to go by.
+    enum IndexState: Equatable {
+        case whole
+        /// It is put together from what is left, which is all that there is.
+        case damaged
+        /// The disk does not give all that is left, which it may do later: to write now would lose the rest for good.
+        case unreadable(String)
     }
 
     private static let indexBytesMax = 256 << 20
@@ -46,44 +57,70 @@ package struct LastGoodStore: Sendable {
 
     /// The index, and whether it is as it was written. Where it is not, it is put together from what can be read of it
     /// and from the versions.
-    func index() -> (index: StoreIndex, isWhole: Bool) {
+    func index() -> (index: StoreIndex, state: IndexState) {
+        let path = directory + "/index"
         var lines = StoreIndex()
+        var failure: FileFailure?
         do throws(FileFailure) {
-            let bytes = try SystemFileSystem().read(directory + "/index", atMost: Self.indexBytesMax)
-            let (index, isWhole) = StoreIndex.parse(bytes)
-            if isWhole { return (index, true) }
+            let (index, isWhole) = StoreIndex.parse(
+                try SystemFileSystem().read(path, atMost: Self.indexBytesMax))
+            if isWhole { return (index, .whole) }
             lines = index
         } catch {
-            if error == .missing, versionNames().isEmpty { return (lines, true) }
+            failure = error
         }
-        return (completed(lines), false)
+        let names: [String]
+        do throws(FileFailure) {
+            names = try versionNames()
+        } catch {
+            return (lines, .unreadable("\(directory) \(error.reason)"))
+        }
+        if failure == .missing, names.isEmpty { return (lines, .whole) }
+        let (index, unreadable) = completed(lines, by: names)
+        if let failure, failure.mayPass { return (index, .unreadable("\(path) \(failure.reason)")) }
+        return (index, unreadable.map { .unreadable($0) } ?? .damaged)
     }
 
     /// What a version says of itself goes before what a damaged index says of it.
-    private func completed(_ lines: StoreIndex) -> StoreIndex {
+    ///
+    /// - Returns: the index, and a version that cannot be read now, with the reason.
+    private func completed(
+        _ lines: StoreIndex, by names: [String]
+    ) -> (index: StoreIndex, unreadable: String?) {
         var index = lines
-        for name in versionNames() {
-            guard case .whole(let bundle) = bundle(at: directory + "/" + name),
-                name == Self.name(of: bundle.id)
-            else { continue }
-            index.entries[bundle.id] = StoreIndex.Entry(
-                path: bundle.path, digest: bundle.digest, claims: bundle.claims)
+        var unreadable: String?
+        for name in names {
+            let path = directory + "/" + name
+            switch bundle(at: path) {
+            case .whole(let bundle):
+                guard name == Self.name(of: bundle.id) else { continue }
+                index.entries[bundle.id] = StoreIndex.Entry(
+                    path: bundle.path, digest: bundle.digest, claims: bundle.claims)
+            case .unreadable(let failure): unreadable = unreadable ?? "\(path) \(failure.reason)"
+            case .nothing, .damaged: continue
+            }
         }
-        return index
+        return (index, unreadable)
     }
 
     /// The names of the files that hold versions.
-    private func versionNames() -> [String] {
-        guard let stream = opendir(directory) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name.hasSuffix(".good") { names.append(name) }
+    private func versionNames() throws(FileFailure) -> [String] {
+        do throws(FileFailure) {
+            let names = try DirectoryEntry.all(in: directory).map(\.name)
+            return names.filter { $0.hasSuffix(".good") }.sorted()
+        } catch {
+            // Without the directory nothing was ever written.
+            if error == .missing { return [] }
+            throw error
         }
-        return names.sorted()
+    }
+
+    /// The text of each version that is kept.
+    package func sources() -> [TenantSource] {
+        index().index.entries.sorted { $0.key < $1.key }.compactMap { id, entry in
+            guard case .whole(let bundle) = bundle(of: id) else { return nil }
+            return TenantSource(id: id, file: bundle.name, path: entry.path, text: bundle.source)
+        }
     }
 
     /// The version that was kept for a tenant.
@@ -98,7 +135,8 @@ package struct LastGoodStore: Sendable {
             let bytes = try SystemFileSystem().read(path, atMost: Self.bundleBytesMax)
             return TenantBundle(serialized: bytes).map { .whole($0) } ?? .damaged
         } catch {
-            return error == .missing ? .nothing : .damaged
+            if error == .missing { return .nothing }
+            return error.mayPass ? .unreadable(error) : .damaged
         }
     }
 
@@ -234,5 +272,15 @@ package struct LastGoodStore: Sendable {
             }
         }
         return 0
+    }
+}
+
+extension FileFailure {
+    /// It tells of the system and not of the file, which may be as it was written.
+    fileprivate var mayPass: Bool {
+        switch self {
+        case .denied, .system: true
+        case .missing, .notAFile, .tooLarge, .outside: false
+        }
     }
 }

@@ -148,19 +148,24 @@ extension LiveConfiguration {
         }
     }
 
-    /// What the store has; an error where that is damaged.
+    /// What the store has; an error where that is damaged or cannot be read.
     private func kept(_ tenant: inout Tenant) -> TenantBundle? {
-        guard let store = keeper?.store else { return nil }
-        switch store.bundle(of: tenant.file.id) {
+        guard let keeper else { return nil }
+        let id = tenant.file.id
+        let problem: String
+        switch keeper.store.bundle(of: id) {
         case .whole(let bundle): return bundle
         case .nothing: return nil
-        case .damaged:
-            tenant.lastGoodErrors.append(
-                Diagnostic(
-                    .error, at: .whole(tenant.file.name),
-                    "the last good version \(store.path(of: tenant.file.id)) is damaged"))
-            return nil
+        case .damaged: problem = "is damaged"
+        case .unreadable(let failure):
+            keeper.lookAgain(at: id, failure)
+            problem = failure.reason
         }
+        tenant.lastGoodErrors.append(
+            Diagnostic(
+                .error, at: .whole(tenant.file.name),
+                "the last good version \(keeper.store.path(of: id)) \(problem)"))
+        return nil
     }
 
     /// The version decoded by today's rules, or why these refuse it, as was found before.

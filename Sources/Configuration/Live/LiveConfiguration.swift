@@ -152,8 +152,13 @@ package final class LiveConfiguration {
         guard let directory = dataDirectory ?? storeDirectory else { return }
         let keeper = VersionKeeper(LastGoodStore(directory: directory + "/tenants"))
         self.keeper = keeper
+        rememberOwners(keeper)
+    }
+
+    /// Who owned which host at the last end, as far as nobody owns it now.
+    private func rememberOwners(_ keeper: VersionKeeper) {
         for (id, entry) in keeper.index.entries {
-            for claim in entry.claims { world.remembered[claim] = id }
+            for claim in entry.claims where world.remembered[claim] == nil { world.remembered[claim] = id }
         }
     }
 
@@ -334,6 +339,7 @@ package final class LiveConfiguration {
             world.tenants[id].map { VersionKeeper.Kept(id: id, path: $0.file.path, version: $0.served) }
         }
         let outcome = keeper.keep(kept, atMost: limit, pause: pause)
+        if outcome.hasFoundMore { rememberOwners(keeper) }
         world.status.store = outcome.reports
         return outcome
     }

@@ -1,7 +1,7 @@
 /// Keeps the versions that serve in a store, and knows what is wrong there.
 ///
 /// ```
-/// begin ─▶ index ─▶ claims, files          (damaged: put together from what is left)
+/// begin ─▶ index ─▶ claims, files          (damaged: put together from what is left; unreadable: looked at later)
 /// keep  ─▶ lock ─▶ look at versions, some at a time ─▶ write what is new or damaged ─▶ write the index
 /// ```
 /// What fails for one tenant is that tenant's own matter: the others' versions and the index are written all the same.
@@ -27,8 +27,16 @@ final class VersionKeeper {
     private var damages: [StoreReport] = []
     /// What is damaged or gone, by tenant, until there is a version to write in its place.
     private var lost: [String: String] = [:]
-    /// What could not be written the last time.
-    private var failures: [StoreReport] = []
+    /// Why the index cannot be gone by: nothing is written until it can.
+    private var unreadIndex: String?
+    /// Versions that the disk does not give, by tenant, which may be as they were written.
+    private var unread: [String: FileFailure] = [:]
+    /// What could be read again since the last time.
+    private var hasFoundMore = false
+    /// Why nothing at all could be written the last time.
+    private var fault: LastGoodStore.Failure?
+    /// Versions that could not be written the last time they were tried, by tenant.
+    private var refused: [String: LastGoodStore.Failure] = [:]
     private var told: Set<StoreReport> = []
 
     /// Versions that are looked at in one go.
@@ -50,10 +58,42 @@ final class VersionKeeper {
         return damages + open + failures
     }
 
+    /// What can be neither read nor written now.
+    private var failures: [StoreReport] {
+        var failures: [StoreReport] = []
+        if let unreadIndex {
+            failures.append(
+                StoreReport(tenant: nil, text: unreadIndex + "; until it can be, nothing is kept"))
+        }
+        if let fault {
+            failures.append(
+                StoreReport(
+                    tenant: nil,
+                    text: "last good versions of tenants' files cannot be kept across a restart: \(fault)"))
+        }
+        for (id, failure) in unread.sorted(by: { $0.key < $1.key }).prefix(Self.damagesMax) {
+            failures.append(StoreReport(tenant: id, text: "\(store.path(of: id)) \(failure.reason)"))
+        }
+        for (id, failure) in refused.sorted(by: { $0.key < $1.key }).prefix(Self.damagesMax) {
+            failures.append(
+                StoreReport(
+                    tenant: id, text: "its last good version cannot be kept across a restart: \(failure)"))
+        }
+        return failures
+    }
+
     private func readIndex() {
-        let (index, isWhole) = store.index()
+        let (index, state) = store.index()
+        if case .unreadable(let why) = state {
+            unreadIndex = why
+            // What was read before is more than what can be read now.
+            if self.index.entries.isEmpty { self.index = index }
+            return
+        }
+        if unreadIndex != nil { hasFoundMore = true }
+        unreadIndex = nil
         self.index = index
-        guard !isWhole else { return }
+        guard state == .damaged else { return }
         isStale = true
         note(
             StoreReport(
@@ -62,6 +102,9 @@ final class VersionKeeper {
                     "\(store.directory)/index is damaged or gone; who owns which host is told by the versions beside it"
             ))
     }
+
+    /// A version that somebody wanted cannot be read: another look is due.
+    func lookAgain(at id: String, _ failure: FileFailure) { unread[id] = failure }
 
     private func note(_ report: StoreReport) {
         guard damages.count < Self.damagesMax, !damages.contains(report) else { return }
@@ -73,25 +116,31 @@ final class VersionKeeper {
     ///     where some are left.
     ///   - pause: called between tenants.
     func keep(_ tenants: [Kept], atMost limit: Int, pause: () -> Void) -> StoreOutcome {
-        failures = []
-        var isWhole = true
+        fault = nil
         do throws(LastGoodStore.Failure) {
+            // Whoever had it may have written since the start.
+            let isStart = lock == nil
             guard try takeLock() else { return outcome(isUnfinished: true) }
+            if isStart || unreadIndex != nil { readStore() }
+            guard unreadIndex == nil else { return outcome(isUnfinished: false) }
             verify(pause)
-            isWhole = try write(tenants, atMost: limit, pause)
+            let isWhole = try write(tenants, atMost: limit, pause)
+            return outcome(isUnfinished: !(unverified.isEmpty && isWhole))
         } catch {
-            failures.append(
-                StoreReport(
-                    tenant: nil,
-                    text: "last good versions of tenants' files cannot be kept across a restart: \(error)"))
+            fault = error
+            return outcome(isUnfinished: false)
         }
-        return outcome(isUnfinished: lock != nil && !(unverified.isEmpty && isWhole))
     }
 
     private func outcome(isUnfinished: Bool) -> StoreOutcome {
+        let reports = reports
         let news = reports.filter { !told.contains($0) }
         told = Set(reports)
-        return StoreOutcome(isUnfinished: isUnfinished, reports: reports, news: news)
+        defer { hasFoundMore = false }
+        return StoreOutcome(
+            isUnfinished: isUnfinished,
+            hasFailures: unreadIndex != nil || fault != nil || !unread.isEmpty || !refused.isEmpty,
+            hasFoundMore: hasFoundMore, reports: reports, news: news)
     }
 
     /// - Returns: false where another process has it.
@@ -100,80 +149,104 @@ final class VersionKeeper {
         try store.prepare()
         guard let taken = try store.lock() else { return false }
         lock = taken
-        // Whoever had it may have written since the start.
+        return true
+    }
+
+    private func readStore() {
         readIndex()
         unverified = index.entries.keys.sorted(by: >)
-        return true
     }
 
     /// Looks whether the versions are what the index says.
     private func verify(_ pause: () -> Void) {
-        guard !unverified.isEmpty else { return }
+        if unverified.isEmpty, !unread.isEmpty { unverified = unread.keys.sorted(by: >) }
         for id in unverified.suffix(Self.verifiedAtOnce) {
             pause()
             unverified.removeLast()
+            let wasUnread = unread.removeValue(forKey: id) != nil
             guard let digest = index.entries[id]?.digest else { continue }
-            let found = store.bundle(of: id)
-            if case .whole(let bundle) = found {
+            switch store.bundle(of: id) {
+            case .unreadable(let failure): unread[id] = failure
+            case .nothing: lose(id, "gone")
+            case .damaged: lose(id, "damaged")
+            case .whole(let bundle):
+                if wasUnread { hasFoundMore = true }
+                guard bundle.digest != digest else { continue }
                 // Another one is newer than the index: the end came in between.
-                if bundle.digest != digest {
-                    index.entries[id]?.digest = bundle.digest
-                    isStale = true
-                }
-                continue
+                index.entries[id]?.digest = bundle.digest
+                isStale = true
             }
-            index.entries[id]?.digest = nil
-            let isGone = if case .nothing = found { true } else { false }
-            lost[id] = "\(store.path(of: id)) is \(isGone ? "gone" : "damaged")"
         }
     }
 
-    /// - Returns: false where more is to be written than the limit.
+    private func lose(_ id: String, _ how: String) {
+        index.entries[id]?.digest = nil
+        lost[id] = "\(store.path(of: id)) is \(how)"
+    }
+
+    /// - Returns: false where more is to be written than the limit, beside what was refused already.
     private func write(
         _ tenants: [Kept], atMost limit: Int, _ pause: () -> Void
     ) throws(LastGoodStore.Failure) -> Bool {
-        var isWhole = true
+        var (next, due) = planned(tenants, pause)
+        if !refused.isEmpty {
+            let wanted = Set(due.map(\.id))
+            refused = refused.filter { wanted.contains($0.key) }
+            // What may be refused again keeps nobody else waiting.
+            due = due.filter { refused[$0.id] == nil } + due.filter { refused[$0.id] != nil }
+        }
+        let tried = due.prefix(limit)
+        if !tried.isEmpty { try store.prepare() }
+        let failed = store.write(tried.map { ($0.id, $0.version.bundle) }, pause: pause)
+        // One that was refused is written now: the others may have their turn soon.
+        if tried.contains(where: { refused[$0.id] != nil && failed[$0.id] == nil }) { refused = [:] }
+        for (id, version) in tried {
+            refused[id] = failed[id]
+            guard failed[id] == nil else { continue }
+            next.entries[id]?.digest = version.digest
+            unread[id] = nil
+            if let what = lost.removeValue(forKey: id) {
+                note(StoreReport(tenant: id, text: what + "; it is written anew"))
+            }
+        }
+        if !lost.isEmpty { lost = lost.filter { next.entries[$0.key] != nil } }
+        try replaceIndex(by: next)
+        return due.dropFirst(limit).allSatisfy { refused[$0.id] != nil }
+    }
+
+    /// The index that is to be, with the digests of what is in the store now, and what is to be written there.
+    private func planned(
+        _ tenants: [Kept], _ pause: () -> Void
+    ) -> (next: StoreIndex, due: [(id: String, version: TenantVersion)]) {
         var next = StoreIndex()
-        var fresh: [(id: String, bundle: TenantBundle)] = []
-        var digests: [String: ContentDigest] = [:]
+        var due: [(id: String, version: TenantVersion)] = []
+        // A host has one owner: who serves it, and not who had it before.
+        var owned: Set<HostOwners.Claim> = []
+        for tenant in tenants where tenant.version != nil {
+            pause()
+            owned.formUnion(tenant.version?.claims ?? [])
+        }
         for tenant in tenants {
             pause()
             let known = index.entries[tenant.id]
             guard let version = tenant.version else {
-                next.entries[tenant.id] = known
+                var kept = known
+                kept?.claims.removeAll(where: owned.contains)
+                next.entries[tenant.id] = kept
                 continue
             }
             next.entries[tenant.id] = StoreIndex.Entry(
                 path: tenant.path, digest: known?.digest, claims: version.claims)
-            guard known?.digest != version.digest else { continue }
-            guard fresh.count < limit else {
-                isWhole = false
-                continue
-            }
-            fresh.append((tenant.id, version.bundle))
-            digests[tenant.id] = version.digest
+            if known?.digest != version.digest { due.append((tenant.id, version)) }
         }
-        if !fresh.isEmpty { try store.prepare() }
-        let refused = store.write(fresh, pause: pause)
-        for (id, _) in fresh {
-            if let failure = refused[id] {
-                failures.append(
-                    StoreReport(
-                        tenant: id, text: "its last good version cannot be kept across a restart: \(failure)")
-                )
-            } else {
-                next.entries[id]?.digest = digests[id]
-                if let what = lost.removeValue(forKey: id) {
-                    note(StoreReport(tenant: id, text: what + "; it is written anew"))
-                }
-            }
-        }
-        if !lost.isEmpty { lost = lost.filter { next.entries[$0.key] != nil } }
-        guard next != index || isStale else { return isWhole }
+        return (next, due)
+    }
+
+    private func replaceIndex(by next: StoreIndex) throws(LastGoodStore.Failure) {
+        guard next != index || isStale else { return }
         try store.write(next)
         for id in index.entries.keys where next.entries[id] == nil { store.remove(id) }
         index = next
         isStale = false
-        return isWhole
     }
 }

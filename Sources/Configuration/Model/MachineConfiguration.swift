@@ -28,6 +28,14 @@ package struct MachineConfiguration: Sendable, Equatable {
     package var warnings: [Diagnostic] = []
 
     package init() {}
+
+    /// The directives that say something else than `other`, and count from a data plane's start alone.
+    package func lateChanges(since other: MachineConfiguration) -> [String] {
+        [
+            ("workers", workers == other.workers), ("log access", accessLog == other.accessLog),
+            ("data", dataDirectory == other.dataDirectory), ("user", user == other.user),
+        ].compactMap { $1 ? nil : $0 }
+    }
 }
 
 /// A user of the machine, by names or numbers that are looked up when they are needed.

@@ -13,8 +13,12 @@ package struct StoreReport: Sendable, Hashable, CustomStringConvertible {
 
 /// What came of keeping last good versions.
 package struct StoreOutcome: Sendable {
-    /// Another process has the store, or not all of it was looked at: another try is due.
+    /// Another process has the store, or not all of it was looked at or written: another try is due soon.
     package var isUnfinished = false
+    /// Something could not be read or written: another try is due, after a while.
+    package var hasFailures = false
+    /// What could not be read before can be now, so that another reading of the configuration may serve more.
+    package var hasFoundMore = false
     /// All that is wrong.
     package var reports: [StoreReport] = []
     /// What was not said before.

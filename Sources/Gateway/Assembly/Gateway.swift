@@ -260,11 +260,7 @@ public final class Gateway: Sendable {
     private func leave(_ listener: BoundListener, _ workers: [WorkerThread], _ milliseconds: Int64) {
         logger.info("no longer listening on \(listener.text)")
         let address = listener.listener.address
-        // Told on a worker, which must not wait for a change that is under way, nor for whoever keeps the sockets.
-        let all = Countdown(listener.shares.count) { [weak self, pool] in
-            let tell: @Sendable () -> Void = { [weak self] in self?.run(.left(address)) }
-            if !pool.submit(tell) { tell() }
-        }
+        let all = Countdown(listener.shares.count) { [weak self] in self?.runLater(.left(address)) }
         for share in listener.shares {
             workers[share.worker].unlisten(
                 share.descriptor, handshakeMilliseconds: milliseconds, done: all.countDown)
@@ -279,6 +275,15 @@ public final class Gateway: Sendable {
     private func run(_ errand: Errand) {
         state.withLock { $0.errands.append(errand) }
         runErrands()
+    }
+
+    /// Does it on another thread: a worker must not wait for a change that is under way, nor for whoever keeps the
+    /// sockets. Where the system gives no thread, it is done with the next change or errand.
+    private func runLater(_ errand: Errand) {
+        state.withLock { $0.errands.append(errand) }
+        let work: @Sendable () -> Void = { [weak self] in self?.runErrands() }
+        guard !pool.submit(work), !Thread.start(name: "chimera-errand", work) else { return }
+        logger.warning("there is no thread to give a socket back; it is given back with the next reload")
     }
 
     /// Whoever has the lock looks again after it has let go, so that no errand is left behind.

@@ -133,8 +133,11 @@ extension HTTP2Exchange {
 
     var isBlocked: Bool {
         guard let connection, connection.codec.isBlocked(stream) else { return false }
-        wantsRoom = true
-        connection.roomIsWanted = true
+        // Of what waits with its stream, for a window as well, `hasDrained` tells.
+        if connection.codec.pendingBytes(stream) == 0 {
+            wantsRoom = true
+            connection.roomIsWanted = true
+        }
         return true
     }
 

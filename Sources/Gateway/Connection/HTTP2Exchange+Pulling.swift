@@ -74,12 +74,12 @@ extension HTTP2Exchange {
         guard !pulled.isReading else { return false }
         pulled.isReading = true
         setDeadline(after: nil)
-        let (connection, stream) = (self.connection, self.stream)
+        let use = self.use
         worker.start { [self] in
             let descriptor = file.descriptor
             // Where the pool is full, the worker has to wait for the disk itself. The handle outlives the call.
             _ = await host.pool.run { FileWindow.read(descriptor, offset: start, count: window) }
-            guard mode == .pulling, self.connection === connection, self.stream == stream else { return }
+            guard self.use == use, mode == .pulling else { return }
             pulled.isReading = false
             askForTurn()
         }

@@ -43,7 +43,9 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
     /// Why the stream or its connection is gone.
     @exclusivity(unchecked) var lossReason: CloseReason?
     @exclusivity(unchecked) var discarded = 0
-    @exclusivity(unchecked) var relay: DirectRelay?
+    @exclusivity(unchecked) private var relay: DirectRelay?
+    /// How many streams it has served.
+    @exclusivity(unchecked) private(set) var use = 0
     @exclusivity(unchecked) var pulled = Pulled()
 
     /// An answer's body that is put into the output when it is the stream's turn.
@@ -96,10 +98,16 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
 
     /// Has a task serve it.
     func start(_ verdict: Verdict) {
+        startTask { [self] in await host.serve(self, verdict) }
+    }
+
+    /// Has a task do what is left. Behind it the exchange may be another stream's already, where it went on by itself.
+    private func startTask(_ body: @escaping () async -> Void) {
         mode = .task
+        let use = self.use
         worker.start { [self] in
-            await host.serve(self, verdict)
-            complete()
+            await body()
+            if self.use == use && mode == .task { complete() }
         }
     }
 
@@ -112,26 +120,16 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
         let isPassed = plan.proxy.serveDirectly(
             self, head: plan.head, target: plan.target, timeouts: plan.settings.upstreamTimeouts,
             client: transaction, by: relay, for: self)
-        if isPassed { return }
-        mode = .task
-        worker.start { [self] in
-            await host.passOn(self)
-            complete()
-        }
+        if !isPassed { startTask { [self] in await host.passOn(self) } }
     }
 
     func relayEnded(_ outcome: ProxyOutcome, mayRepeat: Bool) {
         if case .answered = outcome { return complete() }
-        mode = .task
-        worker.start { [self] in
-            if mayRepeat {
-                // RFC 9112 §9.3.1: a kept connection that turns out to be closed says nothing of this request.
-                transaction.upstreamFigures.retries += 1
-                await host.passOn(self)
-            } else {
-                await host.conclude(self, outcome)
-            }
-            complete()
+        startTask { [self] in
+            guard mayRepeat else { return await host.conclude(self, outcome) }
+            // RFC 9112 §9.3.1: a kept connection that turns out to be closed says nothing of this request.
+            transaction.upstreamFigures.retries += 1
+            await host.passOn(self)
         }
     }
 
@@ -139,7 +137,6 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
 
     /// Whoever served it is done: the answer is handed over, or it is given up.
     private func complete() {
-        if mode == .pulling || mode == .flushing { return }
         setDeadline(after: nil)
         if abortReason == nil && !hasFinished { abortReason = lost ?? .upstreamBroken }
         if let reason = abortReason ?? lossReason { return abortNow(reason) }
@@ -203,6 +200,7 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
         if let input { host.buffers.give(input) }
         scope.reset()
         input = nil
+        use &+= 1
         mode = .free
         deadline = .max
         self.connection = nil
@@ -327,7 +325,7 @@ extension CloseReason {
             .cancel
         case .refused: .noError
         case .flooded: .enhanceYourCalm
-        case .protocolViolated: .protocolError
+        case .protocolViolated, .proxyHeaderRefused: .protocolError
         case .settingsTimeout: .settingsTimeout
         case .upstreamBroken, .upstreamTimeout, .fileChanged, .handlerFailed: .internalError
         }

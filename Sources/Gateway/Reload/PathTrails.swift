@@ -1,3 +1,4 @@
+internal import ChimeraConfiguration
 internal import Glibc
 
 /// Which names in which directories some paths lead through, every link followed: a change at one of them can make a path
@@ -127,20 +128,10 @@ struct PathTrails {
 
     // MARK: The disk
 
-    /// The names in a directory that are links; nil where it cannot be read.
+    /// The names in a directory that are links, or may be; nil where it cannot be read.
     static func links(in directory: String) -> [String]? {
-        guard let stream = opendir(directory) else { return nil }
-        defer { closedir(stream) }
-        var found: [String] = []
-        while let entry = readdir(stream) {
-            let type = Int32(entry.pointee.d_type)
-            guard type == Int32(DT_LNK) || type == Int32(DT_UNKNOWN) else { continue }
-            // Sound: the kernel ends the name with a nul, within the room of d_name or behind it.
-            guard let offset = MemoryLayout<dirent>.offset(of: \.d_name) else { return found }
-            let start = UnsafeRawPointer(entry).advanced(by: offset)
-            found.append(String(cString: start.assumingMemoryBound(to: CChar.self)))
-        }
-        return found
+        guard let entries = try? DirectoryEntry.all(in: directory) else { return nil }
+        return entries.filter { $0.isLink != false }.map(\.name)
     }
 
     /// Where a link leads; nil for what is none.

@@ -62,7 +62,7 @@ package final class Reloader: Sendable {
         var hasComplainedOfCount = false
         /// Something may have changed that nobody was told of: another look is due, once the disk is quiet.
         var needsLook = false
-        /// When to try again to keep last good versions, which another process still has.
+        /// When to try again to keep last good versions: another process still has them, or the disk took not all.
         var persistAgainAt: Int64?
     }
 
@@ -78,6 +78,8 @@ package final class Reloader: Sendable {
     private static let unsettledMilliseconds: Int64 = 2_000
     /// How often a process that waits for the last good versions looks whether another one still has them.
     private static let storeMilliseconds: Int64 = 250
+    /// How long it waits where the disk did not take them, or did not give them.
+    private static let failedStoreMilliseconds: Int64 = 30_000
     /// Last good versions that are written in one go, between which a reload may come.
     private static let keptAtOnce = 500
     /// How long the first versions after a start wait until they are kept: the first requests come first.
@@ -105,7 +107,10 @@ package final class Reloader: Sendable {
             if !state.isStopped { state.requests.append(Request(cause: cause, done: done)) }
             return state.isStopped
         }
-        if isStopped { done?(stoppedOutcome) }
+        if isStopped {
+            done?(stoppedOutcome)
+            return
+        }
         startThread()
         watch.interrupt()
     }
@@ -114,8 +119,11 @@ package final class Reloader: Sendable {
 
     /// Reloads no more, and leaves the last good versions to whoever serves next.
     package func stop() {
-        state.withLock { $0.isStopped = true }
-        watch.interrupt()
+        let isRunning = state.withLock { state in
+            state.isStopped = true
+            return state.isRunning
+        }
+        if isRunning { watch.interrupt() } else { refuseRequests() }
     }
 
     /// Waits until the reload that is under way has ended and what has served is kept, but not for longer than that.
@@ -155,7 +163,7 @@ package final class Reloader: Sendable {
     /// Where the system gives no thread, the next request to reload tries again; this one comes to nothing.
     private func startThread() {
         let refused = state.withLock { state -> [Request]? in
-            guard !state.isRunning, let body = state.body else { return nil }
+            guard !state.isRunning, !state.isStopped, let body = state.body else { return nil }
             state.isRunning = Thread.start(name: "chimera-reload", body)
             if state.isRunning {
                 state.body = nil
@@ -191,15 +199,20 @@ package final class Reloader: Sendable {
             if work.persistAgainAt != nil { persist(&work, atMost: .max) }
             work.live.leaveStore()
         }
-        for request in takeRequests() { request.done?(stoppedOutcome) }
+        refuseRequests()
         ended.open()
+    }
+
+    /// Of a reloader that is stopped.
+    private func refuseRequests() {
+        for request in takeRequests() { request.done?(stoppedOutcome) }
     }
 
     /// - Returns: when it is due next; nil: not before something changes.
     private func persistIfDue(_ now: Int64) -> Int64? {
         work.withLock { work in
             if let due = work.persistAgainAt, due <= now { persist(&work) }
-            return work.persistAgainAt
+            return work.needsLook ? now : work.persistAgainAt
         }
     }
 
@@ -282,8 +295,7 @@ package final class Reloader: Sendable {
                 configuration: revision.configuration)
             server.reloadEnded(outcome)
             watchDirectories(&work)
-            // Where the first versions wait, what has changed since waits with them.
-            if revision.configuration != nil, work.persistAgainAt == nil { persist(&work) }
+            if revision.configuration != nil, !Self.isStoreDueSoon(work) { persist(&work) }
             return outcome
         }
     }
@@ -325,10 +337,18 @@ package final class Reloader: Sendable {
             ])
     }
 
+    /// Where the first versions wait, what has changed since waits with them.
+    private static func isStoreDueSoon(_ work: borrowing Work) -> Bool {
+        guard let due = work.persistAgainAt else { return false }
+        return due - Clock.monotonicMilliseconds() <= firstStoreMilliseconds
+    }
+
     private func persist(_ work: inout Work, atMost limit: Int = Reloader.keptAtOnce) {
         let kept = work.live.persist(atMost: limit)
-        work.persistAgainAt =
-            kept.isUnfinished ? Clock.monotonicMilliseconds() + Self.storeMilliseconds : nil
+        let pause: Int64? =
+            kept.isUnfinished ? Self.storeMilliseconds : kept.hasFailures ? Self.failedStoreMilliseconds : nil
+        work.persistAgainAt = pause.map { Clock.monotonicMilliseconds() + $0 }
+        if kept.hasFoundMore { work.needsLook = true }
         for report in kept.news { logger.warning("\(report)") }
         state.withLock { $0.status.store = kept.reports }
     }

@@ -306,8 +306,10 @@ extension ServerConnection {
         figures.dataFramesSent &+= 1
         figures.dataBytesSent &+= UInt64(count)
         lastData = endStream ? (0, 0) : (streams[slot].id, FrameHeader.bytes + count)
-        // Frames of some size are worth their window updates; many small ones are what a dribble of windows makes.
-        if count >= 512 || endStream { floods.credit(.windowUpdates, 4) }
+        // A small frame is a client's dribble of windows only where its window ended the frame; and even then its octets
+        // count, since who gives back each frame by itself keeps a window in as many pieces as it once fell into.
+        let endedByWindow = !endStream && min(streams[slot].sendWindow, sendWindow) <= 0
+        floods.credit(.windowUpdates, thousandths: max(endedByWindow ? 0 : 4000, count * 1000 / 64))
     }
 
     /// Ends the answer behind its content: in the last frame if that is still there, else in one of its own.

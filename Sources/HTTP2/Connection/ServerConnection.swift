@@ -173,9 +173,6 @@ package final class ServerConnection {
     /// How many streams are open or half-closed.
     package var streamCount: Int { streams.count }
 
-    /// The highest identifier that the client has used.
-    package var lastStreamID: UInt32 { lastStream }
-
     /// How often something that is counted against a budget has come.
     package func count(of kind: Flood) -> UInt64 { floods.count(kind) }
 
@@ -193,27 +190,9 @@ package final class ServerConnection {
     /// Whether the stream is still there.
     package func isLive(_ stream: StreamHandle) -> Bool { streams.slot(of: stream) != nil }
 
-    /// All streams that are there, for who has to end them with the connection.
-    package var liveStreams: [StreamHandle] {
-        streams.slots.indices.compactMap { slot in
-            streams.slots[slot].id == 0 ? nil : streams.handle(of: Int32(slot))
-        }
-    }
-
     /// What the client said of the stream's priority (RFC 9218).
     package func priority(of stream: StreamHandle) -> Priority {
         streams.slot(of: stream).map { streams[$0].priority } ?? Priority()
-    }
-
-    /// Since when a stream waits to send without anything of it having gone out, be it for the client's windows or for
-    /// the output's room; nil where none waits. For a deadline, with the stream that waits longest.
-    package var longestWait: (since: Int64, stream: StreamHandle)? {
-        var found: (since: Int64, stream: StreamHandle)?
-        for slot in streams.slots.indices where streams.slots[slot].id != 0 && streams.slots[slot].isWaiting {
-            let since = streams.slots[slot].waitsSince
-            if since < found?.since ?? .max { found = (since, streams.handle(of: Int32(slot))) }
-        }
-        return found
     }
 
     /// Whether all of the answer was sent, its end included, or the stream is gone.
@@ -221,7 +200,8 @@ package final class ServerConnection {
         streams.slot(of: stream).map { streams[$0].localEnded } ?? true
     }
 
-    /// Since when the stream waits to send without anything of it having gone out; nil where it does not wait.
+    /// Since when the stream waits to send without anything of it having gone out, be it for the client's windows or for
+    /// the output's room; nil where it does not wait.
     package func waitingSince(_ stream: StreamHandle) -> Int64? {
         guard let slot = streams.slot(of: stream), streams[slot].isWaiting else { return nil }
         return streams[slot].waitsSince

@@ -77,6 +77,10 @@ struct StreamTable {
         _modify { yield &slots[Int(slot)] }
     }
 
+    /// Where the search for an identifier begins: streams that follow each other do not stand side by side, so that one
+    /// which leaves has nobody to move up.
+    private static func home(of id: UInt32) -> Int { Int(((id >> 1) &* 0x9E37_79B1) >> 16) }
+
     /// The slot of a handle, if its stream is still there.
     func slot(of stream: StreamHandle) -> Int32? {
         guard stream.slot >= 0, Int(stream.slot) < slots.count, stream.id != 0,
@@ -90,7 +94,7 @@ struct StreamTable {
     /// The slot of the stream with that identifier, or nil.
     func find(_ id: UInt32) -> Int32? {
         let mask = index.count - 1
-        var place = Int(id >> 1) & mask
+        var place = StreamTable.home(of: id) & mask
         while index[place] != 0 {
             let slot = index[place] - 1
             if slots[Int(slot)].id == id { return slot }
@@ -128,7 +132,7 @@ struct StreamTable {
 
     private mutating func enter(_ slot: Int32) {
         let mask = index.count - 1
-        var place = Int(slots[Int(slot)].id >> 1) & mask
+        var place = StreamTable.home(of: slots[Int(slot)].id) & mask
         while index[place] != 0 { place = (place + 1) & mask }
         index[place] = slot + 1
     }
@@ -136,13 +140,13 @@ struct StreamTable {
     /// Takes an identifier out, and moves up those behind it that would not be found any more.
     private mutating func leave(_ id: UInt32) {
         let mask = index.count - 1
-        var hole = Int(id >> 1) & mask
+        var hole = StreamTable.home(of: id) & mask
         while slots[Int(index[hole] - 1)].id != id { hole = (hole + 1) & mask }
         var place = hole
         while true {
             place = (place + 1) & mask
             guard index[place] != 0 else { break }
-            let home = Int(slots[Int(index[place] - 1)].id >> 1) & mask
+            let home = StreamTable.home(of: slots[Int(index[place] - 1)].id) & mask
             // It may move up if its home does not lie between the hole and its place.
             if (place - home) & mask >= (place - hole) & mask {
                 index[hole] = index[place]

@@ -93,7 +93,7 @@ package struct FieldEncoder: ~Copyable {
             return appendLiteral(wireName, name, value, pattern: 0x10, prefix: 4, output)
         }
         let hash = Self.hash(wireName, name, value)
-        let slot = Int(hash & 63)
+        let slot = place(of: hash)
         let before = seen[slot]
         let isSeen = before.hash == hash
         if isSeen, let index = index(of: before, wireName, name, value) {
@@ -112,6 +112,15 @@ package struct FieldEncoder: ~Copyable {
         insert(wireName, name, value, nameCount, hash)
         changes &+= 1
         seen[slot].inserted = UInt32(truncatingIfNeeded: table.inserted)
+    }
+
+    /// Where a field was noted, or is to be: at its own place or beside it, so that two fields that share one do not drive
+    /// each other out again and again.
+    private func place(of hash: UInt32) -> Int {
+        let first = Int(hash & 63)
+        if seen[first].hash == hash || seen[first].hash == 0 { return first }
+        let second = first ^ 1
+        return seen[second].hash == hash || seen[second].hash == 0 ? second : first
     }
 
     /// RFC 7541 §7.1.3: what an attacker who can try values may not learn.

@@ -20,6 +20,10 @@ final class AdminDesk {
     private(set) var path: String?
     private var listener: Int32 = -1
     private var visitors: [Visitor] = []
+    /// Lets the next one in: a connection, or less than 0 with `errno`.
+    private let admit: (Int32) -> Int32
+    /// When the next one is let in, where the system had no room for one; nil: at once.
+    private var opensAgainAt: Int64?
 
     /// Visitors at a time, and how long one may take to say what it wants, in milliseconds. One more takes the place of
     /// whom says nothing for longest, so that nobody is kept out.
@@ -27,6 +31,11 @@ final class AdminDesk {
     static let patience: Int64 = 5_000
     /// How often it looks for more of them at a time, as they come.
     private static let roundsMax = 4
+    /// How long it lets nobody in where the system has no room, in milliseconds: who waits there would keep the loop
+    /// awake.
+    static let closedMilliseconds: Int64 = 1_000
+
+    init(admit: @escaping (Int32) -> Int32 = AdminDesk.accept) { self.admit = admit }
 
     deinit { close() }
 
@@ -63,19 +72,20 @@ final class AdminDesk {
     /// What the loop waits for.
     var descriptors: [Int32] {
         guard listener >= 0 else { return [] }
-        return [listener] + visitors.map(\.connection)
+        return (opensAgainAt == nil ? [listener] : []) + visitors.map(\.connection)
     }
 
-    /// When the next visitor has taken too long, in milliseconds; `Int64.max` for never.
-    var deadline: Int64 { visitors.map(\.deadline).min() ?? .max }
+    /// When the next visitor has taken too long, or the next is let in again, in milliseconds; `Int64.max` for never.
+    var deadline: Int64 { min(visitors.map(\.deadline).min() ?? .max, opensAgainAt ?? .max) }
 
     /// Takes what is there, and the requests that are whole.
     func visits(now: Int64) -> [Visit] {
         var visits: [Visit] = []
+        if let time = opensAgainAt, time <= now { opensAgainAt = nil }
         // Whose request is there leaves room for the next.
         for _ in 0..<Self.roundsMax {
             visits += takeRequests(now)
-            guard accept(now) else { break }
+            guard letIn(now) else { break }
         }
         return visits
     }
@@ -103,19 +113,28 @@ final class AdminDesk {
     /// Lets in who waits, as many as may be here at a time.
     ///
     /// - Returns: whether somebody came in.
-    private func accept(_ now: Int64) -> Bool {
+    private func letIn(_ now: Int64) -> Bool {
         var hasCome = false
         for _ in 0..<Self.visitorsMax {
-            var address = sockaddr_storage()
-            var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-            guard listener >= 0 else { return hasCome }
-            let connection = chimera_accept(listener, &address, &length)
-            guard connection >= 0 else { return hasCome }
+            guard listener >= 0, opensAgainAt == nil else { return hasCome }
+            let connection = admit(listener)
+            guard connection >= 0 else {
+                if [EMFILE, ENFILE, ENOMEM, ENOBUFS].contains(errno) {
+                    opensAgainAt = now + Self.closedMilliseconds
+                }
+                return hasCome
+            }
             if visitors.count == Self.visitorsMax { makeRoom() }
             visitors.append(Visitor(connection: connection, deadline: now + Self.patience))
             hasCome = true
         }
         return hasCome
+    }
+
+    private static func accept(_ listener: Int32) -> Int32 {
+        var address = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return chimera_accept(listener, &address, &length)
     }
 
     /// They stand in the order in which they came.
@@ -155,9 +174,9 @@ final class AdminDesk {
         FileDescriptors.close(connection)
     }
 
-    /// Writes a short line; a client that does not read loses it.
+    /// Writes a line without waiting; a client that does not read loses what has no room.
     static func write(_ line: JSON, to connection: Int32) {
         let bytes = Array((line.text + "\n").utf8)
-        _ = send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        _ = send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
     }
 }

@@ -47,8 +47,7 @@ final class DataPlane: Sendable {
         DescriptorLimit.raise(logger)
         // Before there is another thread: each has privileges of its own.
         try giveUpPrivileges()
-        takeSignals()
-        guard line.start(whenOver: { [self] in outlive() }) else { throw noThread() }
+        guard takeSignals(), line.start(whenOver: { [self] in outlive() }) else { throw noThread() }
         let reloader = try makeReloader()
         let first = reloader.start()
         let configuration = try configuration(of: first)
@@ -66,7 +65,7 @@ final class DataPlane: Sendable {
             orders.put(.ended)
         }
         guard hasStarted else { throw noThread() }
-        reloader.serve(Reloading(plane: self, gateway: gateway))
+        reloader.serve(Reloading(plane: self, gateway: gateway, started: configuration))
         line.tell(ControlMessage(.ready).with(.version, Version.text).with(.milliseconds, drainMilliseconds))
         while obey(orders.take(), gateway, reloader, administration) {}
         reloader.stop()
@@ -99,7 +98,8 @@ final class DataPlane: Sendable {
         pthread_sigmask(SIG_SETMASK, &set, nil)
     }
 
-    private func takeSignals() {
+    /// - Returns: false where the system gives no thread: nobody could end this process in order.
+    private func takeSignals() -> Bool {
         Thread.start(name: "chimera-signal") { [orders] in
             var waited = sigset_t()
             sigemptyset(&waited)
@@ -156,7 +156,8 @@ final class DataPlane: Sendable {
             answer(connection, line, context, administration)
         case .orphaned:
             logger.warning("the supervisor is gone")
-            drain(gateway, reloader, isLast: true)
+            // The next one starts another data plane, which has to find all addresses free.
+            drain(gateway, reloader, isLast: false)
         case .ended: return false
         }
         return true
@@ -229,6 +230,8 @@ final class DataPlane: Sendable {
     private struct Reloading: Reloader.Server {
         let plane: DataPlane
         let gateway: any RunningGateway
+        /// What the data plane started with.
+        let started: MachineConfiguration
 
         func reloadBegins() { plane.line.tell(ControlMessage(.reloading)) }
 
@@ -236,7 +239,15 @@ final class DataPlane: Sendable {
 
         func reloadEnded(_ outcome: Reloader.Outcome) {
             gateway.note(outcome.status)
-            if let configuration = outcome.configuration { plane.loaded(configuration) }
+            if let configuration = outcome.configuration {
+                plane.loaded(configuration)
+                let late = configuration.lateChanges(since: started)
+                if !late.isEmpty {
+                    let names = late.map { "`\($0)`" }.joined(separator: ", ")
+                    plane.logger.warning(
+                        "\(names) changed: that counts from the next start or `chimera upgrade`")
+                }
+            }
             var done = ControlMessage(.reloaded).with(.milliseconds, plane.drainMilliseconds)
             if let failure = outcome.failure { done = done.with(.failure, failure) }
             plane.line.tell(done)

@@ -47,10 +47,12 @@ final class DataPlaneAdministration: Sendable {
     /// Answers on the connection and closes it.
     func answer(_ connection: Int32, _ request: AdminRequest, context: JSON) {
         guard let command = command(request.name, context: context) else {
-            return Self.reply([AdminRequest.failed("there is no command \"\(request.name)\"")], connection)
+            return AdminDesk.answer(
+                connection, AdminRequest.failed("there is no command \"\(request.name)\""))
         }
         guard Self.enter(busy, atMost: Self.requestsMax) else {
-            return Self.reply([AdminRequest.failed("too many requests are being answered")], connection)
+            return AdminDesk.answer(
+                connection, AdminRequest.failed("too many requests are being answered"))
         }
         let hasStarted = Thread.start(name: "chimera-admin") { [self] in
             // Whoever asks about ten thousand tenants waits for those who are served.
@@ -60,7 +62,7 @@ final class DataPlaneAdministration: Sendable {
         }
         if !hasStarted {
             busy.withLock { $0 -= 1 }
-            Self.reply([AdminRequest.failed("the system gives no thread")], connection)
+            AdminDesk.answer(connection, AdminRequest.failed("the system gives no thread"))
         }
     }
 
@@ -69,15 +71,18 @@ final class DataPlaneAdministration: Sendable {
     /// Loads the configuration, and answers what came of it.
     func reload(for connection: Int32) {
         guard Self.enter(reloads, atMost: Self.reloadsMax) else {
-            return Self.reply([AdminRequest.failed("too many wait for a reload")], connection)
+            return AdminDesk.answer(connection, AdminRequest.failed("too many wait for a reload"))
         }
         reloader.reload(.command) { [self] outcome in
-            let work: @Sendable () -> Void = { [self] in
+            // A reader that stands still keeps no reload waiting.
+            let hasStarted = Thread.start(name: "chimera-admin") { [self] in
                 Self.reply([outcome.json], connection)
                 reloads.withLock { $0 -= 1 }
             }
-            // A reader that stands still keeps no reload waiting.
-            if !Thread.start(name: "chimera-admin", work) { work() }
+            if !hasStarted {
+                AdminDesk.answer(connection, outcome.json)
+                reloads.withLock { $0 -= 1 }
+            }
         }
     }
 
@@ -89,7 +94,8 @@ final class DataPlaneAdministration: Sendable {
         }
     }
 
-    /// Writes the lines and closes the connection; a reader that stands still loses the rest.
+    /// Writes the lines and closes the connection; a reader that stands still loses the rest. It may wait for that one,
+    /// so it is for a thread that has nothing else to do.
     static func reply(_ lines: [JSON], _ connection: Int32) {
         defer { FileDescriptors.close(connection) }
         let text = lines.lazy.map { $0.text + "\n" }

@@ -172,9 +172,10 @@ class Http2:
             try:
                 data = self.socket.recv(1 << 16)
             except ConnectionResetError:
-                raise ConnectionEnded("the gateway reset the connection", bytes(self.buffer), reset=True) from None
+                raise ConnectionEnded(f"the gateway reset the connection{self._last_words()}", bytes(self.buffer),
+                                      reset=True) from None
             if not data:
-                raise ConnectionEnded("the gateway closed the connection", bytes(self.buffer))
+                raise ConnectionEnded(f"the gateway closed the connection{self._last_words()}", bytes(self.buffer))
             self.buffer += data
         size = int.from_bytes(self.buffer[:3], "big")
         type, flags = self.buffer[3], self.buffer[4]
@@ -186,6 +187,9 @@ class Http2:
         if size > 16384:
             raise WireError(f"a frame of {size} octets (RFC 9113 4.2)")
         return Frame(type, flags, stream, payload)
+
+    def _last_words(self) -> str:
+        return "".join(f", after GOAWAY {frame.payload[4:]!r}" for frame in self.goaways[-1:])
 
     def read(self) -> Frame:
         """The next frame, checked and taken."""

@@ -11,6 +11,7 @@ public enum Property: String, CaseIterable, Sendable {
     case frames = "websocket-frames"
     case messages = "websocket-messages"
     case proxyHeader = "proxy-header"
+    case certificate
     case path
     case configuration
     case http2Connection = "http2-connection"
@@ -26,6 +27,7 @@ public enum Property: String, CaseIterable, Sendable {
         case .frames: framesFailure(bytes)
         case .messages: messagesFailure(bytes)
         case .proxyHeader: proxyHeaderFailure(bytes)
+        case .certificate: certificateFailure(bytes)
         case .path: pathFailure(bytes)
         case .configuration: configurationFailure(bytes)
         case .http2Connection: http2ConnectionFailure(bytes)
