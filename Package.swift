@@ -67,8 +67,14 @@ let package = Package(
                 "CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1",
                 "ChimeraWebSocket",
             ]),
-        module("Configuration", ["CLinux", "ChimeraBytes", "ChimeraHTTPCore", "ChimeraTLS"]),
         module("Administration", []),
+        module(
+            "Sessions",
+            [
+                "CLinux", "ChimeraAdministration", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
+                "ChimeraWebSocket",
+            ]),
+        module("Configuration", ["CLinux", "ChimeraBytes", "ChimeraHTTPCore", "ChimeraTLS"]),
         module(
             "Telemetry",
             ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraTLS"]),
@@ -77,7 +83,7 @@ let package = Package(
             dependencies: [
                 "CLinux", "CCrypt", "COpenSSL", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
                 "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraTLS", "ChimeraProxyProtocol", "ChimeraFiles",
-                "ChimeraUpstream",
+                "ChimeraUpstream", "ChimeraWebSocket", "ChimeraSessions",
                 "ChimeraConfiguration", "ChimeraTelemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
@@ -87,7 +93,7 @@ let package = Package(
             name: "ChimeraServer",
             dependencies: [
                 "Chimera", "CLinux", "ChimeraAdministration", "ChimeraConfiguration", "ChimeraEventLoop",
-                "ChimeraTLS", "ChimeraTelemetry",
+                "ChimeraSessions", "ChimeraTLS", "ChimeraTelemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -113,15 +119,20 @@ let package = Package(
                 "CLinux",
             ]),
         tests(
+            of: "Sessions",
+            ["ChimeraSessions", "ChimeraWebSocket", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(
             of: "Configuration", ["ChimeraConfiguration", "ChimeraTLS", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
-        tests(of: "Server", ["ChimeraServer", "ChimeraAdministration", "ChimeraConfiguration"]),
+        tests(
+            of: "Server",
+            ["ChimeraServer", "ChimeraAdministration", "ChimeraConfiguration", "ChimeraSessions"]),
         // What the fuzz targets of Tests/Fuzz check, on the inputs that are kept there.
         tests(
             of: "Fuzz",
             [
                 "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraHTTPCore",
-                "ChimeraWebSocket", "ChimeraTLS", "ChimeraProxyProtocol", "ChimeraBytes",
+                "ChimeraSessions", "ChimeraWebSocket", "ChimeraTLS", "ChimeraProxyProtocol", "ChimeraBytes",
                 "ChimeraConfiguration",
             ]),
         tests(

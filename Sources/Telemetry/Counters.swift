@@ -60,6 +60,8 @@ package enum LimitHit: Int, CaseIterable, Sendable {
     case clientConnections
     /// `limit connections` of a site or a route.
     case requestsUnderWay
+    /// `limit sessions`
+    case sessions
     /// More clients than a table of limits has places for; the one that is nearest to a full bucket was forgotten.
     case limitTable
 
@@ -73,6 +75,7 @@ package enum LimitHit: Int, CaseIterable, Sendable {
         case .requestRate: "requests"
         case .clientConnections: "client-connections"
         case .requestsUnderWay: "requests-under-way"
+        case .sessions: "sessions"
         case .limitTable: "limit-table"
         }
     }

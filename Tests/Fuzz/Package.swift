@@ -32,6 +32,7 @@ let package = Package(
         .executable(name: "http2-connection", targets: ["FuzzHTTP2Connection"]),
         .executable(name: "hpack", targets: ["FuzzHPACK"]),
         .executable(name: "administration", targets: ["FuzzAdministration"]),
+        .executable(name: "tagged-streams", targets: ["FuzzTaggedStreams"]),
     ],
     dependencies: [.package(name: "chimera", path: "../..")],
     targets: [
@@ -55,5 +56,6 @@ let package = Package(
         target("HTTP2Connection"),
         target("HPACK"),
         target("Administration"),
+        target("TaggedStreams"),
     ]
 )

@@ -1,6 +1,7 @@
 package import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
+package import ChimeraSessions
 package import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
@@ -56,6 +57,8 @@ public final class Gateway: Sendable {
     private let authority: AuthoritySource
     private let workerCount: Int
     private let source: any ListenerSource
+    private let programs: any ProgramSource
+    private let programLog: ProgramLog
     private let files: any ConfigurationFileSystem
     /// One change of configuration at a time.
     private let reloading = Mutex(())
@@ -77,14 +80,18 @@ public final class Gateway: Sendable {
     ///   - source: where the listening sockets come from; it binds them itself if not given.
     ///   - dataDirectory: where the authority of `tls internal` is kept, unless the configuration says.
     ///   - tickets: what keys of TLS session tickets come from; nil for a secret of its own.
+    ///   - programs: who starts programs; a thread of its own if not given.
     ///   - handler: where routes of the configuration to an embedded handler lead.
     /// - Throws: when the access log cannot be opened.
     package init(
         configuration: MachineConfiguration, logger: Logger,
         files: any ConfigurationFileSystem = SystemFileSystem(),
         listeners source: any ListenerSource = ListenerGroups(), tickets: TicketSecret? = nil,
-        dataDirectory: String? = nil, handler: (any Handler)? = nil
+        dataDirectory: String? = nil, programs: any ProgramSource = LocalPrograms(),
+        handler: (any Handler)? = nil
     ) throws {
+        self.programs = programs
+        programLog = ProgramLog(logger)
         authority = AuthoritySource(directory: configuration.dataDirectory ?? dataDirectory, logger)
         self.tickets = tickets ?? TicketSecret(now: ProcessFigures.wallSeconds)
         self.source = source
@@ -194,7 +201,7 @@ public final class Gateway: Sendable {
         SharedParts(
             pool: pool, passwordPool: passwordPool, resolver: Resolver(pool: namePool), counters: counters,
             log: log, welcome: welcome, loads: loads, handover: handover, limits: limits, metrics: metrics,
-            tickets: tickets, authority: authority,
+            tickets: tickets, authority: authority, programs: programs, programLog: programLog,
             drained: { [weak self] index in self?.workerDrained(index) })
     }
 

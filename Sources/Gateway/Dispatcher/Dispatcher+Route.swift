@@ -54,7 +54,7 @@ extension Dispatcher {
         switch route.target {
         case .redirect(let target): return .answer(redirect(target, context, request, response))
         case .respond(let target): return .answer(respond(target, context, request, response))
-        case .files, .proxy, .welcome, .telemetry, .handler:
+        case .files, .proxy, .welcome, .session, .telemetry, .handler:
             if settings.strip != nil || settings.rewrite != nil || route.prefix != nil,
                 !makeDestination(route, settings, context, request)
             {

@@ -25,6 +25,12 @@ struct ControlMessage: Equatable, Sendable {
         /// Asks for a file with a key or a certificate that only the supervisor may read: `request`, `text` for its path;
         /// answered by `sockets`, with the open file, or `refused`.
         case openKey = 7
+        /// Asks for a program, see `ControlMessage.init(_:ProgramOrder)`: answered by `programStarted` or `refused`.
+        case startProgram = 8
+        /// A program's input has ended, and it is to end: `text` is its id.
+        case endProgram = 9
+        /// A signal for a program's process group: `text` is its id, `count` the signal's number.
+        case signalProgram = 10
 
         /// Sockets as descriptors: `request`, `count` for the port, `more` for how many are still to come.
         case sockets = 64
@@ -43,6 +49,11 @@ struct ControlMessage: Equatable, Sendable {
         /// What keys of TLS session tickets come from, before anything else: `count` for the period, `text` for the secret
         /// in hexadecimal digits.
         case tickets = 72
+        /// A program runs: `request`, `text` for its id, `count` for its process; as descriptors where it reads, and what it
+        /// writes to standard output and to standard error.
+        case programStarted = 73
+        /// A program's first process has ended: `text` is its id, `count` what waitpid(2) says.
+        case programEnded = 74
     }
 
     /// What a field is.
@@ -56,6 +67,13 @@ struct ControlMessage: Equatable, Sendable {
         case context = 7
         case failure = 8
         case more = 9
+        /// Words, with a zero octet between them.
+        case arguments = 10
+        /// `NAME=VALUE`, in the same way.
+        case environment = 11
+        case directory = 12
+        /// Milliseconds from SIGTERM to SIGKILL.
+        case killMilliseconds = 13
     }
 
     var kind: Kind

@@ -55,7 +55,7 @@ final class DataPlane: Sendable {
             [line, machineFile] configuration, logger, listeners in
             try Gateway(
                 configuration: configuration, logger: logger, listeners: listeners, tickets: line.tickets,
-                dataDirectory: DataDirectory.path(machineFile: machineFile))
+                dataDirectory: DataDirectory.path(machineFile: machineFile), programs: line)
         }
         let administration = DataPlaneAdministration(
             gateway, reloader, generation: generation, machineFile: machineFile)

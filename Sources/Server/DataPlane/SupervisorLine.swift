@@ -1,6 +1,7 @@
 internal import Chimera
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
+internal import ChimeraSessions
 internal import ChimeraTLS
 internal import Glibc
 internal import Synchronization
@@ -25,6 +26,9 @@ enum DataPlaneOrder: Sendable {
 final class SupervisorLine: ListenerSource {
     private let socket: PacketSocket
     private let orders: BlockingQueue<DataPlaneOrder>
+    let programs = ProgramDesk()
+    /// Sends what finds no room at once.
+    private let sender = BlockingPool(threadsMax: 1)
     private let state = Mutex(State())
     /// How long the supervisor has for an answer, in milliseconds, and for making room for a packet.
     private let patience: Int64
@@ -87,6 +91,7 @@ final class SupervisorLine: ListenerSource {
         Thread.start(name: "chimera-line") { [self] in
             receiveAll()
             abandon(SystemError("listen", EPIPE), isOver: true)
+            programs.supervisorEnded()
             orders.put(.orphaned)
             whenOver()
         }
@@ -106,6 +111,19 @@ final class SupervisorLine: ListenerSource {
 
     /// A supervisor that takes nothing for too long misses the message, and one that is gone does not need it.
     func tell(_ message: ControlMessage) { try? send(message) }
+
+    /// Sends a message now, or as soon as there is room, without waiting for that.
+    ///
+    /// - Returns: false where it cannot be sent.
+    func tellSoon(_ message: ControlMessage) -> Bool {
+        let packet = PacketSocket.Packet(message.encoded)
+        do throws(SystemError) {
+            if try socket.send(packet, wait: false) { return true }
+        } catch {
+            return false
+        }
+        return sender.submit { [self] in _ = try? socket.send(packet, wait: true) }
+    }
 
     private func send(_ message: ControlMessage) throws(SystemError) {
         _ = try socket.send(.init(message.encoded), wait: true)
@@ -187,7 +205,9 @@ final class SupervisorLine: ListenerSource {
     private func receive(_ message: ControlMessage, _ descriptors: inout [Int32]) {
         switch message.kind {
         case .sockets: answer(message, &descriptors)
-        case .refused: refuse(message)
+        case .refused: if !programs.refused(message) { refuse(message) }
+        case .programStarted: programs.started(message, &descriptors)
+        case .programEnded: programs.ended(message)
         case .drain: orders.put(.drain(isLast: message.number(.count) != 1))
         case .stopNow: orders.put(.stopNow)
         case .reload: orders.put(.reload)
@@ -202,7 +222,9 @@ final class SupervisorLine: ListenerSource {
                 .question(
                     connection, line: message.fields[.text] ?? [], context: message.fields[.context] ?? []))
         case .tickets: adoptTickets(message)
-        case .listen, .unlisten, .ready, .administer, .reloading, .reloaded, .openKey: break
+        case .listen, .unlisten, .ready, .administer, .reloading, .reloaded, .openKey, .startProgram,
+            .endProgram, .signalProgram:
+            break
         }
     }
 

@@ -1,5 +1,6 @@
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
+internal import ChimeraSessions
 internal import Glibc
 
 /// A data plane as the supervisor sees it: its process, the line to it, and what it says on standard error.
@@ -14,6 +15,8 @@ final class DataPlaneProcess {
     /// In milliseconds of the monotonic clock.
     let startedAt: Int64
     var version = "?"
+    /// Whom it serves as, once that was asked for.
+    var user: ProgramUser?
     /// The addresses of which it has sockets.
     var addresses: Set<Listener.Address> = []
     private var unsent: [PacketSocket.Packet] = []

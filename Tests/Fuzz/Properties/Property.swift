@@ -17,6 +17,7 @@ public enum Property: String, CaseIterable, Sendable {
     case http2Connection = "http2-connection"
     case hpack
     case administration
+    case taggedStreams = "tagged-streams"
 
     /// - Returns: what does not hold of these bytes, or nil.
     public func failure(of bytes: [UInt8]) -> String? {
@@ -33,6 +34,7 @@ public enum Property: String, CaseIterable, Sendable {
         case .http2Connection: http2ConnectionFailure(bytes)
         case .hpack: hpackFailure(bytes)
         case .administration: administrationFailure(bytes)
+        case .taggedStreams: taggedStreamsFailure(bytes)
         }
     }
 

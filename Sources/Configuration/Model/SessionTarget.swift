@@ -1,0 +1,48 @@
+/// `session … -- COMMAND…`: a program for each WebSocket client.
+package struct SessionTarget: Sendable, Hashable {
+    package enum Framing: String, CaseIterable, Sendable {
+        /// A line is a text message, and a message is a line.
+        case lines
+        /// What was written at once is a binary message.
+        case raw
+        /// A message has its length before it, as four octets.
+        case length
+    }
+
+    package enum ErrorOutput: String, CaseIterable, Sendable {
+        case log, inline, off
+    }
+
+    /// An absolute path.
+    package var program: String
+    /// At least one; the first is the program as it was written.
+    package var command: [String]
+    /// An absolute path.
+    package var directory: String
+    package var framing = Framing.lines
+    package var errorOutput = ErrorOutput.log
+    /// Hosts whose pages may connect, beside the site's own.
+    package var origins: [HostPattern] = []
+    /// Bytes of a client's message.
+    package var messageBytesMax: Int64 = 1 << 20
+    /// Whether compression is agreed to.
+    package var compresses = true
+    package var ping = TimeLimit.milliseconds(30_000)
+    package var pong = TimeLimit.milliseconds(20_000)
+    package var idle = TimeLimit.unlimited
+    package var life = TimeLimit.unlimited
+    /// From the end of the program's input to SIGTERM, in milliseconds.
+    package var terminateMilliseconds: Int64 = 2_000
+    /// From SIGTERM to SIGKILL.
+    package var killMilliseconds: Int64 = 5_000
+    /// `NAME=VALUE`, beside what every program gets.
+    package var environment: [String] = []
+    /// It was said that the program runs as root.
+    package var mayBeRoot = false
+
+    package init(program: String, command: [String], directory: String) {
+        self.program = program
+        self.command = command
+        self.directory = directory
+    }
+}

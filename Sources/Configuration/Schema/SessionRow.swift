@@ -1,0 +1,68 @@
+extension Schema {
+    /// `session … -- COMMAND…`
+    static let sessionDirective = Directive(
+        name: "session", family: .verb, places: .site, options: runningOptions + endingOptions + laterOptions,
+        block: .route,
+        meaning: """
+            A WebSocket client gets a program of its own, joined to it through standard input, output and error. COMMAND \
+            is run word by word, without a shell; a path in its first word counts from this file's directory. \
+            An `Origin` other than the site's own is 403.
+            """,
+        effect: .verb { arguments, decoder, _ in decoder.sessionTarget(arguments).map { .session($0) } },
+        takesCommand: true)
+
+    private static let runningOptions: [Option] = [
+        Option("directory", .place, default: "the file's own", "where the program runs"),
+        Option(
+            "framing",
+            .keyword(noun: "framing", SessionTarget.Framing.allCases.map { ValueType.Keyword($0.rawValue) }),
+            default: "lines",
+            """
+            `lines`: a line is a text message and a message is a line; `raw`: what was written at once is a binary \
+            message; `length`: each message has its length before it, four octets, the highest first
+            """),
+        Option(
+            "stderr",
+            .keyword(
+                noun: "place for stderr",
+                SessionTarget.ErrorOutput.allCases.map { ValueType.Keyword($0.rawValue) }),
+            default: "log",
+            "where the program's standard error goes: the gateway's log, the client, or nowhere"),
+        Option(
+            "origin", .host, isRepeatable: true,
+            "a host whose pages may connect as well; `*` for every page, also one that tells no origin"),
+        Option("message", .size, default: "1MiB", "the most that a client's message may have; 1009 past it"),
+        Option("deflate", .onOff, default: "on", "whether compression is agreed to with who offers it"),
+        Option(
+            "env", .word("a variable, as NAME=VALUE"), isRepeatable: true,
+            "a variable of the program's environment"),
+        Option(
+            "user", .word("a user"),
+            """
+            who runs the program; only the machine's `user`, and `root` has to be said here as well
+            """),
+    ]
+
+    private static let endingOptions: [Option] = [
+        Option(
+            "ping", .timeLimit, default: "30s", "silence behind which the client is asked for a sign of life"),
+        Option("pong", .timeLimit, default: "20s", "how long it has for that"),
+        Option("idle", .timeLimit, default: "none", "the most without a message either way; 1001 past it"),
+        Option("life", .timeLimit, default: "none", "the most for a session as a whole; 1001 past it"),
+        Option(
+            "end", .duration, default: "2s",
+            "how long a program has, whose client is gone, from the end of its input to SIGTERM"),
+        Option("kill", .duration, default: "5s", "and from SIGTERM to SIGKILL"),
+    ]
+
+    private static let laterOptions: [Option] = [
+        Option("pty", .onOff, since: .later, "a terminal"),
+        Option("open", .onOff, since: .later, "a terminal that nothing guards"),
+        Option("resume", .duration, since: .later, "how long the program survives a lost connection"),
+        Option("pool", .count, since: .later, "programs that wait for clients"),
+        Option("shared", .onOff, since: .later, "one program for all clients"),
+        Option("http", .onOff, since: .later, "plain HTTP as well"),
+        Option("memory", .size, since: .later, "the most memory for a program"),
+        Option("processes", .count, since: .later, "the most processes for a program"),
+    ]
+}

@@ -1,0 +1,54 @@
+internal import ChimeraEventLoop
+internal import ChimeraSessions
+
+/// One session, for who asks what is going on.
+package struct SessionReport: Sendable {
+    /// The value of `CHIMERA_SESSION`.
+    package var id: String
+    package var tenant: String
+    package var site: String
+    package var route: String
+    /// The command.
+    package var program: String
+    package var process: Int32
+    /// The client's address; `unix` for a Unix socket.
+    package var client: String
+    package var ageMilliseconds: Int64
+    /// Octets from the client to the program and back.
+    package var octetsIn: Int
+    package var octetsOut: Int
+}
+
+extension GatewayWorker {
+    func sessionReports() -> [SessionReport] {
+        sessions.values.map { running in
+            SessionReport(
+                id: running.id, tenant: running.tenant, site: running.site, route: running.route,
+                program: running.program, process: running.session.process, client: running.client,
+                ageMilliseconds: worker.now - running.session.startedAt,
+                octetsIn: running.session.octetsIn, octetsOut: running.session.octetsOut)
+        }
+    }
+
+    func endSession(_ id: String) -> Bool {
+        guard let running = sessions.values.first(where: { $0.id == id }) else { return false }
+        running.session.endByOperator()
+        return true
+    }
+}
+
+extension Gateway {
+    /// The sessions whose clients are there, the oldest first, and how many there are in all.
+    ///
+    /// - Parameter limit: at most so many are reported.
+    package func sessions(atMost limit: Int) -> (reports: [SessionReport], total: Int) {
+        let all = ask { $0.sessionReports() }.flatMap { $0 }
+        let oldest = all.sorted { $0.ageMilliseconds > $1.ageMilliseconds }
+        return (Array(oldest.prefix(limit)), all.count)
+    }
+
+    /// Ends a session: the client is told with 1001, and the program ends as ever.
+    ///
+    /// - Returns: false where there is none with this id.
+    package func endSession(_ id: String) -> Bool { ask { $0.endSession(id) }.contains(true) }
+}

@@ -1,0 +1,110 @@
+internal import ChimeraEventLoop
+internal import ChimeraSessions
+internal import Glibc
+internal import Synchronization
+
+/// The programs that a data plane has asked its supervisor for; any thread may use it.
+final class ProgramDesk: Sendable {
+    typealias Started = @Sendable (Result<StartedProgram, SystemError>) -> Void
+    typealias Ended = @Sendable (ProgramEnd) -> Void
+
+    private struct State {
+        var requests: Int64 = 0
+        var waiting: [Int64: (started: Started, ended: Ended)] = [:]
+        /// By id.
+        var running: [String: Ended] = [:]
+        /// The id of any program that ran.
+        var known: String?
+        var isOver = false
+    }
+
+    private let state = Mutex(State())
+
+    /// Numbers a request; nil where the supervisor is gone. Requests for programs count down from -1, those for sockets up.
+    func enter(_ started: @escaping Started, _ ended: @escaping Ended) -> Int64? {
+        state.withLock { state in
+            guard !state.isOver else { return nil }
+            state.requests -= 1
+            state.waiting[state.requests] = (started, ended)
+            return state.requests
+        }
+    }
+
+    /// A request could not be sent.
+    func fail(_ request: Int64, _ error: SystemError) {
+        let waiting = state.withLock { $0.waiting.removeValue(forKey: request) }
+        waiting?.started(.failure(error))
+    }
+
+    /// - Returns: false where it is about no program.
+    func refused(_ message: ControlMessage) -> Bool {
+        guard let request = message.number(.request), request < 0 else { return false }
+        let number = message.number(.count).flatMap { Int32(exactly: $0) } ?? EINVAL
+        fail(request, SystemError(message.text(.text) ?? "execve", number))
+        return true
+    }
+
+    /// Takes its descriptors out of `descriptors`.
+    func started(_ message: ControlMessage, _ descriptors: inout [Int32]) {
+        guard let request = message.number(.request), let id = message.text(.text),
+            let process = message.number(.count).flatMap({ Int32(exactly: $0) })
+        else { return }
+        let waiting = state.withLock { state -> (started: Started, ended: Ended)? in
+            let waiting = state.waiting.removeValue(forKey: request)
+            if let waiting, descriptors.count == 3 {
+                state.running[id] = waiting.ended
+                state.known = id
+            }
+            return waiting
+        }
+        guard descriptors.count == 3 else {
+            waiting?.started(.failure(SystemError("recvmsg", EMFILE)))
+            return
+        }
+        guard let waiting else { return }
+        let program = StartedProgram(
+            id: id, process: process, input: descriptors[0], output: descriptors[1], error: descriptors[2])
+        descriptors = []
+        waiting.started(.success(program))
+    }
+
+    func ended(_ message: ControlMessage) {
+        guard let id = message.text(.text), let status = message.number(.count) else { return }
+        let told = state.withLock { $0.running.removeValue(forKey: id) }
+        told?(ProgramEnd(waitStatus: Int32(truncatingIfNeeded: status)))
+    }
+
+    /// Nobody sees to the programs any more: what the kernel has not ended with the supervisor is ended here.
+    func supervisorEnded() {
+        let (waiting, running, known) = state.withLock { state in
+            defer { (state.waiting, state.running) = ([:], [:]) }
+            state.isOver = true
+            return (state.waiting, state.running, state.known)
+        }
+        for (started, _) in waiting.values { started(.failure(SystemError("execve", EPIPE))) }
+        for ended in running.values { ended(.unknown) }
+        if let known { Leftovers.kill(ofSession: known) }
+    }
+}
+
+extension SupervisorLine: ProgramSource {
+    func start(
+        _ order: ProgramOrder, started: @escaping @Sendable (Result<StartedProgram, SystemError>) -> Void,
+        ended: @escaping @Sendable (ProgramEnd) -> Void
+    ) {
+        guard let request = programs.enter(started, ended) else {
+            return started(.failure(SystemError("execve", EPIPE)))
+        }
+        let message = ControlMessage(order, request: request)
+        guard message.encoded.count <= PacketSocket.packetBytesMax else {
+            return programs.fail(request, SystemError("execve", E2BIG))
+        }
+        if !tellSoon(message) { programs.fail(request, SystemError("execve", EAGAIN)) }
+    }
+
+    func end(_ id: String) { _ = tellSoon(ControlMessage(.endProgram).with(.text, id)) }
+
+    func signal(_ id: String, _ number: Int32) {
+        _ = tellSoon(ControlMessage(.signalProgram).with(.text, id).with(.count, Int64(number)))
+    }
+}

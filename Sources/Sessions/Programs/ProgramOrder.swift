@@ -1,0 +1,88 @@
+package import ChimeraEventLoop
+
+/// What a program is started with.
+package struct ProgramOrder: Equatable, Sendable {
+    /// An absolute path.
+    package var path: String
+    /// The words of the command; the first is what the program knows itself by.
+    package var arguments: [String]
+    /// `NAME=VALUE`. Whoever starts it adds `CHIMERA_SESSION`.
+    package var environment: [String]
+    /// An absolute path.
+    package var directory: String
+    package var ending = EndingDelays()
+    /// It may run as root, where that is who serves.
+    package var mayBeRoot = false
+
+    package init(path: String, arguments: [String], environment: [String], directory: String) {
+        self.path = path
+        self.arguments = arguments
+        self.environment = environment
+        self.directory = directory
+    }
+}
+
+/// How long a program whose client is gone has at each step of its end, in milliseconds.
+package struct EndingDelays: Equatable, Sendable {
+    /// From the end of its input to SIGTERM.
+    package var terminate: Int64 = 2_000
+    /// From SIGTERM to SIGKILL, for its whole process group.
+    package var kill: Int64 = 5_000
+
+    package init() {}
+}
+
+/// A program that runs, and our ends of its three pipes.
+package struct StartedProgram: Equatable, Sendable {
+    /// Unique, also over restarts: the value of `CHIMERA_SESSION`.
+    package var id: String
+    package var process: Int32
+    /// What is written here is read by the program.
+    package var input: Int32
+    /// What the program writes.
+    package var output: Int32
+    package var error: Int32
+
+    package init(id: String, process: Int32, input: Int32, output: Int32, error: Int32) {
+        self.id = id
+        self.process = process
+        self.input = input
+        self.output = output
+        self.error = error
+    }
+}
+
+/// How a process has ended.
+package enum ProgramEnd: Equatable, Sendable {
+    case exited(Int32)
+    case signalled(Int32)
+    /// Whoever started it is gone, so nobody can tell.
+    case unknown
+
+    /// What `waitpid` says.
+    package init(waitStatus: Int32) {
+        let signal = waitStatus & 0x7F
+        self = signal == 0 ? .exited(waitStatus >> 8 & 0xFF) : .signalled(signal)
+    }
+}
+
+/// Who starts programs, tells of their end and sees to it that nothing of them is left: the supervisor, or in a
+/// process without one a thread of its own.
+///
+/// Its methods may be called from any thread and never block.
+package protocol ProgramSource: Sendable {
+    /// Starts a program.
+    ///
+    /// - Parameters:
+    ///   - started: told once, on any thread. Its descriptors belong to whoever is told.
+    ///   - ended: told once behind that, on any thread, when the program's first process has ended.
+    func start(
+        _ order: ProgramOrder, started: @escaping @Sendable (Result<StartedProgram, SystemError>) -> Void,
+        ended: @escaping @Sendable (ProgramEnd) -> Void)
+
+    /// The program is to end, whose input has ended: SIGTERM and SIGKILL follow in their time.
+    func end(_ id: String)
+
+    /// Sends a signal to the program's process group.
+    func signal(_ id: String, _ number: Int32)
+}

@@ -1,0 +1,74 @@
+import ChimeraConfiguration
+import Testing
+
+@Suite struct SessionRowTests {
+    private func target(_ line: String, machine: String = "listen 8080\n") throws -> SessionTarget {
+        let result = load(tenant: "site a.example {\n\(line)\n}\n", machine: machine)
+        #expect(!result.hasErrors, "\(result.diagnostics.rendered)")
+        let site = try #require(result.configuration?.sites.first?.site)
+        guard case .session(let target)? = site.routes.first?.destination else {
+            Issue.record("no session")
+            throw CancellationError()
+        }
+        return target
+    }
+
+    @Test func `what stands behind two dashes is the command, as it is`() throws {
+        let target = try target("session framing=raw -- t/page.html framing=lines -- '{x}' \"a b\" env:HOME")
+        #expect(target.command == ["t/page.html", "framing=lines", "--", "{x}", "a b", "env:HOME"])
+        #expect(target.program == "/etc/chimera/conf.d/t/page.html")
+        #expect(target.directory == "/etc/chimera/conf.d")
+        #expect(target.framing == .raw)
+    }
+
+    @Test func `without options it has the defaults`() throws {
+        let target = try target("/live session -- t/page.html")
+        #expect(
+            target
+                == SessionTarget(
+                    program: "/etc/chimera/conf.d/t/page.html", command: ["t/page.html"],
+                    directory: "/etc/chimera/conf.d"))
+        #expect(target.ping == .milliseconds(30_000) && target.pong == .milliseconds(20_000))
+        #expect(target.terminateMilliseconds == 2_000 && target.killMilliseconds == 5_000)
+        #expect(target.messageBytesMax == 1 << 20 && target.errorOutput == .log && !target.mayBeRoot)
+    }
+
+    @Test func `its options are typed`() throws {
+        let target = try target(
+            "session stderr=inline origin=b.example origin=*.c.example message=4KiB deflate=off env=A=b env=C= "
+                + "ping=none pong=5s idle=1h life=1d end=1s kill=0ms directory=t -- t/page.html")
+        #expect(target.errorOutput == .inline && !target.compresses && target.messageBytesMax == 4096)
+        #expect(target.origins.map(\.description) == ["b.example", "*.c.example"])
+        #expect(target.environment == ["A=b", "C="])
+        #expect(target.ping == .unlimited && target.pong == .milliseconds(5_000))
+        #expect(target.idle == .milliseconds(3_600_000) && target.life == .milliseconds(86_400_000))
+        #expect(target.terminateMilliseconds == 1_000 && target.killMilliseconds == 0)
+        #expect(target.directory == "/etc/chimera/conf.d/t")
+    }
+
+    @Test func `a program that would run as root has to be said twice`() throws {
+        let site = "site a.example { session -- t/page.html }\n"
+        let machine = "listen 8080\nuser root\n"
+        #expect(load(tenant: site, machine: machine).hasErrors)
+        let target = try target("session user=root -- t/page.html", machine: machine)
+        #expect(target.mayBeRoot)
+        #expect(
+            load(tenant: "site a.example { session user=other -- t/page.html }\n", machine: machine).hasErrors
+        )
+        #expect(load(tenant: "site a.example { session user=www -- t/page.html }\n").hasErrors)
+        let plain = try self.target("session user=www -- t/page.html", machine: "listen 8080\nuser www\n")
+        #expect(!plain.mayBeRoot)
+    }
+
+    @Test func `a tenant's directory belongs to it`() {
+        let machine = "listen 8080\ntenants { permit session }\n"
+        let inside = load(tenant: "site a.example { session directory=t -- t/page.html }\n", machine: machine)
+        #expect(!inside.hasErrors, "\(inside.diagnostics.rendered)")
+        let outside = load(
+            tenant: "site a.example { session directory=/etc -- t/page.html }\n", machine: machine)
+        #expect(outside.hasErrors)
+        let denied = load(
+            tenant: "site a.example { session -- t/page.html }\n", machine: "listen 8080\ntenants { }\n")
+        #expect(denied.hasErrors)
+    }
+}
