@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -53,6 +54,7 @@ static int begin(void *argument) {
     for (int number = 1; number < NSIG; number++) sigaction(number, &usual, NULL);
     setsid();
     if (place(program->input, 0) < 0 || place(program->output, 1) < 0 || place(program->error, 2) < 0) goto failed;
+    if (program->has_terminal && ioctl(0, TIOCSCTTY, 0) != 0) goto failed;
     if (program->descriptors > 0) {
         struct rlimit limit;
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -100,6 +102,30 @@ int chimera_start_program(const struct chimera_program *program) {
 }
 
 int chimera_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int chimera_terminal(int ends[2], int owner) {
+    ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (ends[0] < 0) return -1;
+    ends[1] = -1;
+    if (grantpt(ends[0]) == 0 && unlockpt(ends[0]) == 0) {
+        // By our end, and not by a name, which another mount could give another meaning.
+        ends[1] = ioctl(ends[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    }
+    if (ends[1] >= 0 && owner >= 0 && fchown(ends[1], owner, -1) != 0) {
+        close(ends[1]);
+        ends[1] = -1;
+    }
+    if (ends[1] >= 0) return chimera_resize_terminal(ends[0], 80, 24);
+    int failure = errno;
+    close(ends[0]);
+    errno = failure;
+    return -1;
+}
+
+int chimera_resize_terminal(int end, unsigned short columns, unsigned short rows) {
+    struct winsize size = {.ws_col = columns, .ws_row = rows};
+    return ioctl(end, TIOCSWINSZ, &size);
+}
 
 int chimera_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 

@@ -45,10 +45,12 @@ struct SessionCommand: ParsableCommand {
             runs the programs.
             """)
 
-    @Option(help: "How output becomes messages: lines, raw or length.")
-    var framing = "lines"
+    @Option(help: "How output becomes messages: lines, raw or length; raw for a terminal.")
+    var framing: String?
     @Option(help: "Where the program's standard error goes: log, inline or off.")
-    var stderr = "log"
+    var stderr: String?
+    @Flag(help: "Give the program a terminal.")
+    var pty = false
     @Argument(parsing: .postTerminator, help: "The program and its arguments, behind --.")
     var command: [String]
     @OptionGroup var listen: ListenOption
@@ -56,7 +58,9 @@ struct SessionCommand: ParsableCommand {
 
     func run() throws {
         let (command, addresses) = (command, listen.addresses)
-        var options = ["framing=\(framing)", "stderr=\(stderr)"]
+        var options = pty ? ["pty=on", "open=on"] : []
+        if let framing { options.append("framing=\(framing)") }
+        if let stderr { options.append("stderr=\(stderr)") }
         // Whoever says it here has said it as who he is.
         if geteuid() == 0 { options.append("user=root") }
         try Service(log.logger()) { [options] in

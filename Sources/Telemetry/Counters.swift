@@ -19,6 +19,12 @@ package enum Counter: Int, CaseIterable, Sendable {
     case upstreamConnectionsOpened
     /// Exchanges that became tunnels.
     case tunnels
+    /// Sessions whose program was started and whose client was told so.
+    case sessionsStarted
+    /// Those that ended; what was started less these have a client.
+    case sessionsEnded
+    /// Programs that could not be started.
+    case programsFailed
     /// Connections that were passed to another worker, which serves them.
     case connectionsHandedOver
     /// No sum but a level: connections on which something is under way; the others are idle.

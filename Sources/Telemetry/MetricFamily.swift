@@ -94,10 +94,16 @@ extension MetricFamily {
         "chimera_limit_hits_total", .counter, ["limit"], "How often a bound was reached, by its name.")
     package static let tunnels = MetricFamily(
         "chimera_tunnels_total", .counter, "Requests that became tunnels, such as WebSockets.")
+    package static let sessions = MetricFamily(
+        "chimera_sessions_total", .counter, "Clients that got a program.")
+    package static let sessionsOpen = MetricFamily(
+        "chimera_sessions", .gauge, "Clients that have a program.")
+    package static let programsFailed = MetricFamily(
+        "chimera_program_failures_total", .counter, "Programs of sessions that could not be started.")
 
     private static let requests = [
         requestsTotal, requestDuration, siteRequests, siteErrors, siteReceived, siteSent, received, sent,
-        refusals, limitHits, tunnels,
+        refusals, limitHits, tunnels, sessions, sessionsOpen, programsFailed,
     ]
 
     // MARK: Connections

@@ -101,7 +101,7 @@ struct ErrorTests {
         ErrorCase(
             "tls t/page.html t/page.html", 5,
             #""t/page.html" holds no certificate in PEM form (`-----BEGIN CERTIFICATE-----`)"#),
-        ErrorCase("session pty=on -- t/page.html", 9, "this version does not have `pty=` yet"),
+        ErrorCase("session resume=5m -- t/page.html", 9, "this version does not have `resume=` yet"),
         ErrorCase(
             "session t/page.html", 1,
             #"`session` needs `--` and the command behind it; did you mean "session -- t/page.html"?"#),

@@ -60,6 +60,29 @@ import Testing
         #expect(!plain.mayBeRoot)
     }
 
+    @Test(arguments: [
+        ("session pty=on -- t/page.html", true),
+        ("session pty=on open=on -- t/page.html", false),
+        ("session pty=on -- t/page.html { auth basic t/users }", false),
+        ("auth basic t/users\nsession pty=on -- t/page.html", false),
+        ("/shell/* { allow 10.0.0.0/8 }\n/shell session pty=on -- t/page.html", false),
+        ("/shell/* { allow 10.0.0.0/8 }\n/* session pty=on -- t/page.html", true),
+        ("GET /* { allow 10.0.0.0/8 }\nsession pty=on -- t/page.html", true),
+        ("auth basic t/users\nsession pty=on -- t/page.html { auth off }", true),
+        ("session pty=on stderr=inline open=on -- t/page.html", true),
+        ("session pty=on framing=length open=on -- t/page.html", true),
+        ("session -- t/page.html", false),
+    ])
+    func `a terminal is guarded, or said to be open`(_ content: String, _ isRefused: Bool) {
+        let result = load(tenant: "site a.example {\n\(content)\n}\n")
+        #expect(result.hasErrors == isRefused, "\(result.diagnostics.rendered)")
+    }
+
+    @Test func `a terminal's octets are as they are`() throws {
+        #expect(try target("session pty=on open=on -- t/page.html").framing == .raw)
+        #expect(try target("session pty=on open=on framing=lines -- t/page.html").framing == .lines)
+    }
+
     @Test func `a tenant's directory belongs to it`() {
         let machine = "listen 8080\ntenants { permit session }\n"
         let inside = load(tenant: "site a.example { session directory=t -- t/page.html }\n", machine: machine)

@@ -9,11 +9,15 @@ import sys
 import threading
 
 import pytest
+import wsproto.events as wsproto
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from wsproto import ConnectionType, WSConnection
+from wsproto.extensions import PerMessageDeflate
 
 from rig.client import request_bytes, wait_until
 from rig.gateway import run
 from rig.http2 import ENABLE_PUSH, Http2
+from rig.metrics import Metrics
 from rig.sessions import ROOT, Marked, join, shell, site, words
 from rig.websocket import KEY, REQUEST, frame
 
@@ -437,6 +441,99 @@ def test_what_is_no_message_of_the_subprotocol_is_1008(session):
     assert closed_by(client.client)[0] == 1008
 
 
+# Another library
+
+
+def wsproto_events(protocol, data):
+    protocol.receive_data(data)
+    return list(protocol.events())
+
+
+def test_wsproto_speaks_with_a_program(session):
+    """PyPI's wsproto as client: handshake, compression, fragments, a ping between them, and the Close."""
+    gateway = session("cat")
+    client = WSConnection(ConnectionType.CLIENT)
+    with gateway.connect() as connection:
+        connection.send(client.send(wsproto.Request(host="test", target="/", extensions=[PerMessageDeflate()])))
+        found = []
+
+        def until(kind):
+            while not any(isinstance(event, kind) for event in found):
+                found.extend(wsproto_events(client, connection.read_some()))
+            return next(event for event in found if isinstance(event, kind))
+        assert until(wsproto.AcceptConnection).extensions
+        connection.send(client.send(wsproto.TextMessage("hel", message_finished=False)))
+        connection.send(client.send(wsproto.Ping(b"there?")))
+        assert until(wsproto.Pong).payload == b"there?"
+        connection.send(client.send(wsproto.TextMessage("lo " + "x" * 1000)))
+        text = ""
+        while True:
+            event = until(wsproto.TextMessage)
+            found.remove(event)
+            text += event.data
+            if event.message_finished:
+                break
+        assert text == "hello " + "x" * 1000
+        connection.send(client.send(wsproto.CloseConnection(1000, "done")))
+        assert until(wsproto.CloseConnection).code == 1000
+
+
+# Terminals
+
+
+def test_a_terminal_is_one(session):
+    """tty(1), stty(1): a terminal with a size, which controls the program's session."""
+    gateway = session(*shell("test -t 0 && test -t 1 && test -t 2 && echo all; stty size; echo done >/dev/tty; exit 3"),
+                      options="pty=on open=on")
+    with join(gateway) as client:
+        said = b""
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                said += client.recv(timeout=30)
+        assert said == b"all\r\n24 80\r\ndone\r\n"
+        assert client.close_code == 4003
+
+
+def test_a_terminal_echoes_and_interrupts(session, marked):
+    gateway = session(*shell("echo ready; cat"), options="pty=on open=on framing=lines")
+    with join(gateway) as client:
+        assert client.recv(timeout=30) == "ready"
+        client.send("hello")
+        assert client.recv(timeout=30) == "hello", "the echo"
+        assert client.recv(timeout=30) == "hello", "the answer"
+        client.send("\x03")
+        assert closed_by(client)[0] in (4302, 4130)
+
+
+def test_a_terminal_has_the_size_that_the_client_has(session):
+    gateway = session(*shell("trap \"stty size\" WINCH; echo ready; while :; do sleep 0.1; done"),
+                      options="pty=on open=on")
+    client = tagged(gateway)
+    assert client.gather("stdout", 7) == "ready\r\n"
+    client.say(type="resize", columns=132, rows=50)
+    assert client.gather("stdout", 8) == "50 132\r\n"
+    client.client.close()
+
+
+def test_who_leaves_a_terminal_hangs_up(session, tmp_path):
+    done = tmp_path / "done"
+    gateway = session(*shell(f"trap \"echo seen > {done}; exit\" HUP; echo ready; while :; do sleep 0.1; done"),
+                      options="pty=on open=on end=30s")
+    with join(gateway) as client:
+        assert client.recv(timeout=30) == b"ready\r\n"
+    wait_until(done.exists, within=30, what="the program's last deed")
+
+
+def test_end_of_input_is_a_character_for_a_terminal(session):
+    gateway = session("cat", options="pty=on open=on")
+    client = tagged(gateway)
+    client.say(type="stdin", data="one\n")
+    assert client.gather("stdout", 10) == "one\r\none\r\n"
+    client.say(type="eof")
+    assert client.next() == {"type": "eof", "stream": "stdout"}
+    assert client.next() == {"type": "exit", "status": 0}
+
+
 # Over HTTP/2
 
 
@@ -465,6 +562,20 @@ def test_a_session_over_http2(session):
 
 
 # The operator
+
+
+def test_sessions_are_counted(start_gateway, marked):
+    metrics = Metrics(start_gateway, site("cat", options=marked.option))
+
+    def count(name):
+        return metrics.page().value(name)
+    with join(metrics.gateway) as client:
+        client.send("hello")
+        assert client.recv(timeout=30) == "hello"
+        assert count("chimera_sessions_total") == 1 and count("chimera_sessions") == 1
+    wait_until(lambda: count("chimera_sessions") == 0, what="the end of the session")
+    assert count("chimera_program_failures_total") == 0
+    marked.await_gone()
 
 
 def test_the_operator_sees_sessions_and_ends_one(session, marked):
@@ -561,7 +672,9 @@ def check(tmp_path, text: str):
     ("session -- no-such-program-anywhere", "there is no program"),
     ("session cat", "needs `--`"),
     ("session --", "a command stands behind"),
-    ("session pty=on -- cat", "this version does not have `pty=` yet"),
+    ("session pty=on -- cat", "everybody who reaches this terminal may use it"),
+    ("session pty=on open=on stderr=inline -- cat", "a terminal is one stream"),
+    ("session http=on -- cat", "this version does not have `http=` yet"),
     ("session resume=5m -- cat", "this version does not have `resume=` yet"),
     ("session pool=8 -- cat", "this version does not have `pool=` yet"),
     ("session shared=on -- cat", "this version does not have `shared=` yet"),

@@ -61,7 +61,7 @@ private final class Run: Sendable {
         let (run, program) = try run(["/bin/sh", "-c", "read x; echo $x $NAME $PWD; echo wrong >&2; exit 3"])
         #expect(write(program.input, "hello\n", 6) == 6)
         #expect(content(of: program.output) == "hello value /tmp\n")
-        #expect(content(of: program.error) == "wrong\n")
+        #expect(content(of: try #require(program.error)) == "wrong\n")
         close(program.input)
         #expect(run.ended.wait(milliseconds: 30_000))
         #expect(run.end.withLock { $0 } == .exited(3))
@@ -73,7 +73,9 @@ private final class Run: Sendable {
         #expect(content(of: first.output) == first.id + "\n")
         #expect(content(of: second.output) == second.id + "\n")
         #expect(first.id != second.id)
-        for descriptor in [first.input, first.error, second.input, second.error] { close(descriptor) }
+        for program in [first, second] {
+            for descriptor in program.descriptors.filter({ $0 != program.output }) { close(descriptor) }
+        }
     }
 
     @Test(arguments: [
@@ -101,13 +103,27 @@ private final class Run: Sendable {
         #expect(error.number == ENOENT)
     }
 
+    @Test func `a terminal is one, and controls its session`() throws {
+        let run = Run()
+        var wanted = order(["/bin/sh", "-c", "test -t 0 && test -t 2 && tty >/dev/tty; stty size; exit 4"])
+        wanted.hasTerminal = true
+        run.start(wanted, from: programs)
+        let program = try run.program()
+        #expect(program.error == nil && program.descriptors.count == 2)
+        let said = content(of: program.output)
+        #expect(said.hasPrefix("/dev/pts/") && said.hasSuffix("\r\n24 80\r\n"))
+        close(program.input)
+        #expect(run.ended.wait(milliseconds: 30_000))
+        #expect(run.end.withLock { $0 } == .exited(4))
+    }
+
     @Test func `who ignores SIGTERM is killed`() throws {
         let (run, program) = try run([
             "/bin/sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done",
         ])
         var room = [UInt8](repeating: 0, count: 6)
         #expect(read(program.output, &room, 6) == 6)
-        for descriptor in [program.input, program.output, program.error] { close(descriptor) }
+        program.descriptors.forEach { close($0) }
         programs.end(program.id)
         #expect(run.ended.wait(milliseconds: 30_000))
         #expect(run.end.withLock { $0 } == .signalled(SIGKILL))
@@ -122,6 +138,6 @@ private final class Run: Sendable {
         #expect(run.end.withLock { $0 } == .signalled(SIGHUP))
         // The child had it too: nobody holds the pipe any more.
         #expect(content(of: program.output) == "")
-        for descriptor in [program.input, program.error] { close(descriptor) }
+        for descriptor in program.descriptors.filter({ $0 != program.output }) { close(descriptor) }
     }
 }

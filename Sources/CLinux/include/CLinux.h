@@ -99,6 +99,8 @@ struct chimera_program {
     size_t group_count;
     /// Not 0: it has no capability and gets none.
     int drops_privileges;
+    /// Not 0: `input` is a terminal, which becomes the one that controls its session.
+    int has_terminal;
 };
 
 /// Starts a program in a session and a process group of its own, with no other descriptor of this process, every signal
@@ -109,6 +111,12 @@ int chimera_start_program(const struct chimera_program *program);
 
 /// A pipe whose ends are closed on exec: what is written to the second is read from the first.
 int chimera_pipe(int ends[2]);
+
+/// A terminal for a program: our end and its own, both closed on exec. Its own belongs to `owner`, unless that is -1.
+int chimera_terminal(int ends[2], int owner);
+
+/// Tells the program behind our end of a terminal how large that is.
+int chimera_resize_terminal(int end, unsigned short columns, unsigned short rows);
 
 /// From now on this process is the parent of what its children leave behind (PR_SET_CHILD_SUBREAPER).
 int chimera_adopt_orphans(void);

@@ -42,7 +42,17 @@ extension FileDecoder {
     }
 
     private func setFraming(_ arguments: Arguments, _ target: inout SessionTarget) -> Bool {
+        target.hasTerminal = arguments.isOn("pty") ?? false
+        target.isOpen = arguments.isOn("open") ?? false
+        if target.hasTerminal { target.framing = .raw }
         if let name = arguments.text("framing") { target.framing = .init(rawValue: name) ?? .lines }
+        for key in ["stderr", "framing"] where target.hasTerminal {
+            guard let item = arguments.first(key), key == "stderr" || target.framing == .length else {
+                continue
+            }
+            report(item.token, "a terminal is one stream of octets: `\(key)=` has no place there")
+            return false
+        }
         if let name = arguments.text("stderr") { target.errorOutput = .init(rawValue: name) ?? .log }
         if target.errorOutput == .inline, target.framing == .length, let item = arguments.first("stderr") {
             report(item.token, "`stderr=inline` has no place between messages with a length")
@@ -65,6 +75,35 @@ extension FileDecoder {
             target.environment.append(text)
         }
         return true
+    }
+
+    // MARK: - Terminals
+
+    /// Reports terminals that everybody may use though nobody said so.
+    func checkTerminals(of site: Site) {
+        for route in site.routes {
+            guard case .session(let target) = route.destination, target.hasTerminal, !target.isOpen,
+                !isGuarded(route, of: site)
+            else { continue }
+            report(
+                .error, at: route.position,
+                "everybody who reaches this terminal may use it; guard it with `auth` or `allow`, or say `open=on`",
+                [],
+                line: line(at: route.position))
+        }
+    }
+
+    private func isGuarded(_ route: Route, of site: Site) -> Bool {
+        if site.tls?.clients == .require { return true }
+        var settings = site.settings
+        for index in site.blocksBySpecificity {
+            let block = site.settingsBlocks[index]
+            // What does not cover all of the route leaves a part of it open.
+            let covers =
+                block.methods.isEmpty && block.matchers.isEmpty && block.pattern.covers(route.pattern)
+            if covers || block.settings.guardName == nil { settings = settings.merging(block.settings) }
+        }
+        return settings.merging(route.settings).guardName != nil
     }
 
     // MARK: - Who runs it, and where

@@ -256,6 +256,7 @@ extension FileDecoder {
     func checkedSite(_ arguments: Arguments, over settings: Settings) -> Site {
         let site = within(arguments.statement) { self.site(arguments, over: settings) }
         checkTLS(of: site)
+        checkTerminals(of: site)
         for finding in RouteCheck(site: site, limits: session.limits).findings() {
             warn(at: finding.position, finding.message, other: finding.other)
         }

@@ -37,6 +37,9 @@ package struct SessionTarget: Sendable, Hashable {
     package var killMilliseconds: Int64 = 5_000
     /// `NAME=VALUE`, beside what every program gets.
     package var environment: [String] = []
+    package var hasTerminal = false
+    /// It was said that a terminal needs no guard.
+    package var isOpen = false
     /// It was said that the program runs as root.
     package var mayBeRoot = false
 

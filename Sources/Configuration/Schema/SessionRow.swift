@@ -12,6 +12,12 @@ extension Schema {
         takesCommand: true)
 
     private static let runningOptions: [Option] = [
+        Option(
+            "pty", .onOff, default: "off",
+            "a terminal in the place of pipes, for shells and programs that draw; `framing` is `raw` then"),
+        Option(
+            "open", .onOff, default: "off",
+            "a terminal that neither `auth`, `allow`, `deny` nor `client require` guards is meant to be so"),
         Option("directory", .place, default: "the file's own", "where the program runs"),
         Option(
             "framing",
@@ -56,8 +62,6 @@ extension Schema {
     ]
 
     private static let laterOptions: [Option] = [
-        Option("pty", .onOff, since: .later, "a terminal"),
-        Option("open", .onOff, since: .later, "a terminal that nothing guards"),
         Option("resume", .duration, since: .later, "how long the program survives a lost connection"),
         Option("pool", .count, since: .later, "programs that wait for clients"),
         Option("shared", .onOff, since: .later, "one program for all clients"),

@@ -90,6 +90,14 @@ final class MetricsSource: Sendable {
         }
         page.begin(.tunnels)
         page.sample(totals[.tunnels])
+        page.begin(.sessions)
+        page.sample(totals[.sessionsStarted])
+        page.begin(.sessionsOpen)
+        // Read one after the other: more may seem to have ended than were started.
+        let (started, ended) = (totals[.sessionsStarted], totals[.sessionsEnded])
+        page.sample(started > ended ? started - ended : 0)
+        page.begin(.programsFailed)
+        page.sample(totals[.programsFailed])
     }
 
     /// `2xx`

@@ -58,6 +58,7 @@ extension GatewayWorker {
         } catch {
             leave()
             launch.tell(nil)
+            counters.add(.programsFailed)
             let tenant = String(decoding: site.tenant, as: UTF8.self)
             shared.programLog.cannotStart(destination.target.program, error, tenant: tenant)
             await refuse(exchange, status: error.isExhaustion ? 503 : 502)
@@ -114,6 +115,7 @@ extension GatewayWorker {
         exchange.acceptUpgrade(token.span)
         exchange.flush()
         counters.add(.tunnels)
+        counters.add(.sessionsStarted)
         var options = destination.options
         options.sendMax = (context.settings ?? dispatcher.machineSettings).timeouts.send
         let session = Session(
@@ -121,6 +123,7 @@ extension GatewayWorker {
             isTagged: handshake.subprotocol != nil, scratch: sessionScratch, errors: errors)
         sessions[ObjectIdentifier(session)] = RunningSession(session, program, destination, context, worker)
         _ = await session.run()
+        counters.add(.sessionsEnded)
         sessions[ObjectIdentifier(session)] = nil
     }
 

@@ -21,6 +21,7 @@ struct ProgramEnvironment {
         for name in Self.inherited {
             if let value = getenv(name) { add(name, String(cString: value)) }
         }
+        if destination.target.hasTerminal { add("TERM", "xterm-256color") }
         addServer(request, context, serverSoftware)
         addPath(context, destination)
         addClient(request, context)

@@ -40,6 +40,7 @@ final class SessionDestination {
             directory: target.directory)
         order.ending = options.ending
         order.mayBeRoot = target.mayBeRoot
+        order.hasTerminal = target.hasTerminal
         return order
     }
 }

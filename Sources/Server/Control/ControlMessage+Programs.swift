@@ -2,14 +2,15 @@ internal import ChimeraSessions
 
 extension ControlMessage {
     /// Asks for a program: `request`, `text` for its path, `arguments`, `environment`, `directory`, `milliseconds` from the
-    /// end of its input to SIGTERM, `killMilliseconds`, and `count` 1 where it may run as root.
+    /// end of its input to SIGTERM, `killMilliseconds`, `count` 1 where it may run as root, and `terminal`.
     init(_ order: ProgramOrder, request: Int64) {
         let plain = ControlMessage(.startProgram).with(.request, request).with(.text, order.path)
         let words = plain.with(.arguments, order.arguments.joined(separator: "\0"))
             .with(.environment, order.environment.joined(separator: "\0")).with(.directory, order.directory)
         let root: Int64 = order.mayBeRoot ? 1 : 0
+        let terminal: Int64 = order.hasTerminal ? 1 : 0
         self = words.with(.milliseconds, order.ending.terminate)
-            .with(.killMilliseconds, order.ending.kill).with(.count, root)
+            .with(.killMilliseconds, order.ending.kill).with(.count, root).with(.terminal, terminal)
     }
 
     /// The program that is asked for; nil where something is missing.
@@ -27,6 +28,7 @@ extension ControlMessage {
         order.ending.terminate = bounded(.milliseconds, order.ending.terminate)
         order.ending.kill = bounded(.killMilliseconds, order.ending.kill)
         order.mayBeRoot = number(.count) == 1
+        order.hasTerminal = number(.terminal) == 1
         return order
     }
 

@@ -50,7 +50,7 @@ struct ControlMessage: Equatable, Sendable {
         /// in hexadecimal digits.
         case tickets = 72
         /// A program runs: `request`, `text` for its id, `count` for its process; as descriptors where it reads, and what it
-        /// writes to standard output and to standard error.
+        /// writes to standard output and, unless it has a terminal, to standard error.
         case programStarted = 73
         /// A program's first process has ended: `text` is its id, `count` what waitpid(2) says.
         case programEnded = 74
@@ -74,6 +74,8 @@ struct ControlMessage: Equatable, Sendable {
         case directory = 12
         /// Milliseconds from SIGTERM to SIGKILL.
         case killMilliseconds = 13
+        /// 1 where a program gets a terminal.
+        case terminal = 14
     }
 
     var kind: Kind

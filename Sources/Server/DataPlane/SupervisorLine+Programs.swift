@@ -51,19 +51,20 @@ final class ProgramDesk: Sendable {
         else { return }
         let waiting = state.withLock { state -> (started: Started, ended: Ended)? in
             let waiting = state.waiting.removeValue(forKey: request)
-            if let waiting, descriptors.count == 3 {
+            if let waiting, (2...3).contains(descriptors.count) {
                 state.running[id] = waiting.ended
                 state.known = id
             }
             return waiting
         }
-        guard descriptors.count == 3 else {
+        guard (2...3).contains(descriptors.count) else {
             waiting?.started(.failure(SystemError("recvmsg", EMFILE)))
             return
         }
         guard let waiting else { return }
         let program = StartedProgram(
-            id: id, process: process, input: descriptors[0], output: descriptors[1], error: descriptors[2])
+            id: id, process: process, input: descriptors[0], output: descriptors[1],
+            error: descriptors.count > 2 ? descriptors[2] : nil)
         descriptors = []
         waiting.started(.success(program))
     }

@@ -437,7 +437,7 @@ final class Supervisor {
             plane.tell(
                 ControlMessage(.programStarted).with(.request, request).with(.text, program.id)
                     .with(.count, Int64(program.process)),
-                descriptors: [program.input, program.output, program.error])
+                descriptors: program.descriptors)
         } catch {
             plane.tell(.refusal(request, error))
         }

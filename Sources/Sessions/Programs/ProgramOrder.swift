@@ -11,6 +11,8 @@ package struct ProgramOrder: Equatable, Sendable {
     /// An absolute path.
     package var directory: String
     package var ending = EndingDelays()
+    /// It gets a terminal in the place of its pipes.
+    package var hasTerminal = false
     /// It may run as root, where that is who serves.
     package var mayBeRoot = false
 
@@ -32,7 +34,7 @@ package struct EndingDelays: Equatable, Sendable {
     package init() {}
 }
 
-/// A program that runs, and our ends of its three pipes.
+/// A program that runs, and our ends of its three pipes, or of its terminal.
 package struct StartedProgram: Equatable, Sendable {
     /// Unique, also over restarts: the value of `CHIMERA_SESSION`.
     package var id: String
@@ -41,15 +43,21 @@ package struct StartedProgram: Equatable, Sendable {
     package var input: Int32
     /// What the program writes.
     package var output: Int32
-    package var error: Int32
+    /// Nil where it has a terminal: what it writes to standard error comes as output.
+    package var error: Int32?
 
-    package init(id: String, process: Int32, input: Int32, output: Int32, error: Int32) {
+    package init(id: String, process: Int32, input: Int32, output: Int32, error: Int32?) {
         self.id = id
         self.process = process
         self.input = input
         self.output = output
         self.error = error
     }
+}
+
+extension StartedProgram {
+    /// Two of a terminal, three pipes.
+    package var descriptors: [Int32] { [input, output] + (error.map { [$0] } ?? []) }
 }
 
 /// How a process has ended.

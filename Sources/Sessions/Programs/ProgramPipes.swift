@@ -43,11 +43,12 @@ enum ProgramPipes {
     ) throws(SystemError) -> StartedProgram {
         var pipes = Pipes()
         do throws(SystemError) {
-            try pipes.open()
+            if order.hasTerminal { try pipes.openTerminal(for: user) } else { try pipes.open() }
             let process = try spawn(order, environment, user, descriptors, pipes)
             pipes.closeTheirs()
             return StartedProgram(
-                id: id, process: process, input: pipes.input.1, output: pipes.output.0, error: pipes.error.0)
+                id: id, process: process, input: pipes.input.1, output: pipes.output.0,
+                error: order.hasTerminal ? nil : pipes.error.0)
         } catch {
             pipes.closeTheirs()
             pipes.closeOurs()
@@ -66,6 +67,22 @@ enum ProgramPipes {
             output = try Self.pipe()
             error = try Self.pipe()
         }
+
+        /// The terminal's own end is all that the program has; ours is two, of which one is for writing.
+        mutating func openTerminal(for user: ProgramUser?) throws(SystemError) {
+            var ends: (Int32, Int32) = (-1, -1)
+            let owner = user.flatMap { Int32(exactly: $0.id) } ?? -1
+            let made = withUnsafeMutableBytes(of: &ends) { bytes in
+                chimera_terminal(bytes.baseAddress?.assumingMemoryBound(to: Int32.self), owner)
+            }
+            try SystemError.check(made, "posix_openpt")
+            output.0 = ends.0
+            input.0 = ends.1
+            input.1 = try SystemError.check(fcntl(ends.0, F_DUPFD_CLOEXEC, 3), "fcntl")
+        }
+
+        /// What becomes the program's standard output and error.
+        var theirOutputs: (Int32, Int32) { output.1 < 0 ? (input.0, input.0) : (output.1, error.1) }
 
         private static func pipe() throws(SystemError) -> (Int32, Int32) {
             var ends: (Int32, Int32) = (-1, -1)
@@ -100,8 +117,8 @@ enum ProgramPipes {
                     program.arguments = words.baseAddress
                     program.environment = variables.baseAddress
                     program.input = pipes.input.0
-                    program.output = pipes.output.1
-                    program.error = pipes.error.1
+                    (program.output, program.error) = pipes.theirOutputs
+                    program.has_terminal = order.hasTerminal ? 1 : 0
                     program.descriptors = descriptors ?? 0
                     program.changes_user = user == nil ? 0 : 1
                     program.user = user?.id ?? 0

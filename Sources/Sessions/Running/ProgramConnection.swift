@@ -1,3 +1,4 @@
+internal import CLinux
 internal import ChimeraBytes
 package import ChimeraEventLoop
 
@@ -6,7 +7,8 @@ package final class ProgramConnection {
     let launch: ProgramLaunch
     let input: PipeEnd
     let output: PipeEnd
-    let error: PipeEnd
+    /// Nil where the program has a terminal.
+    let error: PipeEnd?
     let id: String
     let process: Int32
     /// The client has said that there is no more.
@@ -26,7 +28,7 @@ package final class ProgramConnection {
         self.gone = gone
         id = program.id
         process = program.process
-        var rest = [program.input, program.output, program.error]
+        var rest = program.descriptors
         var made: [PipeEnd] = []
         do throws(SystemError) {
             while let descriptor = rest.first {
@@ -39,11 +41,25 @@ package final class ProgramConnection {
             launch.endProgram()
             throw error
         }
-        (input, output, error) = (made[0], made[1], made[2])
+        (input, output, error) = (made[0], made[1], made.count > 2 ? made[2] : nil)
     }
 
     func observe(_ observer: (any PipeObserver)?) {
-        for pipe in [input, output, error] { pipe.observer = observer }
+        for pipe in pipes { pipe.observer = observer }
+    }
+
+    private var pipes: [PipeEnd] { [input, output] + (error.map { [$0] } ?? []) }
+
+    /// Nothing of what the program writes is left to be read.
+    var outputHasEnded: Bool { !output.isOpen && error?.isOpen != true }
+
+    /// Tells a program with a terminal how large that is.
+    ///
+    /// - Returns: false where it has none.
+    func resize(columns: Int, rows: Int) -> Bool {
+        guard error == nil, output.isOpen else { return false }
+        return chimera_resize_terminal(output.descriptor, UInt16(clamping: columns), UInt16(clamping: rows))
+            == 0
     }
 
     /// Writes what waits, as much as the pipe takes.
@@ -96,7 +112,13 @@ package final class ProgramConnection {
 
     /// Closes the program's input behind all that was said, where nothing else will be.
     func endInputIfDue() {
-        if endsInput && unwritten == nil { input.close() }
+        guard endsInput, unwritten == nil, input.isOpen else { return }
+        endsInput = false
+        guard error == nil else { return input.close() }
+        // A terminal says it with a character, and goes on.
+        let sign = ByteBuffer(capacity: 1)
+        sign.append(4)
+        write(sign)
     }
 
     // MARK: Ending
@@ -132,20 +154,22 @@ package final class ProgramConnection {
             if flush() { limit = worker.now + ending.terminate }
             if !isTold && (unwritten == nil || worker.now >= limit) {
                 input.close()
+                // Nobody is at the terminal any more, which the kernel tells the program.
+                if error == nil { output.close() }
                 unwritten = nil
                 launch.endProgram()
                 isTold = true
             }
             drop(output, scratch) { _ in }
-            drop(error, scratch) { errors.take($0) }
-            if (output.isOpen && output.isReady) || (error.isOpen && error.isReady) {
+            if let error { drop(error, scratch) { errors.take($0) } }
+            if pipes.dropFirst().contains(where: { $0.isOpen && $0.isReady }) {
                 await worker.yield()
                 continue
             }
             if isTold { worker.cancel(timer.timer) } else { worker.set(timer.timer, to: limit) }
             _ = await scope.wait()
         }
-        drop(error, scratch) { errors.take($0) }
+        if let error { drop(error, scratch) { errors.take($0) } }
         errors.end()
     }
 
@@ -165,7 +189,7 @@ package final class ProgramConnection {
     private func close() {
         observe(nil)
         launch.tell(nil)
-        for pipe in [input, output, error] { pipe.close() }
+        for pipe in pipes { pipe.close() }
         unwritten = nil
         gone()
     }

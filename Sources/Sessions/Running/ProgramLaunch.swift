@@ -53,9 +53,7 @@ package final class ProgramLaunch: @unchecked Sendable {
     }
 
     private func release(_ program: StartedProgram) {
-        for descriptor in [program.input, program.output, program.error] {
-            FileDescriptors.close(descriptor)
-        }
+        program.descriptors.forEach(FileDescriptors.close)
         source.end(program.id)
     }
 

@@ -155,10 +155,10 @@ package final class Session: PipeObserver {
     private var hasWork: Bool {
         if isReleased || mayReadMore { return true }
         if program.unwritten != nil && program.input.isReady { return true }
-        if !mixesErrors && program.error.isOpen && program.error.isReady { return true }
+        if !mixesErrors, let error = program.error, error.isOpen, error.isReady { return true }
         guard closing.maySend, !exchange.isBlocked else { return false }
         if program.output.isOpen && program.output.isReady { return true }
-        if program.error.isOpen && program.error.isReady { return true }
+        if let error = program.error, error.isOpen, error.isReady { return true }
         return false
     }
 
@@ -282,7 +282,8 @@ package final class Session: PipeObserver {
         case .input(let bytes): lines.append(bytes.span)
         case .endOfInput: program.endsInput = true
         case .signal(let number): program.launch.signal(number)
-        case .resize: tell("the program has no terminal", frames)
+        case .resize(let columns, let rows):
+            if !program.resize(columns: columns, rows: rows) { tell("the program has no terminal", frames) }
         case .refused(let reason): tell(reason, frames)
         case .malformed:
             close(
@@ -305,7 +306,7 @@ package final class Session: PipeObserver {
         }
         read(.stdout, frames)
         if mixesErrors { read(.stderr, frames) }
-        guard let ended = program.launch.end, !program.output.isOpen, !program.error.isOpen else { return }
+        guard let ended = program.launch.end, program.outputHasEnded else { return }
         tagged?.exit(ended, &encoder, to: frames)
         let farewell = ProgramFarewell(ended)
         close(farewell.status, farewell.reason, .program(ended), frames)
@@ -314,9 +315,10 @@ package final class Session: PipeObserver {
     /// Reads a pipe once. Of a program that has ended what it said is there, whether epoll has told so yet or not, and what
     /// is not there will not come, whoever else may have the pipe open.
     private func read(_ stream: TaggedStreams.Stream, _ frames: ByteBuffer) {
-        let pipe = stream == .stdout ? program.output : program.error
         let toTheEnd = program.launch.end != nil
-        guard pipe.isOpen, pipe.isReady || toTheEnd else { return }
+        guard let pipe = stream == .stdout ? program.output : program.error, pipe.isOpen,
+            pipe.isReady || toTheEnd
+        else { return }
         let room = scratch.program
         room.clear()
         switch pipe.read(into: room.writable) {
@@ -360,9 +362,8 @@ package final class Session: PipeObserver {
 
     /// Also while the client takes nothing: the log does.
     private func readErrors() {
-        let pipe = program.error
         let toTheEnd = program.launch.end != nil
-        guard pipe.isOpen, pipe.isReady || toTheEnd else { return }
+        guard let pipe = program.error, pipe.isOpen, pipe.isReady || toTheEnd else { return }
         let room = scratch.program
         room.clear()
         switch pipe.read(into: room.writable) {
