@@ -21,7 +21,8 @@ private func messages(
         found[found.count - 1].text += Array(copying: frames.readable.extracting(first: part.count))
         frames.consume(part.count)
     }
-    #expect(frames.isEmpty && decoder.isIdle)
+    let isIdle = frames.isEmpty && decoder.isIdle
+    #expect(isIdle)
     return found
 }
 
@@ -68,11 +69,12 @@ private func texts(_ pieces: [String]) -> [String] {
         let frames = ByteBuffer(capacity: 64)
         let long = [UInt8](repeating: 0x61, count: ProgramOutput.lineOctetsHeld)
         output.take(long.span, &encoder, to: frames)
-        #expect(encoder.isInMessage)
+        let before = encoder.isInMessage
         output.breakOff(&encoder, to: frames)
-        #expect(!encoder.isInMessage)
+        let behind = encoder.isInMessage
         output.take([0x62, 0x0A].span, &encoder, to: frames)
-        #expect(!encoder.isInMessage)
+        let atEnd = encoder.isInMessage
+        #expect(before && !behind && !atEnd)
     }
 
     @Test(arguments: [1, 3, 1000])
