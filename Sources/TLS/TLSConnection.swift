@@ -210,7 +210,13 @@ package final class TLSConnection: SocketLayer {
                 guard encrypt(chunk) else { return broken }
             }
             done += count
-            if done < total && endpoint.outgoing.pointee.count < TLSEndpoint.chunkBytes { continue }
+            // A short rest goes with what is there, not by itself.
+            if done < total
+                && (endpoint.outgoing.pointee.count < TLSEndpoint.chunkBytes
+                    || total - done <= TLSEndpoint.restBytes)
+            {
+                continue
+            }
             guard sendOutgoing(on: socket) else { return broken }
             if unsent != nil { return held(done) }
         }

@@ -14,6 +14,8 @@ package final class TLSEndpoint {
 
     /// Plaintext that is encrypted before the kernel is asked to take it.
     static let chunkBytes = 64 * 1024
+    /// Bytes behind a chunk that go with it.
+    static let restBytes = 4 * 1024
 
     /// RFC 7301 names in the order in which they are preferred.
     package static let applicationProtocols: [[UInt8]] = [Array("h2".utf8), Array("http/1.1".utf8)]

@@ -18,6 +18,7 @@ the certificate is ECDSA P-256.
 Standard library only. It needs wrk, h2load, openssl, nginx and HAProxy (`make bench` installs them).
 """
 import argparse
+import concurrent.futures
 import atexit
 import contextlib
 import http.client
@@ -61,6 +62,8 @@ class Workload:
     tls: bool = False
     streams: int = 0
     """Requests under way on each HTTP/2 connection; 0: HTTP/1.1."""
+    handshake: str = ""
+    """Each request has a connection of its own: "full", or "resumed" by a ticket."""
 
     @property
     def is_idle(self):
@@ -75,6 +78,8 @@ WORKLOADS = [
     Workload("tls-static-1k", "static", "/1k.bin", 1024, tls=True),
     Workload("h2-static-1k", "static", "/1k.bin", 1024, tls=True, streams=16),
     Workload("h2-proxy-1k", "proxy", "/1k.bin", 1024, tls=True, streams=4),
+    Workload("handshake-full", "static", "/1k.bin", 1024, tls=True, handshake="full"),
+    Workload("handshake-resumed", "static", "/1k.bin", 1024, tls=True, handshake="resumed"),
     Workload("idle", "static", "/1k.bin", 1024),
     Workload("idle-proxied", "proxy", "/1k.bin", 1024),
 ]
@@ -268,6 +273,8 @@ class Bench:
         origin = f"https://localhost:{place.port}" if workload.tls else f"http://127.0.0.1:{place.port}"
         url = origin + workload.path
         options = ["-t", str(self.args.workers), "-c", str(connections)]
+        if workload.handshake:
+            return self.handshakes(workload, place.port, min(connections, 4), seconds)
         if workload.streams:
             return self.h2load([*options, "-m", str(workload.streams), "-D", str(seconds), url])
         options += ["-s", self.spread_script(system)] if self.args.spread and system.sites else \
@@ -307,8 +314,23 @@ class Bench:
         errors = sum(map(int, re.search(r"2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", said).groups()))
         return answers, errors, float("nan"), float("nan")
 
+    def handshakes(self, workload, port, clients, seconds):
+        """Connections of TLS 1.3 one after the other, each with one request. It tells no percentiles."""
+        argv = ["openssl", "s_time", "-connect", f"127.0.0.1:{port}", "-time", str(seconds), "-www", workload.path,
+                "-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256",
+                "-reuse" if workload.handshake == "resumed" else "-new"]
+        with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+            said = list(pool.map(self.client, [argv] * clients))
+        made = sum(int(re.search(r"(\d+) connections in \d+ real seconds", text).group(1)) for text in said)
+        resumed = sum(line.count("r") for text in said for line in re.findall(r"^[*rtuv\d.]{20,}", text, re.M))
+        share = resumed / made if made else 0
+        if not (share > 0.95 if workload.handshake == "resumed" else share < 0.01):
+            raise BenchError(f"{workload.name}: {share:.0%} of {made} handshakes were resumed")
+        return made, 0, float("nan"), float("nan")
+
     def client(self, argv):
         run = subprocess.run(argv, capture_output=True, text=True, timeout=self.args.seconds + 60,
+                             stdin=subprocess.DEVNULL,
                              env={**os.environ, "OPENSSL_CONF": os.path.join(self.folder, "openssl.cnf")})
         if run.returncode:
             raise BenchError(f"{argv[0]}: {(run.stdout + run.stderr)[-300:]}")

@@ -9,7 +9,7 @@ import time
 
 from .wire import ConnectionEnded, Reader, Response
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds that any single step may take before the test fails."""
 
 

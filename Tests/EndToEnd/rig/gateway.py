@@ -94,6 +94,8 @@ class Gateway:
             self.write_configuration()
             self.spawn()
             if self._await_listening(within):
+                if not self.arguments and "admin " not in self.machine:
+                    wait_until(self._serves, within, "a data plane that says that it serves")
                 self.vitals = Vitals(self.pid)
                 return self
             output = self.stderr
@@ -102,6 +104,20 @@ class Gateway:
                 raise AssertionError(f"the gateway ended with {code} before it was ready:\n{output}")
             self._lines.clear()
         raise AssertionError("no free port in five attempts")
+
+    def _serves(self) -> bool:
+        """Whether the supervisor knows that the data plane serves, which that says a little after it listens. One that
+        ends before has not started at all."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(PATIENCE)
+            try:
+                s.connect(str(self.directory / "admin.sock"))
+                s.sendall(b'{"command":"status"}\n')
+                answer = b"".join(iter(lambda: s.recv(1 << 16), b""))
+            except (FileNotFoundError, ConnectionError):
+                return False
+        planes = json.loads(answer).get("supervisor", {}).get("data_planes", []) if answer else []
+        return any(plane["state"] == "serving" for plane in planes)
 
     def settle(self) -> "Gateway":
         """Waits for the last that a start does by itself: the last good versions are kept, in a file that stays open."""
