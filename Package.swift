@@ -92,8 +92,8 @@ let package = Package(
         .executableTarget(
             name: "ChimeraServer",
             dependencies: [
-                "Chimera", "CLinux", "ChimeraAdministration", "ChimeraConfiguration", "ChimeraEventLoop",
-                "ChimeraSessions", "ChimeraTLS", "ChimeraTelemetry",
+                "Chimera", "CLinux", "ChimeraAdministration", "ChimeraBytes", "ChimeraConfiguration",
+                "ChimeraEventLoop", "ChimeraSessions", "ChimeraTLS", "ChimeraTelemetry", "ChimeraWebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -14,7 +14,7 @@ struct ChimeraCommand: ParsableCommand {
         version: "chimera \(Version.text)",
         subcommands: [
             RunCommand.self, CheckCommand.self, FormatCommand.self, FilesCommand.self, ProxyCommand.self,
-            SessionCommand.self,
+            SessionCommand.self, ConnectCommand.self,
             ExplainCommand.self, DiffCommand.self,
             StatusCommand.self, ConnectionsCommand.self, SessionsCommand.self, ReloadCommand.self,
             UpgradeCommand.self,

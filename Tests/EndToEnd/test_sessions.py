@@ -5,7 +5,9 @@ import json
 import os
 import signal
 import stat
+import subprocess
 import sys
+import termios
 import threading
 
 import pytest
@@ -15,7 +17,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.extensions import PerMessageDeflate
 
 from rig.client import request_bytes, wait_until
-from rig.gateway import run
+from rig.gateway import BINARY, run
 from rig.http2 import ENABLE_PUSH, Http2
 from rig.metrics import Metrics
 from rig.sessions import ROOT, Marked, join, shell, site, words
@@ -785,6 +787,67 @@ def test_sessions_live_through(session, marked, what):
             client.send(f"{number}")
             assert client.recv(timeout=30) == f"{number}"
         marked.await_count(100)
+
+
+# chimera connect
+
+
+def loopback(command, options, block=""):
+    """A session that answers to the address that a client connects to."""
+    return site(*command, options=options, block=block).replace("site test", "site 127.0.0.1")
+
+
+@pytest.mark.parametrize("script, said, complained, code", [
+    ("cat", "one\ntwo", "", 0), ("read x; echo got $x; echo bad >&2; exit 7", "got one\n", "bad\n", 7),
+    ("kill -9 $$", "", "", 137), ("printf '\\377'".replace("'", '"'), "\udcff", "", 0),
+])
+def test_connect_joins_standard_streams(start_gateway, marked, script, said, complained, code):
+    """Promise: the streams and the exit status of `chimera connect` are those of the program."""
+    gateway = start_gateway(loopback(shell(script), marked.option))
+    done = subprocess.run([BINARY, "connect", f"ws://127.0.0.1:{gateway.port}/"], input=b"one\ntwo",
+                          capture_output=True, timeout=50)
+    assert done.stdout.decode(errors="surrogateescape") == said
+    assert done.stderr.decode() == complained and done.returncode == code
+    marked.await_gone()
+
+
+def test_connect_speaks_plain_messages_to_others(websocket_server):
+    done = subprocess.run([BINARY, "connect", f"ws://{websocket_server.target}/"], input=b"one\ntwo\n",
+                          capture_output=True, timeout=50)
+    assert done.returncode == 0 and done.stderr == b""
+    # The client has nothing more to say before the answers are there, and ends.
+    assert b"one\ntwo\n".startswith(done.stdout)
+
+
+def test_connect_gives_a_program_the_terminal(start_gateway, marked):
+    """A terminal in raw mode: what is typed goes to the program as it is, and so does the size."""
+    gateway = start_gateway(loopback(shell("read word; stty size; echo got $word; exit 5"),
+                                     f"{marked.option} pty=on open=on"))
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (50, 132))
+    process = subprocess.Popen([BINARY, "connect", f"ws://127.0.0.1:{gateway.port}/"], stdin=theirs, stdout=theirs,
+                               stderr=theirs, close_fds=True)
+    wait_until(lambda: not termios.tcgetattr(theirs)[3] & termios.ICANON, what="raw mode")
+    os.write(ours, b"hello\r")
+    said = b""
+    while b"got hello" not in said:
+        said += os.read(ours, 1000)
+    assert b"50 132" in said
+    assert process.wait(30) == 5
+    assert termios.tcgetattr(theirs)[3] & termios.ICANON, "the terminal is as it was"
+    os.close(ours)
+    os.close(theirs)
+    marked.await_gone()
+
+
+@pytest.mark.parametrize("url, code, said", [
+    ("wss://localhost/", 2, "without TLS"), ("http://localhost/", 2, "is no URL"), ("ws://", 2, "names no host"),
+    ("ws://127.0.0.1:1/", 3, "refused"), ("ws://127.0.0.1:PORT/plain", 3, "404"),
+])
+def test_connect_says_what_is_wrong(start_gateway, url, code, said):
+    gateway = start_gateway("site 127.0.0.1 { /none respond 200 }")
+    done = run("connect", url.replace("PORT", str(gateway.port)))
+    assert done.returncode == code and said in done.stderr, done.stderr
 
 
 # Without a configuration

@@ -7,7 +7,7 @@ internal import Glibc
 ///
 /// ```
 ///  to the client                                     from the client
-///  {"type":"start","session":ID,"process":PID}       {"type":"stdin","data":TEXT} or "base64" in the place of "data"
+///  {"type":"start","session":ID,"process":PID,…}       {"type":"stdin","data":TEXT} or "base64" in the place of "data"
 ///  {"type":"stdout","data":TEXT}                     {"type":"eof"}
 ///  {"type":"stderr","data":TEXT}                     {"type":"signal","signal":"INT"}
 ///  {"type":"eof","stream":"stdout"}                  {"type":"resize","columns":80,"rows":24}
@@ -113,12 +113,16 @@ package struct TaggedStreams: Sendable {
         send(["type": .string("eof"), "stream": .string(stream.rawValue)], &encoder, output)
     }
 
+    /// The first message: which program it is, and whether it has a terminal.
     package func start(
-        session: String, process: Int32, _ encoder: inout MessageEncoder, to output: ByteBuffer
+        session: String, process: Int32, hasTerminal: Bool, _ encoder: inout MessageEncoder,
+        to output: ByteBuffer
     ) {
         send(
-            ["type": .string("start"), "session": .string(session), "process": .integer(Int64(process))],
-            &encoder, output)
+            [
+                "type": .string("start"), "session": .string(session), "process": .integer(Int64(process)),
+                "terminal": .bool(hasTerminal),
+            ], &encoder, output)
     }
 
     package func exit(_ end: ProgramEnd, _ encoder: inout MessageEncoder, to output: ByteBuffer) {

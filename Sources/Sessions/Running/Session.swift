@@ -302,7 +302,9 @@ package final class Session: PipeObserver {
         guard closing.maySend, !exchange.isBlocked else { return }
         if !hasStarted {
             hasStarted = true
-            tagged?.start(session: program.id, process: process, &encoder, to: frames)
+            tagged?.start(
+                session: program.id, process: process, hasTerminal: program.error == nil, &encoder, to: frames
+            )
         }
         read(.stdout, frames)
         if mixesErrors { read(.stderr, frames) }

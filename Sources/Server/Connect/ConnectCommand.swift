@@ -1,0 +1,36 @@
+internal import ArgumentParser
+internal import ChimeraSessions
+internal import Glibc
+
+/// `chimera connect URL`: joins this terminal to a WebSocket.
+struct ConnectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "connect", abstract: "Join this terminal to a session, or to any WebSocket.",
+        discussion: """
+            To a session of a gateway, standard input, output and error are those of the program, a terminal is a terminal, \
+            and the exit status is the program's, 128 and more for a signal. To any other WebSocket each line is a message \
+            and each message a line.
+            """)
+
+    @Argument(help: "ws://HOST[:PORT][/PATH]")
+    var url: String
+    @Flag(help: "Speak plain messages to a session as well.")
+    var plain = false
+
+    func run() throws {
+        let status: Int32
+        do {
+            let address = try WebSocketAddress(url)
+            let socket = try ClientHandshake.open(
+                address, subprotocol: plain ? nil : TaggedStreams.subprotocol)
+            status = JoinedTerminal(socket).run()
+        } catch let malformed as WebSocketAddress.Malformed {
+            Stream.error.write("\(malformed.reason)\n")
+            throw CommandStatus.usage.exitCode
+        } catch let failure as ClientHandshake.Failure {
+            Stream.error.write("\(failure.reason)\n")
+            throw CommandStatus.cannotServe.exitCode
+        }
+        if status != 0 { throw ExitCode(status) }
+    }
+}
