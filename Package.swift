@@ -126,7 +126,11 @@ let package = Package(
         tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(
             of: "Server",
-            ["ChimeraServer", "ChimeraAdministration", "ChimeraConfiguration", "ChimeraSessions"]),
+            [
+                "ChimeraServer", "ChimeraAdministration", "ChimeraConfiguration", "ChimeraEventLoop",
+                "ChimeraSessions",
+                "ChimeraWebSocket",
+            ]),
         // What the fuzz targets of Tests/Fuzz check, on the inputs that are kept there.
         tests(
             of: "Fuzz",

@@ -1,3 +1,4 @@
+import ChimeraWebSocket
 import Testing
 
 @testable import ChimeraServer
