@@ -127,6 +127,14 @@ int chimera_resize_terminal(int end, unsigned short columns, unsigned short rows
     return ioctl(end, TIOCSWINSZ, &size);
 }
 
+int chimera_terminal_size(int terminal, unsigned short *columns, unsigned short *rows) {
+    struct winsize size;
+    if (ioctl(terminal, TIOCGWINSZ, &size) != 0) return -1;
+    *columns = size.ws_col;
+    *rows = size.ws_row;
+    return 0;
+}
+
 int chimera_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
 int chimera_process_descriptor(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }

@@ -118,6 +118,9 @@ int chimera_terminal(int ends[2], int owner);
 /// Tells the program behind our end of a terminal how large that is.
 int chimera_resize_terminal(int end, unsigned short columns, unsigned short rows);
 
+/// How large a terminal is; -1 for what is none.
+int chimera_terminal_size(int terminal, unsigned short *columns, unsigned short *rows);
+
 /// From now on this process is the parent of what its children leave behind (PR_SET_CHILD_SUBREAPER).
 int chimera_adopt_orphans(void);
 

@@ -91,13 +91,11 @@ final class JoinedTerminal {
     }
 
     private func tellSize() {
-        var size = winsize()
-        guard before != nil, ioctl(STDIN_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0,
-            size.ws_row > 0
+        var (columns, rows): (UInt16, UInt16) = (0, 0)
+        guard before != nil, chimera_terminal_size(STDIN_FILENO, &columns, &rows) == 0, columns > 0, rows > 0
         else { return }
         say([
-            "type": .string("resize"), "columns": .integer(Int64(size.ws_col)),
-            "rows": .integer(Int64(size.ws_row)),
+            "type": .string("resize"), "columns": .integer(Int64(columns)), "rows": .integer(Int64(rows)),
         ])
     }
 
@@ -181,6 +179,7 @@ final class JoinedTerminal {
 
     /// - Returns: false for the end.
     private func takeMessages() -> Bool {
+        let received = received
         while true {
             switch decoder.next(received, inflated: inflated) {
             case .starved: return true
