@@ -789,6 +789,32 @@ def test_sessions_live_through(session, marked, what):
         marked.await_count(100)
 
 
+# Many
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_three_thousand_sessions_leave_nothing(start_gateway, marked):
+    """Issue: at least 3,000 sessions of a small program at once; then all clients vanish, and no process is left."""
+    gateway = start_gateway(site("cat", options=f"{marked.option} end=500ms kill=1s",
+                                 block="limit sessions 5000 ; limit sessions 5000 per=client"))
+    connections = []
+    for number in range(3000):
+        connection = gateway.connect()
+        connection.send(REQUEST.replace(b"/chat", b"/"))
+        assert connection.response().status == 101, number
+        connections.append(connection)
+    for connection in connections:
+        connection.send(frame(b"hello", key=KEY))
+    for connection in connections:
+        assert connection.read_exactly(7) == b"\x81\x05hello"
+    assert len(marked.pids()) == 3000
+    for connection in connections:
+        connection.reset()
+    wait_until(lambda: not marked.pids(), within=120, every=1, what="the end of all programs")
+    gateway.assert_alive()
+
+
 # chimera connect
 
 
