@@ -1,3 +1,4 @@
+internal import CLinux
 internal import ChimeraBytes
 internal import ChimeraWebSocket
 internal import Glibc
