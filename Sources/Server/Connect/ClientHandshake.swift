@@ -8,6 +8,8 @@ enum ClientHandshake {
     /// Why there is none; for the operator.
     struct Failure: Error, Equatable {
         let reason: String
+        /// The request itself is said to be wrong.
+        var isRefusal = false
     }
 
     /// A connection that has become a WebSocket.
@@ -100,7 +102,8 @@ enum ClientHandshake {
         let status = lines.first?.split(separator: " ", maxSplits: 1).last.map(String.init) ?? ""
         guard status.hasPrefix("101") else {
             throw Failure(
-                reason: "no WebSocket: \(status.isEmpty ? "an answer that is none" : status.printable)")
+                reason: "no WebSocket: \(status.isEmpty ? "an answer that is none" : status.printable)",
+                isRefusal: status.hasPrefix("400"))
         }
         var fields: [String: String] = [:]
         for line in lines.dropFirst() {

@@ -21,9 +21,7 @@ struct ConnectCommand: ParsableCommand {
         let status: Int32
         do {
             let address = try WebSocketAddress(url)
-            let socket = try ClientHandshake.open(
-                address, subprotocol: plain ? nil : TaggedStreams.subprotocol)
-            status = JoinedTerminal(socket).run()
+            status = JoinedTerminal(try open(address)).run()
         } catch let malformed as WebSocketAddress.Malformed {
             Stream.error.write("\(malformed.reason)\n")
             throw CommandStatus.usage.exitCode
@@ -31,6 +29,17 @@ struct ConnectCommand: ParsableCommand {
             Stream.error.write("\(failure.reason)\n")
             throw CommandStatus.cannotServe.exitCode
         }
-        if status != 0 { throw ExitCode(status) }
+        // Any that a program may have, and not only those of this one's commands.
+        if status != 0 { exit(status) }
+    }
+
+    private func open(_ address: WebSocketAddress) throws(ClientHandshake.Failure) -> ClientHandshake.Opened {
+        do throws(ClientHandshake.Failure) {
+            return try ClientHandshake.open(address, subprotocol: plain ? nil : TaggedStreams.subprotocol)
+        } catch {
+            // Some refuse who offers nothing that they speak, where RFC 6455 §4.2.2 has them name none.
+            guard error.isRefusal, !plain else { throw error }
+            return try ClientHandshake.open(address, subprotocol: nil)
+        }
     }
 }
