@@ -401,7 +401,9 @@ def tagged(gateway) -> Tagged:
 def test_tagged_streams_tell_both_outputs_apart(session, marked):
     gateway = session(*shell("read line; echo got $line; read more; echo bad >&2; read end; exit 7"))
     client = tagged(gateway)
-    assert client.start["process"] in marked.pids() and client.start["session"]
+    assert client.start["session"]
+    # What has just become another program has no environment for a moment.
+    wait_until(lambda: client.start["process"] in marked.pids(), what="the program")
     client.say(type="stdin", data="one\n")
     assert client.gather("stdout", 8) == "got one\n"
     client.say(type="stdin", data="two\n")

@@ -30,7 +30,7 @@ struct ConnectCommand: ParsableCommand {
             throw CommandStatus.cannotServe.exitCode
         }
         // Any that a program may have, and not only those of this one's commands.
-        if status != 0 { exit(status) }
+        if status != 0 { Glibc.exit(status) }
     }
 
     private func open(_ address: WebSocketAddress) throws(ClientHandshake.Failure) -> ClientHandshake.Opened {

@@ -58,9 +58,13 @@ package final class ProgramKeeper {
     private var nextDeadline = Int64.max
     private var sweepAt = Int64.max
     private var lastSweep = Int64.min / 2
+    /// Another search follows the next one that finds nothing.
+    private var looksAgain = false
 
     /// Milliseconds between two searches for strays.
     private static let sweepPause: Int64 = 200
+    /// Until the second look: a process that is just becoming another program has no environment for a moment.
+    private static let secondLook: Int64 = 1_000
 
     /// - Parameter listPath: where the list of programs is kept; nil for nowhere.
     package init(reach: Reach, listPath: String?) {
@@ -88,7 +92,7 @@ package final class ProgramKeeper {
     package var programCount: Int { programs.count }
 
     /// Something is left to be ended.
-    package var hasWork: Bool { !programs.isEmpty || !strays.isEmpty }
+    package var hasWork: Bool { !programs.isEmpty || !strays.isEmpty || sweepAt != .max }
 
     /// When `expired` wants to be called, in milliseconds of the monotonic clock; `Int64.max` for never.
     package var deadline: Int64 { min(nextDeadline, sweepAt) }
@@ -144,6 +148,7 @@ package final class ProgramKeeper {
     package func reaped(_ process: Int32, waitStatus: Int32, now: Int64) -> Ended? {
         // What it leaves behind are our children now.
         sweepAt = min(sweepAt, max(now, lastSweep + Self.sweepPause))
+        looksAgain = true
         guard let id = byProcess.removeValue(forKey: process), var program = programs[id] else {
             strays[process] = nil
             forgetEmptyGroups()
@@ -233,7 +238,12 @@ package final class ProgramKeeper {
             found[process] = until
         }
         strays = found
-        if let next = found.values.min() { sweepAt = max(next, now + Self.sweepPause) }
+        if let next = found.values.min() {
+            sweepAt = max(next, now + Self.sweepPause)
+        } else if looksAgain {
+            looksAgain = false
+            sweepAt = now + Self.secondLook
+        }
     }
 
     private func candidates() -> [Int32] {
