@@ -32,7 +32,7 @@ build: ## build .build/release/chimera, which needs Debian's libraries only
 	swift build $(RELEASE) --product chimera
 	@Tools/check-linkage $(BINARY)
 
-run: build ## serve the sample tenants of conf.d/ on port 8080, with their backends
+run: build ## serve the sample tenants of conf.d/ on ports 8080 and 8443 (TLS), with their backends
 	@Tools/require run
 	@Tools/run $(BINARY) chimera.conf
 

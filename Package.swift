@@ -123,7 +123,9 @@ let package = Package(
             ["ChimeraSessions", "ChimeraWebSocket", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
         tests(
             of: "Configuration", ["ChimeraConfiguration", "ChimeraTLS", "ChimeraBytes", "ChimeraHTTPCore"]),
-        tests(of: "Telemetry", ["ChimeraTelemetry", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(
+            of: "Telemetry",
+            ["ChimeraTelemetry", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraTLS", "ChimeraBytes"]),
         tests(
             of: "Server",
             [

@@ -60,6 +60,9 @@ package final class DirectoryWatch: Sendable {
         wake = eventDescriptor
     }
 
+    /// Readable where `wait` has something to tell; for who waits for other descriptors as well.
+    package var descriptor: Int32 { inotify }
+
     deinit {
         close(inotify)
         close(wake)

@@ -68,6 +68,9 @@ package final class Scope {
         waiting.resume()
     }
 
+    /// Forgets that a deadline has passed, for who sets another one: the next wait is not over because of the one before.
+    package func forgetDeadline() { latched.remove(.deadline) }
+
     /// Whether a task is suspended here.
     package var isWaiting: Bool { continuation != nil }
 

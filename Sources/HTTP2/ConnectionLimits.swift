@@ -1,6 +1,6 @@
 package import ChimeraHTTPCore
 
-/// What a client may do so often: at once, and each second after that.
+/// What a peer may do so often: at once, and each second after that.
 package struct Budget: Equatable, Sendable {
     package var burst: Int
     package var perSecond: Int
@@ -20,15 +20,16 @@ package struct ConnectionLimits: Equatable, Sendable {
             continuationsMax = max(8, blockBytesMax / frameBytesMax + 1)
         }
     }
-    /// SETTINGS_MAX_CONCURRENT_STREAMS.
+    /// SETTINGS_MAX_CONCURRENT_STREAMS of a server; of a client how many it opens at most.
     package var streamsMax = 128
     /// SETTINGS_MAX_FRAME_SIZE: octets of a frame's payload that we take, 16,384 at least.
     package var frameBytesMax = 16_384
-    /// SETTINGS_INITIAL_WINDOW_SIZE: octets of a request's body that may wait to be consumed.
+    /// SETTINGS_INITIAL_WINDOW_SIZE: octets of a message's content that may wait to be consumed.
     package var streamWindow = 256 * 1024
-    /// The same for all requests of the connection together, 65,535 at least.
+    /// The same for all messages of the connection together, 65,535 at least. A client's is no less than all its streams
+    /// may hold, so that those of others which stall take nothing from one that does not.
     package var connectionWindow = 1024 * 1024
-    /// SETTINGS_HEADER_TABLE_SIZE, and what we use of the client's table, in octets.
+    /// SETTINGS_HEADER_TABLE_SIZE, and what we use of the peer's table, in octets.
     package var tableBytesMax = 4096
     /// Octets of a field block as it is sent, in all its frames.
     package var blockBytesMax = 64 * 1024
@@ -40,24 +41,27 @@ package struct ConnectionLimits: Equatable, Sendable {
     package var dataBytesMax = 16_384
     /// Octets of output up to which DATA is put into it; behind that it waits with its stream.
     package var outputBytesMax = 64 * 1024
-    /// Octets of output that a client who sends frames which have to be answered may leave unread.
+    /// Octets of output that a peer who sends frames which have to be answered may leave unread.
     package var unreadOutputMax = 256 * 1024
-    /// RFC 8441: SETTINGS_ENABLE_CONNECT_PROTOCOL.
+    /// RFC 8441: SETTINGS_ENABLE_CONNECT_PROTOCOL of a server.
     package var allowsExtendedConnect = true
 
     // Abuse, RFC 9113 §10.5.
 
-    /// Streams that the client resets or makes us reset (CVE-2023-44487, CVE-2025-8671).
+    /// Streams that a client resets or makes us reset (CVE-2023-44487, CVE-2025-8671); of a server what concerns streams
+    /// that are not there.
     package var resets = Budget(burst: 200, perSecond: 20)
     package var settings = Budget(burst: 20, perSecond: 2)
+    /// PING frames; each DATA frame that we send allows one more, as WINDOW_UPDATE.
     package var pings = Budget(burst: 50, perSecond: 10)
     /// DATA frames without content that do not end their stream (CVE-2019-9518).
     package var emptyData = Budget(burst: 100, perSecond: 10)
     /// WINDOW_UPDATE frames; every 64 octets of DATA that we send allow one more, and four each DATA frame that the
-    /// client's windows did not end.
+    /// peer's windows did not end.
     package var windowUpdates = Budget(burst: 1000, perSecond: 200)
-    /// PRIORITY and PRIORITY_UPDATE frames.
+    /// PRIORITY and PRIORITY_UPDATE frames; each request allows two more.
     package var priorities = Budget(burst: 500, perSecond: 50)
+    /// Frames of types that nobody knows; each request allows two more.
     package var unknownFrames = Budget(burst: 100, perSecond: 10)
 
     package init() {}

@@ -1,4 +1,4 @@
-/// What a client did against the protocol or against our patience: each once, with the code that it is told and the
+/// What a peer did against the protocol or against our patience: each once, with the code that it is told and the
 /// token for log, counters and the debug data of GOAWAY.
 ///
 /// Whether it ends the stream or the connection is said where it is found: a stream ends by `Event.streamFailed`, a
@@ -10,6 +10,7 @@ package enum Violation: UInt8, CaseIterable, Sendable, Error {
     case frameTooLarge, frameSizeWrong, paddingTooLong, streamZero, streamNotZero, streamIdle, streamClosed
     case streamIdentifierUnexpected, continuationUnexpected, continuationMissing, pushRefused
     case settingsAckWithPayload, settingInvalid, initialWindowTooLarge
+    case goAwayIncreased, priorityUpdateMisplaced
     // Field blocks, RFC 7541.
     case blockCut, integerTooLarge, indexUnknown, codeBroken, resizeRefused
     // Flow control, RFC 9113 §5.2 and §6.9.
@@ -19,8 +20,10 @@ package enum Violation: UInt8, CaseIterable, Sendable, Error {
     case pseudoUnknown, pseudoRepeated, pseudoMisplaced, pseudoMissing, pseudoSuperfluous
     case methodMalformed, schemeMalformed, pathMalformed, authorityMalformed, authorityMissing, hostDiffers
     case lengthMalformed, lengthMismatched, trailersUnfinished, trailersTooLarge
+    // Answers, RFC 9113 §8.1, §8.3.2, §8.5 and §8.6.
+    case statusMalformed, protocolSwitched, interimHeadEnds, headMissing, tunnelInterrupted
     // What is within the rules and beyond our bounds, RFC 9113 §10.5.
-    case tooManyStreams, blockTooLarge, tooManyContinuations, tooManySettings
+    case tooManyStreams, blockTooLarge, tooManyContinuations, tooManySettings, tooManyInterimHeads
     case resetFlood, settingsFlood, pingFlood, emptyDataFlood, windowUpdateFlood, priorityFlood,
         unknownFrameFlood
     case outputStalled
@@ -33,9 +36,9 @@ package enum Violation: UInt8, CaseIterable, Sendable, Error {
         case .initialWindowTooLarge, .windowExceeded, .windowOverflow: .flowControlError
         case .blockCut, .integerTooLarge, .indexUnknown, .codeBroken, .resizeRefused: .compressionError
         case .tooManyStreams: .refusedStream
-        case .trailersTooLarge, .blockTooLarge, .tooManyContinuations, .tooManySettings, .resetFlood,
-            .settingsFlood,
-            .pingFlood, .emptyDataFlood, .windowUpdateFlood, .priorityFlood, .unknownFrameFlood,
+        case .trailersTooLarge, .blockTooLarge, .tooManyContinuations, .tooManySettings, .tooManyInterimHeads,
+            .resetFlood, .settingsFlood, .pingFlood, .emptyDataFlood, .windowUpdateFlood, .priorityFlood,
+            .unknownFrameFlood,
             .outputStalled:
             .enhanceYourCalm
         default: .protocolError

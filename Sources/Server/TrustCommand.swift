@@ -37,7 +37,8 @@ struct TrustCommand: ParsableCommand {
         }
         guard let authority else {
             throw Self.refusal(
-                "there is no local authority yet: it is made when a site with `tls internal` is first served")
+                "there is no local authority yet in \(data.map { $0 + "/tls" } ?? "any directory"): it is made when a site with "
+                    + "`tls internal` is first served")
         }
         if install {
             try installed(authority)

@@ -27,7 +27,7 @@ package final class TLSConnection: SocketLayer {
     @exclusivity(unchecked) private unowned(unsafe) var chooser: (any TLSSiteChooser)?
     /// What the client asked for; nil before it did.
     @exclusivity(unchecked) package private(set) var site: TLSSite?
-    /// The name that the client asked for, until the handshake is over.
+    /// The name that the client asked for, in small letters and without a dot at its end; empty where it named none.
     @exclusivity(unchecked) private(set) var serverName: [UInt8] = []
     /// Records that the kernel has not taken.
     @exclusivity(unchecked) private var unsent: ByteBuffer?
@@ -43,6 +43,8 @@ package final class TLSConnection: SocketLayer {
     @exclusivity(unchecked) private var endsAfterUnsent = false
     @exclusivity(unchecked) private var hasFailed = false
     @exclusivity(unchecked) private var subject: [UInt8]?
+    /// Made when they are first asked for: most connections of a gateway without a log never are.
+    @exclusivity(unchecked) private var madeFacts: TLSFacts?
 
     /// Bytes of a record at the beginning of an answer, so that the client can decrypt before more than this is there.
     private static let smallRecordBytes = 4 * 1024
@@ -105,7 +107,6 @@ package final class TLSConnection: SocketLayer {
         }
         isEstablished = true
         chooser = nil
-        serverName = []
         socket.setReadable(wire.pointee.readable || SSL_has_pending(ssl) == 1)
         return .done
     }
@@ -125,6 +126,7 @@ package final class TLSConnection: SocketLayer {
         serverName = name.map { $0 >= UInt8(ascii: "A") && $0 <= UInt8(ascii: "Z") ? $0 | 0x20 : $0 }
         if serverName.last == UInt8(ascii: ".") { serverName.removeLast() }
         site = chooser?.site(forServerName: serverName)
+        if let site { serverName = site.shared(serverName) }
         site?.greet(ssl)
         return site != nil
     }
@@ -153,6 +155,17 @@ package final class TLSConnection: SocketLayer {
         if let subject { return subject }
         let made = chimera_tls_client_subject(ssl).flatMap(PEMText.text) ?? []
         subject = made
+        return made
+    }
+
+    /// All of this together, for who keeps it.
+    package var facts: TLSFacts {
+        if let madeFacts { return madeFacts }
+        let cipher = SSL_get_current_cipher(ssl).map { SSL_CIPHER_get_protocol_id($0) } ?? 0
+        let made = TLSFacts(
+            version: version, cipher: TLSFacts.cipherName(cipher), isResumed: isResumed,
+            serverName: serverName, clientSubject: clientSubject)
+        madeFacts = made
         return made
     }
 

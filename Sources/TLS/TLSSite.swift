@@ -31,6 +31,7 @@ package final class TLSSite {
     private let tickets: TicketSecret
     private var sealing: TicketKeys?
     private var opening: TicketKeys?
+    private var lastName: [UInt8] = []
 
     /// - Parameters:
     ///   - identity: what is the site's alone: its tickets are worth nothing where that is another.
@@ -63,6 +64,12 @@ package final class TLSSite {
     }
 
     // MARK: While a handshake asks
+
+    /// The same name; connections that ask for the same one after the other have it once in memory.
+    func shared(_ serverName: [UInt8]) -> [UInt8] {
+        if serverName != lastName { lastName = serverName }
+        return lastName
+    }
 
     /// The name is known: what follows is for this site. Before any session is looked at.
     func greet(_ ssl: OpaquePointer) {

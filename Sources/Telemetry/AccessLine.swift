@@ -1,5 +1,6 @@
 internal import ChimeraBytes
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 
 /// How the lines of the access log look.
 package enum AccessLogFormat: Sendable {
@@ -23,12 +24,16 @@ struct AccessLine: ~Copyable {
             + min(request.authority.count, UInt32(AccessLogLimits.nameBytesMax))
         var bytes = Int(texts) + fieldBytes(.referer) + fieldBytes(.userAgent)
         if let user = record.user { bytes += min(user.utf8.count, AccessLogLimits.nameBytesMax) }
+        if let tls = record.tls {
+            bytes += min(tls.serverName.count, AccessLogLimits.nameBytesMax)
+            bytes += min(tls.clientSubject.count, AccessLogLimits.nameBytesMax)
+        }
         return AccessLine.fixedBytesMax + bytes * LineWriter.expansionMax
             + max(labels.json.count, labels.text.count)
             + max(record.upstream?.json.count ?? 0, record.upstream?.text.count ?? 0)
     }
 
-    /// Keys, numbers, tokens and addresses of the longest line: about 750 bytes in JSON, and 500 in text.
+    /// Keys, numbers, tokens and addresses of the longest line: about 900 bytes in JSON, and 650 in text.
     static let fixedBytesMax = 1024
 
     private func fieldBytes(_ name: FieldName) -> Int {
@@ -58,6 +63,7 @@ struct AccessLine: ~Copyable {
             line.put(json: user, max: AccessLogLimits.nameBytesMax)
         }
         writeJSONRequest(into: &line)
+        if let tls = record.tls { writeJSON(tls, into: &line) }
         writeJSONNumbers(into: &line)
         if record.upstream != nil || record.upstreamError != nil { writeJSONUpstream(into: &line) }
         writeJSONReasons(into: &line)
@@ -85,10 +91,32 @@ struct AccessLine: ~Copyable {
             line.put("\",\"user_agent\":\"")
             line.put(json: agent, max: AccessLogLimits.fieldBytesMax)
         }
+        line.put("\"")
+    }
+
+    private func writeJSON(_ tls: TLSFacts, into line: inout LineWriter) {
+        line.put(",\"tls\":{\"version\":\"")
+        line.put(tls.version)
+        line.put("\",\"cipher\":\"")
+        line.put(tls.cipher)
+        line.put(tls.isResumed ? "\",\"resumed\":true" : "\",\"resumed\":false")
+        if !tls.serverName.isEmpty {
+            line.put(",\"server_name\":\"")
+            let name = tls.serverName
+            line.put(json: name.span, max: AccessLogLimits.nameBytesMax)
+            line.put("\"")
+        }
+        if !tls.clientSubject.isEmpty {
+            line.put(",\"client\":\"")
+            let name = tls.clientSubject
+            line.put(json: name.span, max: AccessLogLimits.nameBytesMax)
+            line.put("\"")
+        }
+        line.put("}")
     }
 
     private func writeJSONNumbers(into line: inout LineWriter) {
-        line.put("\",\"status\":")
+        line.put(",\"status\":")
         line.put(decimal: Int64(record.status))
         line.put(",\"bytes_in\":")
         line.put(decimal: Int64(record.bytesIn))
@@ -164,6 +192,7 @@ struct AccessLine: ~Copyable {
         line.put(text: request[request.authority], max: AccessLogLimits.nameBytesMax)
         line.put("\"")
         line.put(ready: labels.text)
+        if let tls = record.tls { writeText(tls, into: &line) }
         writeTextNumbers(into: &line)
         if record.upstream != nil || record.upstreamError != nil { writeTextUpstream(into: &line) }
         writeTextReasons(into: &line)
@@ -186,6 +215,26 @@ struct AccessLine: ~Copyable {
             line.put("-")
         }
         line.put("\"")
+    }
+
+    private func writeText(_ tls: TLSFacts, into line: inout LineWriter) {
+        line.put(" tls=")
+        line.put(tls.version)
+        line.put(" tls-cipher=")
+        line.put(tls.cipher)
+        line.put(tls.isResumed ? " tls-resumed=yes" : " tls-resumed=no")
+        if !tls.serverName.isEmpty {
+            line.put(" tls-name=\"")
+            let name = tls.serverName
+            line.put(text: name.span, max: AccessLogLimits.nameBytesMax)
+            line.put("\"")
+        }
+        if !tls.clientSubject.isEmpty {
+            line.put(" tls-client=\"")
+            let name = tls.clientSubject
+            line.put(text: name.span, max: AccessLogLimits.nameBytesMax)
+            line.put("\"")
+        }
     }
 
     private func writeTextNumbers(into line: inout LineWriter) {

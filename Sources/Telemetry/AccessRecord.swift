@@ -1,5 +1,6 @@
 package import ChimeraBytes
 package import ChimeraHTTPCore
+package import ChimeraTLS
 
 /// How an exchange's request came, for the log.
 package enum LoggedProtocol: UInt8, Sendable {
@@ -34,6 +35,8 @@ package struct AccessRecord {
     /// The user who proved to be it.
     package var user: String?
     package var version = LoggedProtocol.http11
+    /// What the connection came to agree on; nil where it is without TLS.
+    package var tls: TLSFacts?
     /// The status of the final head; 0 where none was sent.
     package var status = 0
     /// Bytes of the request's body as they were read, without framing.

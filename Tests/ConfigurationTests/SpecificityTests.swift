@@ -107,6 +107,15 @@ struct WarningTests {
             ["/a/b escapes @m of \"/a/*\": \"/a/b\" is more specific (see conf.d/t.conf:4:1)"]
         ),
         ("@m client 10.0.0.0/8\n/a/* @m respond 200\n/a/b @m respond 201", []),
+        ("@m client 10.0.0.0/8\n/a/* @m respond 200\n/a/b respond 201\n/a/b @m respond 202", []),
+        (
+            "@m client 10.0.0.0/8\n@n scheme http\n/a/* @m respond 200\n/a/b respond 201\n/a/b @n respond 202",
+            ["/a/b escapes @m of \"/a/*\": \"/a/b\" is more specific (see conf.d/t.conf:6:1)"]
+        ),
+        (
+            "@m client 10.0.0.0/8\n/a/* @m respond 200\nGET /a/b respond 201\nPOST /a/b @m respond 202",
+            ["/a/b escapes @m of \"/a/*\": \"/a/b\" is more specific (see conf.d/t.conf:4:1)"]
+        ),
         ("@m client 10.0.0.0/8\n/a/* @m respond 200\n/a/* respond 201", []),
         (
             "@m scheme http\n/a/* respond 200 { auth basic t/users }\n/a/* @m respond 201",

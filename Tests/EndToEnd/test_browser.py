@@ -1,4 +1,5 @@
-"""The sample tenants in a browser: headless Chromium on the welcome page, the single-page app and the static site."""
+"""The sample tenants in a browser: headless Chromium on the welcome page, the single-page app and the static site,
+over http and https."""
 
 import json
 import re
@@ -12,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from rig import browser, tls
+from rig.browser import Browser
 from rig.client import wait_until
-from rig.gateway import REPOSITORY, free_port
-from rig.programs import program
+from rig.gateway import REPOSITORY, free_port, run
 
 SAMPLES = REPOSITORY / "conf.d"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,8 @@ def samples(start_shared, tmp_path_factory):
         assert process.stdout.readline(), "a sample backend did not start"
         backends.append(process)
     machine = (REPOSITORY / "chimera.conf").read_text()
-    machine = "\n".join(line for line in machine.splitlines() if not re.match(r"\s*(listen|workers|import|log)\b", line))
+    machine = "\n".join(line for line in machine.splitlines()
+                        if not re.match(r"\s*(listen|workers|import|log|data)\b", line)) + f"\n{tls.LISTEN}"
 
     def sites(port: str) -> dict[str, str]:
         result = {}
@@ -52,19 +55,18 @@ def samples(start_shared, tmp_path_factory):
         process.wait(10)
 
 
-def chromium(directory: Path, url: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [program("chromium", "chromium-browser", "google-chrome"), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--no-proxy-server", "--hide-scrollbars",
-         f"--user-data-dir={directory}/profile", "--virtual-time-budget=8000", "--timeout=20000",
-         "--host-resolver-rules=MAP *.localhost 127.0.0.1, MAP localhost 127.0.0.1, MAP * ~NOTFOUND", *arguments, url],
-        capture_output=True, text=True, timeout=90)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+def dom(gateway, directory: Path, host: str, path: str = "/", pattern: str = "") -> str:
+    """The page's markup, once its scripts have run and it has what is waited for."""
+    with Browser(directory, directory) as page:
+        assert page.open(f"http://{host}:{gateway.port}{path}") == ""
+        return wait_until(lambda: re.search(pattern, markup := page.evaluate("document.documentElement.outerHTML")) and markup,
+                          browser.PATIENCE, f"{pattern!r} on the page", 0.1)
 
 
-def dom(gateway, directory: Path, host: str, path: str = "/") -> str:
-    return chromium(directory, f"http://{host}:{gateway.port}{path}", "--dump-dom")
+def picture(gateway, directory: Path, host: str, path: str = "/") -> bytes:
+    with Browser(directory, directory) as page:
+        assert page.open(f"http://{host}:{gateway.port}{path}") == ""
+        return page.screenshot(directory / "page.png")
 
 
 def colours(png: bytes) -> int:
@@ -96,9 +98,7 @@ def test_the_welcome_page(samples, tmp_path):
 
 def test_the_welcome_page_can_be_seen(samples, tmp_path):
     """Issue: look at the screenshots. It is not blank, and the picture is kept beside the test's other files."""
-    picture = tmp_path / "welcome.png"
-    chromium(tmp_path, f"http://localhost:{samples.port}/", f"--screenshot={picture}", "--window-size=1280,900")
-    assert colours(picture.read_bytes()) > 50
+    assert colours(picture(samples, tmp_path, "localhost")) > 50
 
 
 def test_the_welcome_counters_live(samples, tmp_path):
@@ -115,8 +115,7 @@ def test_the_welcome_counters_live(samples, tmp_path):
 def test_the_single_page_app(samples, tmp_path, path, word):
     """Issue: headless Chromium shows the single-page app: each route opens directly, scripts and styles load, and its API
     answers under the same origin."""
-    page = dom(samples, tmp_path, "app.localhost", path)
-    assert re.search(word, page), page[:3000]
+    page = dom(samples, tmp_path, "app.localhost", path, word)
     assert 'id="route">\u2026<' not in page, "the script did not run"
 
 
@@ -129,9 +128,7 @@ def test_the_single_page_app_from_the_browsers_cache(samples, tmp_path):
 
 def test_the_single_page_app_can_be_seen(samples, tmp_path):
     """The same as a picture."""
-    picture = tmp_path / "app.png"
-    chromium(tmp_path, f"http://app.localhost:{samples.port}/backends", f"--screenshot={picture}", "--window-size=1000,700")
-    assert colours(picture.read_bytes()) > 50
+    assert colours(picture(samples, tmp_path, "app.localhost", "/backends")) > 50
 
 
 def test_the_static_site(samples, tmp_path):
@@ -148,3 +145,75 @@ def test_the_sample_backends_and_the_redirect(samples):
         assert names == {"lion", "goat"}
         moved = connection.get("/x?y=z", "old.localhost")
         assert moved.status == 301 and moved.fields["Location"].endswith("/x?y=z")
+
+
+# Over https
+
+@pytest.fixture(scope="module")
+def trusting_home(samples, tmp_path_factory):
+    """The home of a person who trusts what `chimera trust` prints for the samples."""
+    home = tmp_path_factory.mktemp("home")
+    printed = run("trust", "--config", samples.directory / "chimera.conf")
+    assert printed.returncode == 0, printed.stderr
+    (home / "authority.pem").write_text(printed.stdout)
+    browser.trust(home, home / "authority.pem")
+    return home
+
+
+@pytest.mark.parametrize("host, path, word, least", [
+    ("localhost", "/", "Chimera is running", 1),
+    ("app.localhost", "/", "(?i)protocol\\s+h2", 3),
+    ("app.localhost", "/deep/down/the/tree?with=a", "deep/down/the/tree", 3),
+    ("site.localhost", "/", "(?i)three heads", 2),
+])
+def test_a_page_over_https_comes_by_http2(samples, trusting_home, tmp_path, host, path, word, least):
+    """Issue: sample tenants answer over https in headless Chromium, which verifies the certificate and takes HTTP/2 for the
+    page and for all that it loads."""
+    with Browser(tmp_path, trusting_home) as page:
+        assert page.open(f"https://{host}:{tls.port(samples)}{path}") == ""
+        page.await_text(word)
+        assert page.evaluate("isSecureContext && location.protocol") == "https:"
+        protocols = {name: protocol for name, protocol in page.protocols().items() if name.startswith("https:")}
+        assert len(protocols) >= least and set(protocols.values()) == {"h2"}, protocols
+        assert colours(page.screenshot(tmp_path / "page.png")) > 30
+
+
+def test_the_welcome_page_over_https_leads_to_https(samples, trusting_home, tmp_path):
+    """Its counters live there as well, and a card's link can be followed."""
+    with Browser(tmp_path, trusting_home) as page:
+        assert page.open(f"https://localhost:{tls.port(samples)}/") == ""
+        links = page.evaluate("[...document.querySelectorAll('article li a')].map(a => a.href)")
+        assert {re.sub(r":\d+/$", "", link) for link in links} >= {
+            f"https://{host}.localhost" for host in ("site", "app", "api", "old")}, links
+        wait_until(lambda: any("chimera-counters" in name and protocol == "h2"
+                               for name, protocol in page.protocols().items()), browser.PATIENCE, "the counters")
+        link, = (link for link in links if "site." in link)
+        assert page.open(link) == ""
+        assert page.evaluate("location.href") == link
+
+
+def test_the_apps_own_requests_over_https(samples, trusting_home, tmp_path):
+    """The API under the same origin is asked over the page's own connection."""
+    with Browser(tmp_path, trusting_home) as page:
+        assert page.open(f"https://app.localhost:{tls.port(samples)}/backends") == ""
+        page.await_text("(?s)goat.*lion|lion.*goat")
+        asked = {name: protocol for name, protocol in page.protocols().items() if "/api/" in name}
+        assert asked and set(asked.values()) == {"h2"}, asked
+
+
+def test_who_does_not_trust_the_authority_is_warned(samples, tmp_path):
+    """The other side of it: a browser that was told nothing takes no certificate of ours."""
+    with Browser(tmp_path, tmp_path) as page:
+        assert page.open(f"https://app.localhost:{tls.port(samples)}/") == "net::ERR_CERT_AUTHORITY_INVALID"
+
+
+def test_each_sample_has_a_certificate_of_its_own(samples, trusting_home):
+    """Issue: two tenants with different certificates on one port, each good for its own name."""
+    context = tls.ssl.create_default_context(cafile=trusting_home / "authority.pem")
+    shown = {}
+    for host in ("localhost", "site.localhost", "app.localhost", "api.localhost", "old.localhost"):
+        with tls.SecureConnection(samples, host, context) as connection:
+            names = [name for kind, name in connection.socket.getpeercert()["subjectAltName"] if kind == "DNS"]
+            assert names == [host]
+            shown[host] = connection.certificate
+    assert len(set(shown.values())) == 5

@@ -8,6 +8,7 @@ import pytest
 
 from rig.client import Connection, chunked, request_bytes
 from rig.gateway import free_port
+from rig.http2 import Http2, request_fields
 
 # Hosts
 
@@ -410,6 +411,25 @@ def test_limit_body(start_gateway, origins):
     assert post("/x", 300_000, True) == 413
     assert len(origin.requests) == 3, "a body that is too large was completed upstream"
     assert post("/here", 20000) == 413
+    assert [post("/here", size, True) for size in (0, 10000, 10001, 300_000)] == [200, 200, 413, 413]
+    with Http2(gateway.address) as client:
+        for size, status in ((10000, 200), (10001, 413)):
+            stream = client.head(request_fields("/here", "POST"), end=False)
+            client.body(stream, b"x" * size)
+            assert client.answer(stream).status == status
+
+
+def test_a_body_that_is_counted_has_its_time(start_gateway):
+    """`timeout body` counts where nobody but the limit reads the body: 408 (RFC 9110 15.5.9)."""
+    gateway = start_gateway("site test { limit body 1KB ; timeout body=300ms ; respond 200 ok }")
+    with gateway.connect() as connection:
+        connection.send(request_bytes("POST", fields=[("Transfer-Encoding", "chunked")]) + b"3\r\nabc\r\n")
+        assert connection.response().status == 408
+    with gateway.connect() as connection:
+        connection.send(request_bytes("POST", fields=[("Transfer-Encoding", "chunked"), ("Expect", "100-continue")]))
+        assert connection.reader.response_head().status == 100
+        connection.send(b"3\r\nabc\r\n0\r\n\r\n")
+        assert connection.response().status == 200
 
 
 def test_413_comes_before_the_body(start_gateway):

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import random
+import socket
 import struct
 import subprocess
 import threading
@@ -497,6 +498,22 @@ def test_an_idle_connection_is_closed(start_gateway):
     assert gateway.records(1)
 
 
+def test_a_connection_in_use_is_not_idle(start_gateway):
+    """`timeout idle` counts from the last request, also where each is answered at once."""
+    gateway = start_gateway("site test { respond 200 fine }", "timeout idle=2s")
+    for _ in range(5):
+        with connect(gateway) as client:
+            client.ping()
+            end, asked, longest = time.monotonic() + 3, time.monotonic(), 0.0
+            while time.monotonic() < end and longest < 1 and not client.goaways:
+                assert client.get("/").status == 200
+                longest, asked = max(longest, time.monotonic() - asked), time.monotonic()
+            if longest < 1:
+                assert not client.goaways
+                return
+    raise AssertionError("this machine keeps the client waiting")
+
+
 def test_a_client_that_half_closes_gets_its_answers(start_gateway, echo_origin):
     """A client that has no more to say still hears."""
     gateway = start_gateway(f"site test {{ proxy {echo_origin.target} }}")
@@ -506,6 +523,20 @@ def test_a_client_that_half_closes_gets_its_answers(start_gateway, echo_origin):
         client.socket.shutdown(1)
         client.until(lambda: client.answers[stream].ended)
         assert client.answers[stream].status == 200
+
+
+@pytest.mark.parametrize("path", ["/large", "/bytes/3000000"], ids=["file", "upstream"])
+def test_a_client_that_half_closes_without_windows(start_gateway, echo_origin, tmp_path, path):
+    """Nobody waits for a window that cannot come any more: what waits for one is lost, and the connection ends."""
+    folder = files(tmp_path, large=PIECE)
+    gateway = start_gateway(f"site test {{\n/large files {folder}\n/* proxy {echo_origin.target}\n}}")
+    with connect(gateway, credit=False) as client:
+        stream = client.request(path)
+        client.until(lambda: client.window == 0)
+        client.socket.shutdown(socket.SHUT_WR)
+        with pytest.raises(ConnectionEnded):
+            client.until(lambda: client.answers[stream].ended)
+    assert gateway.records(1)[0]["close"] == "client-closed"
 
 
 def test_a_client_that_resets_its_stream(start_gateway, origins):

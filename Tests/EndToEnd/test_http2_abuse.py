@@ -8,13 +8,15 @@ import threading
 import urllib.request
 
 import pytest
+from hyperframe.frame import (ContinuationFrame, DataFrame, ExtensionFrame, HeadersFrame, PingFrame, PriorityFrame,
+                              RstStreamFrame, SettingsFrame, WindowUpdateFrame)
 
 from rig import http2
 from rig.client import wait_until
 from rig.gateway import free_port
-from rig.http2 import (CANCEL, CONTINUATION, DATA, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, PRIORITY,
-                       PRIORITY_UPDATE, RST_STREAM, SETTINGS_TIMEOUT, WINDOW_UPDATE, Http2, frame,
-                       request_fields, settings)
+from rig.h2_client import H2Client
+from rig.http2 import (CANCEL, DATA, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, PRIORITY_UPDATE, SETTINGS_TIMEOUT,
+                       WINDOW_UPDATE, Http2, frame, request_fields, settings)
 from rig.process import MiB, PeakMemory
 from rig.wire import ConnectionEnded
 
@@ -41,69 +43,76 @@ def gateway(start_shared, shared_origins):
     return start_shared(f"site test {{\n/up/* proxy {origin.target}\n/* respond 200 fine\n}}", LONG)
 
 
-# Each is called with the client and a number, again and again
+# Each gives the frames of one step of an attack; `client` is h2 for what has a state, and hyperframe writes what h2 would not
+
+def request(client, path="/up/a", flags=("END_HEADERS", "END_STREAM"), method="GET"):
+    """The HEADERS of a request on the next stream."""
+    return HeadersFrame(client.next_stream(), client.block(path, method), flags=flags)
+
 
 def rapid_reset(client, _):
     """CVE-2023-44487"""
-    stream = client.open()
-    head = client.encoder.encode(request_fields("/up/a"))
-    client.send(frame(HEADERS, 5, stream, head) + frame(RST_STREAM, 0, stream, number(CANCEL)))
+    head = request(client)
+    return head, RstStreamFrame(head.stream_id, CANCEL)
 
 
 def made_reset(client, _):
     """CVE-2025-8671: the client has the gateway reset."""
-    stream = client.open()
-    head = client.encoder.encode(request_fields("/up/a"))
-    client.send(frame(HEADERS, 5, stream, head) + frame(WINDOW_UPDATE, 0, stream, number(0)))
+    head = request(client)
+    return head, WindowUpdateFrame(head.stream_id, 0)
 
 
 def made_reset_by_overflow(client, _):
-    stream = client.open()
-    head = client.encoder.encode(request_fields("/up/a"))
-    client.send(frame(HEADERS, 5, stream, head) + frame(WINDOW_UPDATE, 0, stream, number(0x7FFFFFFF)))
+    head = request(client)
+    return head, WindowUpdateFrame(head.stream_id, 2 ** 31 - 1)
 
 
 def made_reset_by_data(client, _):
-    stream = client.open()
-    head = client.encoder.encode(request_fields("/up/a"))
-    client.send(frame(HEADERS, 5, stream, head) + frame(DATA, 0, stream, b"x"))
+    head = request(client)
+    return head, DataFrame(head.stream_id, b"x")
 
 
 def malformed_requests(client, _):
-    client.head([(":method", "GET")])
+    return [HeadersFrame(client.next_stream(), b"\x82", flags=["END_HEADERS", "END_STREAM"])]
 
 
 def settings_flood(client, index):
     """CVE-2019-9515"""
-    client.send(settings((3, index)))
+    return [SettingsFrame(0, {3: index})]
 
 
 def ping_flood(client, _):
     """CVE-2019-9512"""
-    client.frame(PING, 0, 0, b"12345678")
+    return [PingFrame(0, b"12345678")]
 
 
 def empty_data(client, index):
     """CVE-2019-9518"""
-    if index == 0:
-        client.head(request_fields("/up/a", "POST"), end=False)
-    client.frame(DATA, 0, client.last_stream)
+    first = [request(client, flags=["END_HEADERS"], method="POST")] if index == 0 else []
+    return [*first, DataFrame(client.last_stream)]
 
 
 def priority_flood(client, index):
-    client.frame(PRIORITY, 0, 2 * index + 1, b"\0\0\0\0\1")
+    return [PriorityFrame(2 * index + 1, stream_weight=1)]
+
+
+def extension(type: int, body: bytes) -> ExtensionFrame:
+    made = ExtensionFrame(type, 0, body=body)
+    # hyperframe writes the length that it has read.
+    made.body_len = len(body)
+    return made
 
 
 def priority_update_flood(client, index):
-    client.frame(PRIORITY_UPDATE, 0, 0, number(2 * index + 1) + b"u=1")
+    return [extension(PRIORITY_UPDATE, number(2 * index + 1) + b"u=1")]
 
 
 def window_flood(client, _):
-    client.frame(WINDOW_UPDATE, 0, 0, number(1))
+    return [WindowUpdateFrame(0, 1)]
 
 
 def unknown_flood(client, _):
-    client.frame(0xBB, 0, 0, b"x")
+    return [extension(0xBB, b"x")]
 
 
 FLOODS = {
@@ -116,47 +125,36 @@ FLOODS = {
 @pytest.mark.parametrize("act, times", FLOODS.items(), ids=[act.__name__ for act in FLOODS])
 def test_a_flood(gateway, act, times):
     """ENHANCE_YOUR_CALM once the budget is spent; another client's requests are answered all the while."""
-    with Http2(gateway.address) as client, Http2(gateway.address) as other:
+    with H2Client(gateway.address) as client, H2Client(gateway.address) as other:
         for index in range(times):
-            act(client, index)
+            client.raw(*act(client, index))
             if index % 50 == 0:
                 assert other.get("/").status == 200
-        assert client.goaway().code == ENHANCE_YOUR_CALM
+        assert client.goaway().error_code == ENHANCE_YOUR_CALM
         assert other.get("/").status == 200
     gateway.assert_alive()
 
 
-@pytest.mark.parametrize("content", [b"", b"x"], ids=["empty", "small"])
-def test_a_flood_of_continuations(gateway, content):
-    """CVE-2024-28182 and its kin: a field block that does not end."""
-    with Http2(gateway.address) as client, Http2(gateway.address) as other:
-        stream = client.open()
-        client.frame(HEADERS, END_STREAM, stream, b"\x82")
-        for _ in range(100):
-            client.frame(CONTINUATION, 0, stream, content)
-        assert client.goaway().code == ENHANCE_YOUR_CALM
+@pytest.mark.parametrize("content, count", [(b"", 100), (b"x", 100), (bytes(16384), 8)], ids=["empty", "small", "large"])
+def test_a_flood_of_continuations(gateway, content, count):
+    """CVE-2024-28182 and its kin: a field block that does not end, or that is too large before it does."""
+    with H2Client(gateway.address) as client, H2Client(gateway.address) as other:
+        client.raw(HeadersFrame(1, b"\x82", flags=["END_STREAM"]))
+        client.raw(*[ContinuationFrame(1, content)] * count)
+        assert client.goaway().error_code == ENHANCE_YOUR_CALM
         assert other.get("/").status == 200
-
-
-def test_a_block_that_is_too_large(gateway):
-    """A block of many octets ends the connection before it is whole."""
-    with Http2(gateway.address) as client:
-        stream = client.open()
-        client.frame(HEADERS, END_STREAM, stream, b"\x82")
-        for _ in range(8):
-            client.frame(CONTINUATION, 0, stream, bytes(16384))
-        assert client.goaway().code == ENHANCE_YOUR_CALM
 
 
 def test_an_hpack_bomb(gateway):
     """A few octets that stand for megabytes: the head is refused at its bound, and nothing grows."""
-    with PeakMemory(gateway.vitals) as memory, Http2(gateway.address) as client:
+    with PeakMemory(gateway.vitals) as memory, H2Client(gateway.address) as client, H2Client(gateway.address) as other:
         # A field of 4,000 octets in the table, then its index of one octet, again and again.
         bomb = b"\x82\x86\x84\x01\x04test" + b"\x40\x01a" + b"\x7f\xa1\x1e" + b"v" * 4000 + b"\xbe" * 8000
         for _ in range(50):
-            stream = client.open()
-            client.frame(HEADERS, 5, stream, bomb)
+            # h2 knows of the stream, and takes its answer.
+            stream = client.request(octets=bomb)
             assert client.answer(stream).status == 431
+        assert other.get("/").status == 200
     assert memory.bytes - memory.before < 20 * MiB
 
 
@@ -185,6 +183,27 @@ def test_a_window_of_nothing_for_an_upstreams_answer(start_gateway, origins):
         answer = client.answer(stream)
         assert (answer.status, answer.reset) == (200, CANCEL)
     assert gateway.records(1)[0]["close"] == "send-timeout"
+
+
+@pytest.mark.parametrize("end", [True, False], ids=["whole requests", "half requests"])
+def test_a_window_that_ends_within_small_answers(start_gateway, tmp_path, end):
+    """Answers that were about to go when the connection's window came to its end have the time for sending too, and are
+    not taken for complete."""
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www/large").write_bytes(bytes(65535 - 6))
+    gateway = start_gateway(f"site test {{\n/large files {tmp_path / 'www'}\n/* respond 200 fine\n}}", only(send="2s"))
+    with Http2(gateway.address, credit=False) as client:
+        assert client.get("/large").ended and client.window == 6
+        client.initial = 0
+        client.send(settings((http2.INITIAL_WINDOW_SIZE, 0)))
+        streams = [client.head(request_fields("/", "GET" if end else "POST"), end=end) for _ in range(4)]
+        client.until(lambda: all(client.answers[stream].status for stream in streams))
+        client.windows.update((stream, 1000) for stream in streams)
+        client.send(settings((http2.INITIAL_WINDOW_SIZE, 1000)))
+        client.until(lambda: client.window == 0)
+        answers = [client.answer(stream) for stream in streams[1:]]
+        assert b"".join(bytes(client.answers[stream].body) for stream in streams) == b"finefi"
+        assert [(answer.ended, answer.reset) for answer in answers] == [(False, CANCEL)] * 3
 
 
 def test_a_client_that_reads_nothing(start_gateway, tmp_path):

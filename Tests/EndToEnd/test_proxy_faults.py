@@ -1,7 +1,9 @@
 """Upstreams that refuse, stall, reset, lie or smuggle, and clients that vanish; memory stays bounded throughout."""
 
 import contextlib
+import os
 import re
+import signal
 import socket
 import threading
 import time
@@ -89,6 +91,30 @@ def test_a_connect_that_gets_no_answer(start_gateway):
 def silent(connection):
     connection.read_request()
     connection.wait_closed()
+
+
+def test_requests_that_come_as_their_connections_fall_silent(start_gateway, origins):
+    """The time of a kept connection that ends in the turn in which a request comes is not that of its upstream."""
+    origin, kept = origins(answers(OK)), origins(OK)
+    gateway = start_gateway(f"site test {{\n/up proxy {origin.target}\n/kept proxy {kept.target}\n/* respond 204\n}}")
+    pid = gateway.pid
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(gateway.connect()) for _ in range(8)]
+        busy = [stack.enter_context(gateway.connect()) for _ in range(4)]
+        for connection in silent:
+            assert connection.get("/kept").text == "ok"
+        # Much to do for the workers, so that they stop within a turn and not between two.
+        for connection in busy:
+            connection.send(request_bytes() * 3_000)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            for connection in silent:
+                connection.send(request_bytes(target="/up"))
+            # A second after its last answer a connection gives up what it held for the next request.
+            time.sleep(1.2)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert [connection.response().text for connection in silent] == ["ok"] * 8
 
 
 def test_an_answer_that_does_not_come(start_gateway, origins):
@@ -287,7 +313,7 @@ def test_a_body_cut_short_is_cut_at_the_client_too(start_gateway, origins, data,
             connection.reset()
         elif how == "stall":
             connection.wait_closed()
-    gateway = behind(start_gateway, origins(script).target, FAST)
+    gateway = behind(start_gateway, origins(script).target, "timeout read=700ms" if how == "stall" else "")
     with gateway.connect() as connection:
         connection.send(request_bytes(target="/x"))
         head = connection.reader.response_head()

@@ -547,6 +547,92 @@ def test_who_the_client_is_can_be_matched_and_passed_on(start_gateway, certifica
         assert connection.get("/who", "a.test").body == b"nobody "
 
 
+# The log
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_the_log_tells_what_a_handshake_came_to(start_gateway, certificates, clients, version):
+    """docs/operations.md: version, cipher, name, client's certificate, and whether a session went on; for each request."""
+    authority, ann, _ = clients
+    gateway = start_gateway(
+        {"a.conf": f"site a.test {{ tls {certificates['a'].line} redirect=off {{ client-ca {authority.chain} ; "
+                   "client optional } ; respond 200 ok }",
+         "b.conf": f"site * {{ tls {certificates['b'].line} redirect=off ; respond 200 ok }}"}, tls.LISTEN)
+    context = showing(ann)
+    context.minimum_version = context.maximum_version = version
+    with SecureConnection(gateway, "A.test", context) as connection:
+        for target in ("/first", "/second"):
+            assert connection.get(target, "a.test").status == 200
+        name, session = connection.socket.cipher()[0], connection.socket.session
+    with SecureConnection(gateway, "a.test", context, session=session) as connection:
+        assert connection.get("/resumed", "a.test").status == 200
+        assert connection.socket.session_reused
+    with SecureConnection(gateway, None) as connection:
+        assert connection.get("/nameless", "other.test").status == 200
+    assert gateway.get("/plain", "a.test").status == 200
+    by_path = {record["path"]: record for record in gateway.records(5)}
+    facts = by_path["/first"]["tls"]
+    assert facts == {
+        "version": {"TLSv1_2": "TLSv1.2", "TLSv1_3": "TLSv1.3"}[version.name], "cipher": REGISTERED[name],
+        "resumed": False, "server_name": "a.test", "client": "CN=ann"}
+    assert by_path["/second"]["tls"] == facts
+    assert by_path["/resumed"]["tls"] == facts | {"resumed": True}
+    assert by_path["/nameless"]["tls"].keys() == {"version", "cipher", "resumed"}
+    assert "tls" not in by_path["/plain"]
+
+
+REGISTERED = {
+    "TLS_AES_128_GCM_SHA256": "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384": "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256": "TLS_CHACHA20_POLY1305_SHA256",
+    "ECDHE-ECDSA-AES128-GCM-SHA256": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384": "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305": "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "ECDHE-RSA-AES256-GCM-SHA384": "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "ECDHE-RSA-CHACHA20-POLY1305": "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+}
+"""OpenSSL's names of ciphers, and those of RFC 8446 and of IANA's registry."""
+
+
+@pytest.mark.parametrize("cipher", [name for name in REGISTERED if name.startswith("ECDHE")])
+def test_each_cipher_is_logged_by_its_registered_name(logged, cipher):
+    context = trusting_anybody()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(cipher)
+    with SecureConnection(logged, "both.test", context) as connection:
+        assert connection.get(f"/{cipher}", "both.test").status == 200
+        assert connection.socket.cipher()[0] == cipher
+    record, = logged.records(1, where=lambda record: record["path"] == f"/{cipher}")
+    assert record["tls"]["cipher"] == REGISTERED[cipher]
+
+
+@pytest.mark.parametrize("cipher", [name for name in REGISTERED if name.startswith("TLS_")])
+def test_each_cipher_of_tls_1_3_is_logged_by_its_name(logged, cipher):
+    done = subprocess.run(
+        ["curl", "-sSk", "--max-time", "20", "--tls13-ciphers", cipher, "--tlsv1.3", "--connect-to",
+         f"::127.0.0.1:{tls.port(logged)}", f"https://both.test/{cipher}"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "ok"), done.stderr
+    record, = logged.records(1, where=lambda record: record["path"] == f"/{cipher}")
+    assert (record["tls"]["version"], record["tls"]["cipher"]) == ("TLSv1.3", cipher)
+
+
+@pytest.fixture(scope="module")
+def logged(start_shared, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("logged")
+    lines = " ; ".join(f"tls {certify(directory, kind, 'both.test', kind=kind).line}" for kind in ("ec", "rsa"))
+    return start_shared(f"site both.test {{ {lines} ; respond 200 ok }}", tls.LISTEN)
+
+
+def test_the_text_log_tells_it_too(start_gateway, certificates):
+    gateway = start_gateway(f"site a.test {{ tls {certificates['a'].line} ; respond 200 ok }}", tls.LISTEN,
+                            log="log access text access.log")
+    with SecureConnection(gateway, "a.test") as connection:
+        assert connection.get(host="a.test").status == 200
+        cipher = connection.socket.cipher()[0]
+    path = gateway.directory / "access.log"
+    line = wait_until(lambda: path.exists() and path.read_text(), what="a line")
+    assert f' tls=TLSv1.3 tls-cipher={cipher} tls-resumed=no tls-name="a.test" ' in line
+
+
 # OCSP
 
 def test_an_ocsp_response_is_sent_with_the_certificate(start_gateway, tmp_path):
@@ -615,6 +701,71 @@ def test_keys_that_only_root_may_read_serve_a_gateway_that_is_not_root(tmp_path)
             gateway.reload(f"site a.test {{ tls {site.line} ; respond 200 file:{secret} }}")
             gateway.await_stderr("permission denied")
             assert answer() == b"two"
+            gateway.stop()
+        finally:
+            gateway.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_keys_in_a_folder_of_roots_are_watched_for_a_gateway_that_is_not_root(tmp_path):
+    """Issue: certificates are watched and swapped without a reload, also as certbot keeps them: links in a folder that only
+    root may enter, which lead to another file after each renewal. The connection that is open goes on."""
+    letsencrypt = tmp_path / "letsencrypt"
+    old = certify(letsencrypt / "archive/a", "old", "a.test")
+    new = certify(letsencrypt / "archive/a", "new", "a.test")
+    live = letsencrypt / "live/a"
+    live.mkdir(parents=True)
+
+    def renew(certificate):
+        for name, target in (("privkey.pem", certificate.key), ("fullchain.pem", certificate.chain)):
+            (live / "next").symlink_to(os.path.relpath(target, live))
+            os.replace(live / "next", live / name)
+    renew(old)
+    for folder in ("live", "archive"):
+        os.chmod(letsencrypt / folder, 0o700)
+    with tempfile.TemporaryDirectory(prefix="chimera-", dir="/tmp") as name:
+        os.chmod(name, 0o755)
+        line = f"{live}/fullchain.pem {live}/privkey.pem"
+        gateway = Gateway(Path(name) / "gateway", f"site a.test {{ tls {line} ; respond 200 one }}",
+                          f"{tls.LISTEN}\nuser nobody\n", log="log access off").start()
+        try:
+            with SecureConnection(gateway, "a.test", trusting(old)) as connection:
+                assert connection.get(host="a.test").body == b"one"
+                for certificate in (new, old, new):
+                    renew(certificate)
+                    wait_until(lambda: shown(gateway, "a.test") == certificate.der, what="the renewed certificate")
+                # In its place, as some other tools do.
+                for path, content in ((new.key, old.key.read_bytes()), (new.chain, old.chain.read_bytes())):
+                    path.write_bytes(content)
+                wait_until(lambda: shown(gateway, "a.test") == old.der, what="the certificate that was written over")
+                assert connection.get(host="a.test").body == b"one"
+            assert "cannot be watched" not in gateway.stderr
+            # And behind another data plane.
+            gateway.upgrade()
+            renew(certify(letsencrypt / "archive/a", "newest", "a.test"))
+            newest = (letsencrypt / "archive/a/newest.pem").read_text()
+            wait_until(lambda: shown(gateway, "a.test") == ssl.PEM_cert_to_DER_cert(newest), what="the newest certificate")
+            gateway.stop()
+        finally:
+            gateway.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_gateway_that_gives_root_up_keeps_its_authority(tmp_path):
+    """architecture.md, Users: root's data directory is made for who serves, so that `chimera trust` finds what is kept."""
+    with tempfile.TemporaryDirectory(prefix="chimera-", dir="/tmp") as name:
+        os.chmod(name, 0o755)
+        gateway = Gateway(Path(name) / "gateway", "site a.test { tls internal ; respond 200 ok }",
+                          f"{tls.LISTEN}\nuser nobody\ndata kept/data\n", log="log access off").start()
+        try:
+            kept = gateway.directory / "kept/data"
+            assert (kept.owner(), kept.stat().st_mode & 0o777, kept.parent.owner()) == ("nobody", 0o700, "root")
+            printed = run("trust", "--config", gateway.directory / "chimera.conf")
+            assert printed.returncode == 0, printed.stderr
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(cadata=printed.stdout)
+            with SecureConnection(gateway, "a.test", context) as connection:
+                assert connection.get(host="a.test").body == b"ok"
             gateway.stop()
         finally:
             gateway.kill()

@@ -59,6 +59,17 @@ import Testing
         #expect(wake == .done)
     }
 
+    @Test func `a deadline that was set anew is not over because of the one before`() async throws {
+        let wake = try await onWorker { worker in
+            let scope = Scope()
+            scope.wake(.deadline)
+            scope.wake(.io)
+            scope.forgetDeadline()
+            return await scope.wait()
+        }
+        #expect(wake == .io)
+    }
+
     @Test func `two tasks that wait in one scope end the process`() async throws {
         setenv("SWIFT_BACKTRACE", "enable=no", 1)
         await #expect(processExitsWith: .failure) {

@@ -157,10 +157,14 @@ import Testing
 
     @Test func `a destination may go while its files are looked at`() async throws {
         let directory = site()
-        let (status, entries) = try await Bench().run { bench in
+        let bench = try Bench(pool: BlockingPool(threadsMax: 1))
+        let (status, entries) = await bench.run { bench in
             let cache = FilesCache(worker: bench.worker, pool: bench.pool)
             let place = FilePlace(
                 owner: cache.makeOwner(), options: FilesOptions(directory: directory.path), index: [])
+            // A look that ends between two looks at whether it has begun would be waited for without an end.
+            let gate = Gate()
+            #expect(bench.pool.submit { gate.wait() })
             let scope = Scope()
             var entry: FileEntry?
             bench.worker.start {
@@ -169,6 +173,7 @@ import Testing
             }
             while cache.loadsUnderWay == 0 { await bench.worker.yield() }
             cache.forget(owner: place.owner)
+            gate.open()
             _ = await scope.wait()
             cache.checkInvariants()
             let isFile = if case .file = entry?.content { true } else { false }

@@ -164,9 +164,14 @@ struct DispatcherAnswerTests {
         #expect(answered["X-Machine"] == "yes")
     }
 
-    @Test(arguments: [(BodyLength.known(11), 413), (.known(10), 200), (.unknown, 200), (.none, 200)])
-    func `a body that says it is too long is 413`(body: BodyLength, status: Int) throws {
-        let dispatching = try Dispatching.site("limit body 10B\n/* respond 200")
+    @Test(
+        arguments: [
+            (BodyLength.known(11), "10B", 413), (.known(10), "10B", 200), (.none, "10B", 200),
+            // It is read before the answer, as far as one is read in any case.
+            (.unknown, "10B", nil), (.unknown, "256KiB", nil), (.unknown, "257KiB", 200),
+        ] as [(BodyLength, String, Int?)])
+    func `a body that says it is too long is 413`(body: BodyLength, limit: String, status: Int?) throws {
+        let dispatching = try Dispatching.site("limit body \(limit)\n/* respond 200")
         let answered = dispatching.ask(Asked("/", method: "POST", body: body))
         #expect(answered.status == status)
         #expect(answered.context.refusal == (status == 413 ? .bodyTooLarge : nil))

@@ -16,12 +16,13 @@ import Testing
         requests: 12_345)
 
     private func html(
-        _ sites: [WelcomeSite], port: UInt16? = 8080, showsConfiguration: Bool = true, sitesInAll: Int? = nil
+        _ sites: [WelcomeSite], port: UInt16? = 8080, isSecure: Bool = false, showsConfiguration: Bool = true,
+        sitesInAll: Int? = nil
     ) -> String {
         String(
             decoding: WelcomePage.html(
-                sites: sites, port: port, showsConfiguration: showsConfiguration, requests: 7, connections: 2,
-                sitesInAll: sitesInAll),
+                sites: sites, port: port, isSecure: isSecure, showsConfiguration: showsConfiguration,
+                requests: 7, connections: 2, sitesInAll: sitesInAll),
             as: UTF8.self)
     }
 
@@ -90,11 +91,21 @@ import Testing
 
     @Test(
         arguments: [
-            (nil, "http://shop.localhost/"), (80, "http://shop.localhost/"),
-            (8443, "http://shop.localhost:8443/"),
-        ] as [(UInt16?, String)])
-    func `links name the port where it is not the usual one`(port: UInt16?, link: String) {
-        #expect(html([shop], port: port).contains("href=\"\(link)\""))
+            (nil, false, "http://shop.localhost/"), (8080, false, "http://shop.localhost:8080/"),
+            (nil, true, "https://shop.localhost/"), (8443, true, "https://shop.localhost:8443/"),
+        ] as [(UInt16?, Bool, String)])
+    func `links have the scheme of the page, and its port where that is not the usual one`(
+        port: UInt16?, isSecure: Bool, link: String
+    ) {
+        var site = shop
+        site.isSecure = true
+        #expect(html([site], port: port, isSecure: isSecure).contains("href=\"\(link)\""))
+    }
+
+    @Test func `over TLS a site without it is named and not linked to`() {
+        let page = html([shop], isSecure: true)
+        #expect(page.contains("<li>shop.localhost</li>"))
+        #expect(!page.contains("href=\"http"))
     }
 
     @Test func `a file with two sites is shown once`() {

@@ -1,7 +1,6 @@
 import ChimeraBytes
 import ChimeraHTTP2
 import ChimeraHTTPCore
-import ChimeraTestSupport
 import Testing
 
 /// Octets from a client, and why the connection fails.
@@ -303,14 +302,8 @@ private func expectGoAway(
         let whole = Client(greets: false)
         whole.feed(Self.conversation)
         #expect(whole.happenings.count == 9)
-        var generator = SeededGenerator(seed: UInt64(seed))
-        var ends: [Int] = []
-        while ends.last ?? 0 < Self.conversation.count {
-            let step = seed == 0 ? 1 : Int.random(in: 1...[2, 9, 30, 100][seed % 4], using: &generator)
-            ends.append(min(Self.conversation.count, (ends.last ?? 0) + step))
-        }
         let pieces = Client(greets: false)
-        pieces.feed(Self.conversation, ends)
+        pieces.feed(Self.conversation, randomEnds(Self.conversation.count, seed))
         #expect(pieces.happenings == whole.happenings)
         #expect(pieces.sent() == whole.sent())
     }

@@ -1,6 +1,7 @@
 import ChimeraBytes
 import ChimeraHTTP2
 import ChimeraHTTPCore
+import ChimeraTestSupport
 import Testing
 
 /// What a connection said of its input, as values that can be compared: content in one piece, ends on their own.
@@ -35,30 +36,20 @@ struct SentFrame: Equatable {
     var text: String { String(decoding: payload, as: UTF8.self) }
 }
 
-/// A client that writes frames by hand, and the connection that it talks to.
-final class Client {
-    let connection: ServerConnection
+/// Who writes frames by hand, and the end of the connection that it talks to.
+class Peer {
+    let end: ConnectionEnd
     var now: Int64 = 1000
     /// What was said of the input so far.
     var happenings: [Happening] = []
     /// The streams of heads, by identifier.
     var handles: [UInt32: StreamHandle] = [:]
-    var heads: [UInt32: RequestHead] = [:]
-    private var input: [UInt8] = []
-    private var spare = RequestHead()
+    fileprivate var input: [UInt8] = []
     /// Content is consumed as it comes.
     var consumes = true
     private var decoder = FieldDecoder()
 
-    static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
-
-    /// - Parameter greets: the preface and empty settings are exchanged.
-    init(_ limits: ConnectionLimits = ConnectionLimits(), greets: Bool = true) {
-        connection = ServerConnection(limits: limits, output: ByteBuffer(capacity: 1024))
-        guard greets else { return }
-        feed(Self.preface + frame(.settings) + frame(.settings, .ack))
-        connection.output.clear()
-    }
+    fileprivate init(_ end: ConnectionEnd) { self.end = end }
 
     /// Gives octets to the connection, in pieces that end where `ends` says.
     func feed(_ bytes: [UInt8], _ ends: [Int]? = nil) {
@@ -72,10 +63,10 @@ final class Client {
 
     private func drainInput() {
         while true {
-            let received = connection.receive(input.span, into: spare, at: now)
+            let received = receive()
             if let event = received.event { take(event) }
             input.removeFirst(received.consumed)
-            connection.checkInvariants()
+            end.checkInvariants()
             if received.event == nil { return }
             if case .failed = received.event { return }
         }
@@ -84,18 +75,18 @@ final class Client {
     private func take(_ event: Event) {
         switch event {
         case .head(let stream, let endStream):
-            happenings.append(.head(stream.id, picture(spare)))
+            happenings.append(.head(stream.id, picture()))
             keep(stream, endStream)
         case .headRefused(let stream, let refusal, let endStream):
             happenings.append(.refused(stream.id, refusal))
             keep(stream, endStream)
         case .data(let stream, let range, let endStream):
             add(String(decoding: input[range], as: UTF8.self), stream)
-            if consumes { connection.consume(stream, range.count) }
+            if consumes { end.consume(stream, range.count) }
             if endStream { happenings.append(.end(stream.id)) }
         case .end(let stream): happenings.append(.end(stream.id))
         case .trailers(let stream):
-            happenings.append(.trailers(stream.id, fieldLines(connection.trailers)))
+            happenings.append(.trailers(stream.id, fieldLines(end.trailers)))
             happenings.append(.end(stream.id))
         case .reset(let stream, let code): happenings.append(.reset(stream.id, code))
         case .streamFailed(let stream, let violation): happenings.append(.streamFailed(stream.id, violation))
@@ -107,8 +98,7 @@ final class Client {
 
     private func keep(_ stream: StreamHandle, _ endStream: Bool) {
         handles[stream.id] = stream
-        heads[stream.id] = spare
-        spare = RequestHead()
+        keepHead(stream)
         if endStream { happenings.append(.end(stream.id)) }
     }
 
@@ -120,11 +110,17 @@ final class Client {
         }
     }
 
+    // MARK: What the roles differ in
+
+    fileprivate func receive() -> Received { Received(consumed: input.count, event: nil) }
+    fileprivate func picture() -> [String] { [] }
+    fileprivate func keepHead(_ stream: StreamHandle) {}
+
     // MARK: What the connection sent
 
     /// The frames in the output, which is empty afterwards.
     func sent() -> [SentFrame] {
-        let output = connection.output
+        let output = end.output
         let bytes = [UInt8](copying: output.readable)
         output.clear()
         return frames(in: bytes)
@@ -137,6 +133,33 @@ final class Client {
         var sink = ListSink()
         _ = try decoder.decode(block.span, into: &sink, listBytesMax: 1 << 20, fieldsMax: 1000)
         return sink.lines
+    }
+}
+
+/// A client that writes frames by hand, and the connection that it talks to.
+final class Client: Peer {
+    let connection: ServerConnection
+    var heads: [UInt32: RequestHead] = [:]
+    private var spare = RequestHead()
+
+    static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
+
+    /// - Parameter greets: the preface and empty settings are exchanged.
+    init(_ limits: ConnectionLimits = ConnectionLimits(), greets: Bool = true) {
+        connection = ServerConnection(limits: limits, output: ByteBuffer(capacity: 1024))
+        super.init(connection)
+        guard greets else { return }
+        feed(Self.preface + frame(.settings) + frame(.settings, .ack))
+        connection.output.clear()
+    }
+
+    fileprivate override func receive() -> Received { connection.receive(input.span, into: spare, at: now) }
+
+    fileprivate override func picture() -> [String] { ChimeraHTTP2Tests.picture(spare) }
+
+    fileprivate override func keepHead(_ stream: StreamHandle) {
+        heads[stream.id] = spare
+        spare = RequestHead()
     }
 
     /// Opens a stream with a GET, as `request` writes it, and forgets the event.
@@ -154,6 +177,54 @@ final class Client {
         head.reset(status: status)
         head.body = body
         return connection.sendHead(handles[id]!, head, answering: heads[id]!.method, date: date)
+    }
+}
+
+/// A server that writes frames by hand, and the connection that asks it.
+final class Server: Peer {
+    let connection: RequestingConnection
+    private var spare = ResponseHead()
+
+    /// - Parameters:
+    ///   - settings: what is in the server's first frame.
+    ///   - greets: settings are exchanged.
+    init(
+        _ limits: ConnectionLimits = ConnectionLimits(), settings: [UInt8] = [], greets: Bool = true,
+        lastStream: UInt32 = 0
+    ) {
+        connection = RequestingConnection(
+            limits: limits, output: ByteBuffer(capacity: 1024), lastStream: lastStream)
+        super.init(connection)
+        guard greets else { return }
+        feed(frame(.settings, settings) + frame(.settings, .ack))
+        connection.output.clear()
+    }
+
+    fileprivate override func receive() -> Received { connection.receive(input.span, into: spare, at: now) }
+
+    fileprivate override func picture() -> [String] { ["\(spare.status) \(spare.body)"] + fieldLines(spare) }
+
+    /// Has the connection send a request.
+    @discardableResult
+    func ask(
+        _ method: String = "GET", _ target: String = "/", _ body: BodyLength = .none, upgrade: String = "",
+        isSecure: Bool = true, _ fields: [String] = ["Host: a.example"]
+    ) -> StreamHandle? {
+        let head = RequestHead()
+        head.methodBytes = head.store(Array(method.utf8).span)
+        head.method = Method(head[head.methodBytes])
+        head.body = body
+        let place = head.store(Array(target.utf8).span)
+        let token = upgrade.isEmpty ? Slice.empty : head.store(Array(upgrade.utf8).span)
+        for field in fields {
+            let parts = field.split(separator: ": ", maxSplits: 1).map { Array($0.utf8) }
+            let (name, value) = (parts[0], parts[1])
+            head.add(name: name.span, value: value.span)
+        }
+        let stream = connection.open(head, target: place, upgrade: token, isSecure: isSecure)
+        connection.checkInvariants()
+        if let stream { handles[stream.id] = stream }
+        return stream
     }
 }
 
@@ -191,6 +262,17 @@ func fieldLines(_ block: FieldBlock) -> [String] {
 func picture(_ head: RequestHead) -> [String] {
     ["\(text(head[head.methodBytes])) \(text(head[head.target])) \(head.form) \(head.body)"]
         + fieldLines(head)
+}
+
+/// Where pieces of so many octets end: octet by octet for seed 0, else of sizes that depend on it.
+func randomEnds(_ count: Int, _ seed: Int) -> [Int] {
+    var generator = SeededGenerator(seed: UInt64(seed))
+    var ends: [Int] = []
+    while ends.last ?? 0 < count {
+        let step = seed == 0 ? 1 : Int.random(in: 1...[2, 9, 30, 100][seed % 4], using: &generator)
+        ends.append(min(count, (ends.last ?? 0) + step))
+    }
+    return ends
 }
 
 // MARK: Frames by hand

@@ -74,6 +74,47 @@ import Testing
         #expect(client.connection.failure == nil)
         #expect(client.connection.priority(of: try #require(client.handles[3])).urgency == 1)
     }
+
+    /// A connection that has asked for four things.
+    private func asked() throws -> Server {
+        let server = Server(greets: false)
+        let agent = ["Host: a.example", "User-Agent: chimera"]
+        let post = try #require(server.ask("POST", "/upload?x=1", .unknown, agent + ["TE: trailers"]))
+        server.connection.send(post, Array("0123456789".utf8).span)
+        let trailers = FieldBlock()
+        trailers.add(name: Array("Checksum".utf8).span, value: Array("1".utf8).span)
+        server.connection.finish(post, trailers: trailers)
+        server.ask("GET", "/", .none, agent)
+        server.ask("HEAD", "/", .none, agent)
+        server.ask("CONNECT", "b.example:443")
+        return server
+    }
+
+    /// What Python's h2 understands, as `Tools/generate/hpack-vectors.py` checks.
+    @Test func `what we ask is what a server of Python's h2 takes`() throws {
+        let server = try asked()
+        let output = server.connection.output
+        #expect([UInt8](copying: output.readable) == hex(ReferenceVectors.requests))
+    }
+
+    /// Interim heads, padding, CONTINUATION, trailers, and the end in an orderly way.
+    @Test(arguments: [1, 7, 100, 100_000])
+    func `a server of Python's h2 is understood`(_ step: Int) throws {
+        let server = try asked()
+        let bytes = hex(ReferenceVectors.answers)
+        let ends = stride(from: step, to: bytes.count, by: step).map { $0 } + [bytes.count]
+        server.feed(bytes, ends)
+        #expect(
+            server.happenings == [
+                .head(1, ["103 none", "link: </a>; rel=preload"]),
+                .head(1, ["200 unknown", "server: h2", "set-cookie: a=b"]), .data(1, "01234"),
+                .head(3, ["404 none", "server: h2", "x-big: " + String(repeating: "y", count: 400)]), .end(3),
+                .data(1, "56789"), .trailers(1, ["checksum: " + String(repeating: "1", count: 40)]), .end(1),
+                .reset(7, .refusedStream), .head(5, ["200 known(7)", "content-length: 7"]), .end(5),
+                .goAway(.noError),
+            ])
+        #expect(server.connection.failure == nil && server.connection.streamCount == 0)
+    }
 }
 
 /// Takes fields as lines of octets.

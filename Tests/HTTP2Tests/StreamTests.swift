@@ -190,6 +190,30 @@ private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {
 }
 
 @Suite struct `Flow control of requests` {
+    /// Destinations that take nothing hold what came for them, and no more of the connection's window than that.
+    @Test func `uploads that stall leave the rest of the window to another`() {
+        let client = Client()
+        client.consumes = false
+        let content = String(repeating: "x", count: 16_000)
+        for id in [1, 3, 5] as [UInt32] {
+            client.open(id, endStream: false)
+            for _ in 0..<16 { client.feed(data(id, content)) }
+        }
+        client.open(7, endStream: false)
+        _ = client.sent()
+        client.consumes = true
+        var window = 1_048_576 - 3 * 256_000
+        for _ in 0..<200 {
+            #expect(window >= 16_000)
+            client.feed(data(7, content))
+            window -= 16_000
+            for frame in client.sent() where frame.stream == 0 {
+                window += frame.payload.reduce(0) { $0 << 8 | Int($1) }
+            }
+        }
+        #expect(client.connection.failure == nil && client.connection.figures.dataBytesReceived == 3_968_000)
+    }
+
     private func limits(stream: Int, connection: Int = 100_000) -> ConnectionLimits {
         var limits = ConnectionLimits()
         limits.streamWindow = stream
@@ -214,9 +238,13 @@ private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {
         client.connection.consume(stream, 39_999)
         #expect(client.sent().isEmpty)
         client.connection.consume(stream, 1)
-        #expect(client.sent() == [SentFrame(.windowUpdate, stream: 1, number(40_000))])
+        // Of either window half of what is not held here.
+        #expect(
+            client.sent() == [
+                SentFrame(.windowUpdate, number(40_000)), SentFrame(.windowUpdate, stream: 1, number(40_000)),
+            ])
         client.connection.consume(stream, 20_000)
-        #expect(client.sent() == [SentFrame(.windowUpdate, number(60_000))])
+        #expect(client.sent().isEmpty)
         #expect(client.connection.unconsumed(stream) == 0)
     }
 
@@ -459,6 +487,38 @@ private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {
             events.giveBack(20)
         }
         #expect(events.connection.failure == nil)
+    }
+
+    /// Who measures how much is on its way sends a PING behind each frame that comes.
+    @Test(arguments: [true, false])
+    func `a PING for each frame of content is no flood`(_ hasContent: Bool) {
+        var limits = ConnectionLimits()
+        limits.pings = Budget(burst: 50, perSecond: 1)
+        let client = Client(limits)
+        let stream = client.open(1)
+        client.answer(1)
+        for _ in 0..<100 {
+            if hasContent { client.connection.send(stream, [UInt8](repeating: 0, count: 20).span) }
+            client.connection.output.clear()
+            client.feed(frame(.ping, [UInt8](repeating: 0, count: 8)))
+        }
+        #expect((client.connection.failure == nil) == hasContent)
+    }
+
+    /// RFC 9218 §7, RFC 9113 §5.5: who says something of each of its requests, or greases them.
+    @Test func `priorities and unknown frames with each request are no flood`() {
+        var limits = ConnectionLimits()
+        limits.priorities = Budget(burst: 20, perSecond: 1)
+        limits.unknownFrames = Budget(burst: 20, perSecond: 1)
+        let client = Client(limits)
+        for id in stride(from: UInt32(1), to: 401, by: 2) {
+            client.open(id)
+            client.feed(frame(.priority, stream: id, [0, 0, 0, 0, 1]) + frame(.priorityUpdate, number(id)))
+            client.feed(frame(0x2B) + frame(0x2B))
+            client.answer(id, .none)
+            client.connection.output.clear()
+        }
+        #expect(client.connection.failure == nil)
     }
 
     /// A client that downloads `bytes` through a window on its stream, with little room for updates.

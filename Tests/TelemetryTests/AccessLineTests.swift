@@ -1,5 +1,6 @@
 import ChimeraBytes
 import ChimeraHTTPCore
+import ChimeraTLS
 import Testing
 
 @testable import ChimeraTelemetry
@@ -53,6 +54,35 @@ import Testing
                 host="shop.localhost" in=0 total=0us
 
                 """)
+    }
+
+    @Test(
+        arguments: [
+            (
+                facts(of: "shop.localhost", isResumed: true),
+                ",\"resumed\":true,\"server_name\":\"shop.localhost\"}",
+                " tls-resumed=yes tls-name=\"shop.localhost\""
+            ),
+            (facts(of: ""), ",\"resumed\":false}", " tls-resumed=no"),
+            (
+                facts(of: "a\"b\n", client: "CN=\u{e4}\",O=\\"),
+                ",\"resumed\":false,\"server_name\":\"a\\\"b\\u000a\",\"client\":\"CN=\u{e4}\\\",O=\\\\\"}",
+                " tls-resumed=no tls-name=\"a\\x22b\\x0a\" tls-client=\"CN=\\xc3\\xa4\\x22,O=\\x5c\""
+            ),
+        ] as [(TLSFacts, String, String)])
+    func `what a handshake came to is written, and no name breaks the line`(
+        tls: TLSFacts, json: String, text: String
+    ) {
+        var record = AccessRecord()
+        record.tls = tls
+        let cipher = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
+        #expect(
+            line(.json, record).contains(
+                "\"protocol\":\"HTTP/1.1\",\"tls\":{\"version\":\"TLSv1.3\",\"cipher\":\"\(cipher)\"\(json),\"status\":0"
+            ))
+        #expect(
+            line(.text, record).contains(
+                " host=\"shop.localhost\" tls=TLSv1.3 tls-cipher=\(cipher)\(text) in=0 "))
     }
 
     @Test(
@@ -166,6 +196,7 @@ import Testing
         record.upstreamConnectMicroseconds = .max
         record.upstreamFirstByteMicroseconds = .max
         record.upstreamTotalMicroseconds = .max
+        record.tls = facts(of: badText, client: badText)
         let head = request(badText, bad, host: badText, fields: [(.referer, badText), (.userAgent, badText)])
         let reserved = AccessLine(record: record, request: head, labels: shopLabels).worstCaseBytes
         #expect(lineBytes(format, record, head, labels: shopLabels).count <= reserved)

@@ -1,5 +1,6 @@
 import ChimeraBytes
 import ChimeraHTTPCore
+import ChimeraTLS
 
 @testable import ChimeraTelemetry
 
@@ -38,6 +39,15 @@ func fullRecord() -> AccessRecord {
     record.close = .upstreamBroken
     record.refusal = .lengthsDiffer
     return record
+}
+
+/// What a handshake came to, of a name and perhaps a client's certificate.
+func facts(
+    of name: String, client: String = "", isResumed: Bool = false
+) -> TLSFacts {
+    TLSFacts(
+        version: "TLSv1.3", cipher: "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", isResumed: isResumed,
+        serverName: Array(name.utf8), clientSubject: Array(client.utf8))
 }
 
 let shopLabels = AccessLabels(tenant: "shop", site: "shop.localhost", route: "/api/*")

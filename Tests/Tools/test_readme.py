@@ -12,8 +12,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("CHIMERA_BINARY") or ROOT / ".build/release/chimera")
-PORTS = (8080, 9001, 9002)
-LINES = re.findall(r"^(curl .*?) +# (\d{3})$", (ROOT / "README.md").read_text(), re.M)
+PORTS = (8080, 8443, 9001, 9002)
+README = (ROOT / "README.md").read_text()
+LINES = re.findall(r"^(curl .*?) +# (\d{3})$", README, re.M)
+PRINTING = re.findall(r"^(curl .*?) +# (CN=\S+)$", README, re.M)
+TRUST = re.findall(r"^(\.build/release/chimera trust > \S+)$", README, re.M)
 
 
 def listens(port):
@@ -57,6 +60,8 @@ def test_it_ends_with_all_that_it_started(number, status, tmp_path):
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     samples = Samples(tmp_path_factory.mktemp("samples"))
+    for line in TRUST:
+        subprocess.run(line.replace(".build/release/chimera", str(BINARY)), cwd=ROOT, shell=True, check=True, timeout=20)
     yield samples
     samples.end()
 
@@ -72,6 +77,29 @@ def test_a_curl_line_works(served, line, status, tmp_path):
         words += ["-o", str(tmp_path / "body")]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout[-3:]) == (0, status), done.stdout + done.stderr
+
+
+def test_the_readme_shows_tls():
+    assert len(TRUST) == 1
+    assert len([line for line, _ in LINES if "--cacert" in line]) >= 4
+    assert len({printed for _, printed in PRINTING}) >= 2
+
+
+@pytest.mark.parametrize("line, printed", PRINTING, ids=[printed for _, printed in PRINTING])
+def test_a_line_shows_a_tenants_own_certificate(served, line, printed):
+    done = subprocess.run(line, cwd=ROOT, shell=True, capture_output=True, text=True, timeout=30)
+    assert done.stdout.strip().endswith(printed), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("option, version", [("--http1.1", "1.1"), ("--http2", "2")])
+@pytest.mark.parametrize("host", ["localhost", "site.localhost", "app.localhost", "api.localhost", "old.localhost"])
+def test_each_tenant_answers_over_https_in_either_version(served, host, option, version):
+    authority = TRUST[0].split(" > ")[1]
+    done = subprocess.run(
+        ["curl", "-sS", "-L", "--max-time", "20", "--cacert", authority, option, "-o", "/dev/null", "-w",
+         "%{http_code} %{http_version} %{scheme}", f"https://{host}:8443/"],
+        cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.stdout.upper() == f"200 {version} HTTPS", done.stderr
 
 
 def test_both_backends_answer(served):

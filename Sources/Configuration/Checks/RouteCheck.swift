@@ -89,7 +89,7 @@ struct RouteCheck {
 
     private func escape(from route: Route, through other: Route) -> Finding? {
         guard other.statement != route.statement, Self.mayMeet(route, other),
-            let lost = Self.lostGuard(of: route, in: other),
+            let lost = lostGuard(of: route, in: other),
             let path = route.pattern.example(alsoMatching: other.pattern)
         else { return nil }
         return Finding(
@@ -99,12 +99,22 @@ struct RouteCheck {
     }
 
     /// What a request that `other` serves is not asked for.
-    private static func lostGuard(of route: Route, in other: Route) -> String? {
+    private func lostGuard(of route: Route, in other: Route) -> String? {
         if let auth = route.settings.auth, auth.kind != .off, other.settings.auth == nil { return "`auth`" }
         if let name = route.settings.guardName, name != "auth", other.settings.access.isEmpty {
             return "`\(name)`"
         }
         let lost = route.matchers.first { use in !other.matchers.contains(use) }
+        if lost != nil && isDivided(other, by: route.matchers) { return nil }
         return lost.map { "\($0.isNegated ? "!" : "")@\($0.matcher.name)" }
+    }
+
+    /// Whether a route of the same pattern takes away what fits these matchers: who wrote both has thought of it.
+    private func isDivided(_ route: Route, by matchers: [MatcherUse]) -> Bool {
+        site.routes.contains { other in
+            other.pattern == route.pattern && other.methods == route.methods
+                && other.matchers.count > route.matchers.count
+                && other.matchers.allSatisfy { matchers.contains($0) || route.matchers.contains($0) }
+        }
     }
 }

@@ -354,16 +354,19 @@ package final class LiveConfiguration {
 
     /// The paths whose change can change the configuration, beside those that `watchedPatterns` name, by what they are
     /// worth: the machine's file and what its own sites refer to, then the files that tenants refer to, then their
-    /// directories.
+    /// directories. What somebody else watches is not among them.
     package var watchedFiles: [String] {
         var files = [FilePath.resolve(machineFile, in: fileSystem.currentDirectory)]
         var places: [String] = []
-        for reference in machineReferences { if let path = reference.path { files.append(path) } }
+        for reference in machineReferences {
+            if let path = reference.path, !fileSystem.isWatchedByOthers(path) { files.append(path) }
+        }
         for id in world.order {
             pause()
             for reference in (world.tenants[id]?.decoding?.key.references ?? [:]).keys {
                 switch reference {
-                case .file(let path), .refused(let path): files.append(path)
+                case .file(let path), .refused(let path):
+                    if !fileSystem.isWatchedByOthers(path) { files.append(path) }
                 case .kind(let path), .place(let path): places.append(path)
                 case .environment: break
                 }

@@ -24,6 +24,9 @@ package protocol ConfigurationFileSystem: Sendable {
 
     /// What changes when a file does; nil: nothing is known, so the file has to be read to see.
     func stamp(of path: String) -> DiskStamp?
+
+    /// Whether somebody else watches a file that was read, and will say when it may have changed.
+    func isWatchedByOthers(_ path: String) -> Bool
 }
 
 extension ConfigurationFileSystem {
@@ -32,6 +35,8 @@ extension ConfigurationFileSystem {
     package func read(_ path: String, atMost limit: Int) throws(FileFailure) -> [UInt8] {
         try read(path, atMost: limit, within: nil)
     }
+
+    package func isWatchedByOthers(_ path: String) -> Bool { false }
 }
 
 package enum FileKind: String, Sendable { case file, directory, other }

@@ -1,5 +1,6 @@
 internal import ChimeraBytes
 internal import ChimeraEventLoop
+internal import ChimeraTLS
 
 /// The address at the other end of a connection.
 public enum PeerEndpoint: Hashable, Sendable, CustomStringConvertible {
@@ -17,6 +18,33 @@ public enum PeerEndpoint: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
+/// What the client's connection came to agree on.
+public struct TLSDetails: Hashable, Sendable {
+    /// `TLSv1.2` or `TLSv1.3`
+    public let version: String
+    /// The cipher suite by the name that it is registered with: `TLS_AES_128_GCM_SHA256`.
+    public let cipher: String
+    /// The session is one of an earlier connection.
+    public let isResumed: Bool
+    /// The name that the client asked for (RFC 6066 §3), in small letters; nil where it asked for none.
+    public let serverName: String?
+    /// The subject of the client's certificate, as RFC 2253 writes it: `CN=ann,O=shop`. Nil where it showed none, or
+    /// none was asked for (`client-ca`); what is here was verified.
+    public let clientSubject: String?
+
+    init(_ facts: TLSFacts) {
+        version = "\(facts.version)"
+        cipher = "\(facts.cipher)"
+        isResumed = facts.isResumed
+        serverName = Self.text(facts.serverName)
+        clientSubject = Self.text(facts.clientSubject)
+    }
+
+    private static func text(_ bytes: [UInt8]) -> String? {
+        bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+    }
+}
+
 /// What is known of an exchange beside the request: who asks, how long it may take, and news of the client.
 public struct ExchangeContext: Sendable {
     /// The other end of the connection.
@@ -24,12 +52,18 @@ public struct ExchangeContext: Sendable {
     /// The client's address: the peer's, or what a proxy among `trust` says in `X-Forwarded-For`. Nil on a
     /// Unix socket.
     public let client: String?
-    /// The request came over TLS.
+    /// The request came over TLS, to the gateway or to a proxy among `trust` that says so; see `tls`.
     public let isSecure: Bool
     /// When the whole response has to be out (`timeout response=`); nil without such a bound, which is the
     /// default. Past it, the exchange's calls throw `ExchangeError.aborted(.responseTimeout)`.
     public let deadline: ContinuousClock.Instant?
 
+    /// The protocol that the client asks to go over to, as `websocket`: by `Upgrade` (RFC 9110 §7.8), or in HTTP/2 by an
+    /// extended CONNECT (RFC 8441), which a handler gets as a GET like the other. Nil where it asks for none; see
+    /// `ResponseSender.acceptUpgrade`.
+    public let upgrade: String?
+
+    private let facts: TLSFacts?
     private let requestID: RequestID
     private let served: ServedExchange
 
@@ -40,11 +74,19 @@ public struct ExchangeContext: Sendable {
         return String(decoding: text.pending, as: UTF8.self)
     }
 
-    init(_ context: RequestContext, _ served: ServedExchange, deadline: ContinuousClock.Instant?) {
+    /// What the connection to the gateway came to agree on; nil where it is without TLS.
+    public var tls: TLSDetails? { facts.map(TLSDetails.init) }
+
+    init(
+        _ context: RequestContext, _ served: ServedExchange, upgrade: String?,
+        deadline: ContinuousClock.Instant?
+    ) {
         self.served = served
         self.deadline = deadline
+        self.upgrade = upgrade
         requestID = context.id
         isSecure = context.isSecure
+        facts = context.tls?.facts
         client = context.client.map { "\($0)" }
         peer = context.peer.map { .ip(address: "\($0)", port: Int(context.peerPort)) } ?? .unix
     }

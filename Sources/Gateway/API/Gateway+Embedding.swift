@@ -36,8 +36,12 @@ extension Gateway {
     ///
     /// - Parameters:
     ///   - addresses: where to listen, each as `listen` takes it: `127.0.0.1:8080`, `[::1]:8080`,
-    ///     `unix:/run/x.sock`, or a port alone for all addresses of the machine. Port 0 takes a free one; see
-    ///     `listeningAddresses`.
+    ///     `unix:/run/x.sock`, or a port alone for all addresses of the machine; with TLS, `443 tls`. Port 0 takes a
+    ///     free one; see `listeningAddresses`.
+    ///   - tls: the handler's certificates, as `tls` takes them in a site: `chain.pem key.pem`, or `internal`, and what
+    ///     may stand behind that (`redirect=off`, a block). Each client gets HTTP/2 or HTTP/1.1 as it asks for. Requests
+    ///     that come without TLS are sent to https unless `redirect=off` stands there. Nil: the handler is not served
+    ///     over TLS.
     ///   - directives: lines of the machine's file: `log access json`, `workers 2`, `limit body 20MB`,
     ///     `timeout body=10s`, `header Server my-app`, `trust 10.0.0.0/8`. Sites that stand here serve their
     ///     own hosts, and the handler all others. Nothing is written to an access log unless `log access`
@@ -47,13 +51,15 @@ extension Gateway {
     /// - Throws: `ConfigurationError` where an address or a directive is none; an error where the access log
     ///   cannot be opened.
     public convenience init(
-        listening addresses: [String], directives: String = "", logger: Logger = Logger(label: "chimera"),
-        handler: any Handler
+        listening addresses: [String], tls: String? = nil, directives: String = "",
+        logger: Logger = Logger(label: "chimera"), handler: any Handler
     ) throws {
-        let listens = addresses.map { "listen \($0)\n" }.joined()
-        var configuration = try EmbeddedConfiguration.load("\(directives)\n\(listens)")
+        let text = "\(directives)\n" + addresses.map { "listen \($0)\n" }.joined()
+        var configuration = try EmbeddedConfiguration.load(text)
         if configuration.accessLog == nil { configuration.accessLog = AccessLog(format: .off) }
-        configuration.sites.append(SharedSite(try Gateway.site(over: configuration)))
+        var site = try Gateway.site(over: configuration)
+        if let tls { site.tls = try Gateway.security(tls, behind: text) }
+        configuration.sites.append(SharedSite(site))
         try self.init(
             configuration: configuration, logger: logger, handler: ReportingHandler(handler, logger: logger))
     }
@@ -61,7 +67,7 @@ extension Gateway {
     /// The site of every host that no other site names, with the one route to the handler.
     private static func site(over configuration: MachineConfiguration) throws -> Site {
         let position = SourcePosition(file: EmbeddedConfiguration.name, line: 1, column: 1)
-        if let other = configuration.sites.first(where: \.isDefault) {
+        if let other = handlerPlace(in: configuration) {
             throw ConfigurationError([
                 Diagnostic(.error, at: other.position, "the host \"*\" is the embedded handler's")
             ])
@@ -70,6 +76,19 @@ extension Gateway {
         return Site(
             tenant: "", name: "*", hosts: [.any], settings: configuration.settings, routes: [route],
             position: position)
+    }
+
+    /// What `tls` means in a site behind these directives.
+    private static func security(_ tls: String, behind directives: String) throws -> SiteTLS? {
+        let configuration = try EmbeddedConfiguration.load(
+            "\(directives)site * {\n    tls \(tls)\n    respond 200\n}\n")
+        return handlerPlace(in: configuration)?.tls
+    }
+
+    /// The site of all hosts on the listeners that `listening` names; those with a name of their own, as that of
+    /// `metrics`, are others'.
+    private static func handlerPlace(in configuration: MachineConfiguration) -> Site? {
+        configuration.sites.lazy.map(\.site).first { $0.isDefault && $0.on.isEmpty }
     }
 
     // MARK: Running

@@ -1,3 +1,4 @@
+internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
 internal import HTTPTypes
@@ -52,7 +53,11 @@ extension ServedExchange {
     /// What the handler is told of the exchange.
     fileprivate var context: ExchangeContext {
         let left = timeouts.response.map { Duration.milliseconds($0) }
+        let request = exchange.request
+        let asksForOther = !request.upgrade.isEmpty && !ExtendedConnect.lacksKey(request)
         return ExchangeContext(
-            exchange.transaction.context, self, deadline: left.map { ContinuousClock.now.advanced(by: $0) })
+            exchange.transaction.context, self,
+            upgrade: asksForOther ? String(copying: request[request.upgrade]) : nil,
+            deadline: left.map { ContinuousClock.now.advanced(by: $0) })
     }
 }

@@ -45,6 +45,24 @@ public struct ResponseSender: ~Copyable {
     public consuming func send(_ head: HTTPResponse, content: String) async throws {
         try await served.send(head, content: Array(content.utf8))
     }
+
+    /// Goes over to the protocol that the client asked for (`ExchangeContext.upgrade`). From then on `RequestBody.read`
+    /// gives the client's bytes as they are, and nil when the client has ended its side; what is written goes out as
+    /// it is, and `ResponseWriter.finish` ends this side. The other may go on meanwhile, and there is no deadline but
+    /// `timeout response=`.
+    ///
+    /// Status and fields of the agreement (101 or 200, `Sec-WebSocket-Accept`) are the gateway's. What is said in the
+    /// other protocol is the handler's business: the frames of a WebSocket, for example (RFC 6455 §5).
+    ///
+    /// - Parameter fields: further fields of the answer, such as `Sec-WebSocket-Protocol`.
+    /// - Throws: `ExchangeError.headInvalid` where the client asked for no other protocol, or the request has content
+    ///   that was not read to its end; `ExchangeError.aborted`.
+    public consuming func acceptUpgrade(
+        _ fields: HTTPFields = HTTPFields()
+    ) async throws -> sending ResponseWriter {
+        try await served.acceptUpgrade(fields)
+        return ResponseWriter(served)
+    }
 }
 
 /// Takes the content of the response. A call returns when the kernel has taken all bytes, so that a slow

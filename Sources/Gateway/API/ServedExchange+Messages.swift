@@ -15,7 +15,9 @@ extension ServedExchange {
 
     private func readHere() async throws -> [UInt8]? {
         var chunk: [UInt8] = []
-        var limit = timeLimit(timeouts.body)
+        // In another protocol silence means nothing.
+        let timeout = isTunnel ? nil : timeouts.body
+        var limit = timeLimit(timeout)
         while true {
             try check()
             if let refusal { throw refuse(refusal) }
@@ -31,7 +33,7 @@ extension ServedExchange {
             }
             switch progress {
             case .ended: return nil
-            case .progressed: limit = timeLimit(timeouts.body)
+            case .progressed: limit = timeLimit(timeout)
             case .pending, .refused, .aborted:
                 if worker.now >= limit { throw refuse(.bodyTimeout) }
                 try await news(until: limit)
@@ -102,6 +104,37 @@ extension ServedExchange {
         try sendHead(head, length: content.count)
         try await write(here: content.span, isLast: true)
         try await finishHere(trailers: nil)
+    }
+
+    @concurrent
+    func acceptUpgrade(_ fields: HTTPFields) async throws {
+        guard worker.isOnThread else {
+            return try await elsewhere { try self.acceptUpgradeHere(fields) }
+        }
+        try acceptUpgradeHere(fields)
+    }
+
+    private func acceptUpgradeHere(_ fields: HTTPFields) throws {
+        try check()
+        let (request, response) = (exchange.request, exchange.response)
+        guard !request.upgrade.isEmpty, !ExtendedConnect.lacksKey(request) else {
+            throw ExchangeError.headInvalid("the client asked for no other protocol")
+        }
+        // RFC 9110 §7.8: the rest of it would be taken for the other protocol.
+        guard request.body == .none || exchange.bodyHasEnded else {
+            throw ExchangeError.headInvalid("the request's content was not read to its end")
+        }
+        response.reset(status: 101)
+        response.add(fields)
+        HopByHop.remove(from: response)
+        response.remove(.contentLength)
+        ExtendedConnect.prove(request, in: response)
+        host.dispatcher.finishResponse(exchange.transaction.context, request, response)
+        // Takes out what the client's protocol does not have.
+        _ = exchange.agrees(to: response)
+        exchange.acceptUpgrade(request[request.upgrade])
+        isTunnel = true
+        flushSoon()
     }
 
     /// - Parameter length: of the content, where it is known whatever the head says.
@@ -189,6 +222,7 @@ extension ServedExchange {
             _ = abort(.handlerFailed)
             throw ExchangeError.contentLengthUnmet
         }
+        if isTunnel { return try await finishTunnel() }
         var block: FieldBlock?
         if let trailers, !trailers.isEmpty {
             let fields = FieldBlock(byteCapacity: 256, lineCapacity: 8)
@@ -197,6 +231,14 @@ extension ServedExchange {
             block = fields
         }
         exchange.finish(trailers: block)
+        hasFinished = true
+        try await drainOutput()
+    }
+
+    private func finishTunnel() async throws {
+        try await drainOutput()
+        exchange.finishTunnel()
+        exchange.finish(trailers: nil)
         hasFinished = true
         try await drainOutput()
     }

@@ -34,6 +34,8 @@ final class ServedExchange: @unchecked Sendable {
     @exclusivity(unchecked) private(set) var hasEnded = false
     /// Bytes that the response's head promised and that were not sent; nil where it promised none.
     @exclusivity(unchecked) var promised: Int?
+    /// The client's bytes are of another protocol.
+    @exclusivity(unchecked) var isTunnel = false
     /// Bytes moved since the task last gave way.
     @exclusivity(unchecked) private var moved = 0
 

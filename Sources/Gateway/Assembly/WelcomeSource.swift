@@ -23,12 +23,12 @@ final class WelcomeSource: Sendable {
     }
 
     /// The page as it is now.
-    func page(port: UInt16?, showsConfiguration: Bool) -> [UInt8] {
+    func page(port: UInt16?, isSecure: Bool, showsConfiguration: Bool) -> [UInt8] {
         let (sites, all) = counted()
         let totals = counters.totals()
         return WelcomePage.html(
-            sites: sites, port: port, showsConfiguration: showsConfiguration, requests: totals[.requests],
-            connections: totals.connectionsOpen, sitesInAll: all)
+            sites: sites, port: port, isSecure: isSecure, showsConfiguration: showsConfiguration,
+            requests: totals[.requests], connections: totals.connectionsOpen, sitesInAll: all)
     }
 
     /// The counters as they are now.

@@ -40,6 +40,20 @@ enum ExtendedConnect {
         return true
     }
 
+    /// RFC 6455 §4.2.1: what is asked for cannot be agreed to without a key.
+    static func lacksKey(_ request: RequestHead) -> Bool {
+        isWebSocket(request) && request.index(ofName: bytes(of: key)) == nil
+    }
+
+    /// RFC 6455 §4.2.2: proves that the key was understood, where it is a WebSocket that is agreed to.
+    static func prove(_ request: RequestHead, in response: ResponseHead) {
+        guard isWebSocket(request), let asked = request.index(ofName: bytes(of: key)),
+            let proof = proof(of: request[request.line(at: asked).value])
+        else { return }
+        response.remove(name: bytes(of: accept))
+        response.add(name: bytes(of: accept), value: proof.span)
+    }
+
     /// RFC 6455 §1.3
     static func proof(of key: Span<UInt8>) -> [UInt8]? {
         guard var digest = MessageDigest(.sha1) else { return nil }

@@ -1,6 +1,7 @@
 internal import ChimeraBytes
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
+internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 
@@ -34,6 +35,7 @@ extension GatewayWorker {
         record.client = context.client
         if !context.user.isEmpty { record.user = String(copying: context[context.user]) }
         record.version = version(of: transaction.request)
+        record.tls = context.tls?.facts
         record.status = status
         record.bytesIn = transaction.bytesIn
         record.bytesOut = transaction.bytesOut

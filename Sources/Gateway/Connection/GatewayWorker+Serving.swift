@@ -70,7 +70,8 @@ extension GatewayWorker {
                 case .handler(let target): return await serveHandler(exchange, target.handler)
                 case .session(let target): return await serveSession(exchange, target)
                 case .telemetry(let target): return await serveTelemetry(exchange, target.page)
-                case .welcome, .redirect, .respond:
+                case .respond(let target): return await serveResponse(exchange, target)
+                case .welcome, .redirect:
                     preconditionFailure("the dispatcher answers these at once")
                 }
             }
@@ -107,6 +108,43 @@ extension GatewayWorker {
         let transaction = exchange.transaction
         let body = dispatcher.refuse(status, transaction.context, transaction.request, transaction.response)
         await answer(exchange, .body(body))
+    }
+
+    /// Sends a fixed answer once the request's body has turned out to be no larger than it may be.
+    private func serveResponse(_ exchange: some GatewayExchange, _ target: RespondTarget) async {
+        let transaction = exchange.transaction
+        if let refusal = await bodyFault(of: exchange) {
+            transaction.refusal = refusal
+            exchange.closeAfterAnswer()
+            return await refuse(exchange, status: refusal.status)
+        }
+        if let lost = exchange.lost { return exchange.abort(lost) }
+        await answer(
+            exchange,
+            dispatcher.respond(target, transaction.context, transaction.request, transaction.response))
+    }
+
+    /// Reads a body that nobody wants to its end.
+    ///
+    /// - Returns: why it is refused; nil also where the client is gone.
+    private func bodyFault(of exchange: some GatewayExchange) async -> Refusal? {
+        let timeout = (exchange.transaction.context.settings ?? dispatcher.machineSettings).timeouts.body
+        var limit = timeout.map { worker.now + $0 } ?? .max
+        while exchange.lost == nil {
+            switch exchange.readBody(into: { _ in }) {
+            case .ended: return nil
+            case .refused(let refusal): return refusal
+            case .aborted(let reason):
+                exchange.abort(reason)
+                return nil
+            case .progressed: limit = timeout.map { worker.now + $0 } ?? .max
+            case .pending:
+                if worker.now >= limit { return .bodyTimeout }
+                exchange.setDeadline(after: limit == .max ? nil : limit - worker.now)
+                _ = await exchange.scope.wait()
+            }
+        }
+        return nil
     }
 
     // MARK: Files

@@ -143,7 +143,7 @@ extension HTTP1Connection {
         let now = host.worker.now
         let deadline = headDeadline ?? now + host.timeouts.head
         headDeadline = deadline
-        setDeadline(after: max(0, deadline - now))
+        exchange.setDeadline(after: max(0, deadline - now))
         let wake = await active.scope.wait()
         guard wake.contains(.deadline), !socket.isReadable else { return true }
         return await headTimedOut(exchange)

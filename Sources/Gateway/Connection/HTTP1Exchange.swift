@@ -437,6 +437,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     }
 
     func setDeadline(after milliseconds: Int64?) {
+        scope.forgetDeadline()
         connection.setDeadline(after: milliseconds)
     }
 }

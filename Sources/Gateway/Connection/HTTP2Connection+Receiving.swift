@@ -79,6 +79,7 @@ extension HTTP2Connection {
     /// Takes the frames that came, as long as their answers find room.
     private func take(_ input: ByteBuffer) {
         var requests = 0
+        defer { if requests > 0 { idleFrom = host.worker.now } }
         while mode == .open {
             let transaction = current ?? host.takeTransaction()
             current = transaction

@@ -50,7 +50,7 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
     // Times, in milliseconds of the worker's clock.
 
     private let begunAt: Int64
-    /// Since when nothing was under way.
+    /// Since when nothing was under way: when the last request came, or its exchange ended.
     @exclusivity(unchecked) var idleFrom: Int64
     /// Since when a frame is not whole; nil where none is.
     @exclusivity(unchecked) var frameSince: Int64?
@@ -125,6 +125,7 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
     private func settle() {
         isInTurn = true
         if mode == .open { pump() }
+        if mode == .open && readHasEnded && !isCut { loseWhatWaits() }
         isInTurn = false
         if let current {
             host.giveTransaction(current)
@@ -138,6 +139,14 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
         }
         if hasMore && !isStalled { postpone() }
         arm()
+    }
+
+    /// A client that has ended its side gives no windows any more: what waits for one is lost.
+    private func loseWhatWaits() {
+        for exchange in allExchanges where codec.isWindowBlocked(exchange.stream) {
+            exchange.streamLost(.clientClosed)
+        }
+        write()
     }
 
     /// Somebody outside of a turn sends: that goes out soon.

@@ -155,6 +155,7 @@ extension HTTP2Exchange {
     }
 
     func setDeadline(after milliseconds: Int64?) {
+        scope.forgetDeadline()
         deadline = milliseconds.map { worker.now + $0 } ?? .max
         if deadline != .max { connection?.exchangeWaits(until: deadline) }
     }

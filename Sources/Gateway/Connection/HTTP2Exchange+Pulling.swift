@@ -41,9 +41,14 @@ extension HTTP2Exchange {
         switch pulled.body {
         case .none: codec.finish(stream)
         case .bytes(let blob):
-            let end = min(blob.count, pulled.position + room)
-            codec.send(stream, blob.span.extracting(pulled.position..<end), endStream: end == blob.count)
-            moved(end - pulled.position, of: blob.count)
+            // Straight into the output: what waited with the stream behind others would be out of this exchange's hands.
+            guard let target = codec.prepareData(stream, min(room, blob.count - pulled.position)) else {
+                return askForTurn()
+            }
+            let end = pulled.position + target.count
+            blob.span.extracting(pulled.position..<end).withUnsafeBytes { target.copyMemory(from: $0) }
+            codec.commitData(stream, target.count, endStream: end == blob.count)
+            moved(target.count, of: blob.count)
         case .file(let file, let offset, let count):
             guard isResident(file, offset, count) else { return }
             guard let target = codec.prepareData(stream, min(room, count - pulled.position)) else {

@@ -21,9 +21,10 @@ extension GatewayWorker {
             let isLocal =
                 WelcomePage.mayShowConfiguration(client: context.client, host: context[context.host])
                 && !request.contains(.xForwardedFor) && !request.contains(.forwarded)
+            let usual: UInt16 = context.isSecure ? 443 : 80
             content = shared.welcome.page(
-                port: context.port == 80 || context.port == 0 ? nil : context.port,
-                showsConfiguration: isLocal)
+                port: context.port == usual || context.port == 0 ? nil : context.port,
+                isSecure: context.isSecure, showsConfiguration: isLocal)
             response.add(.contentType, WelcomePage.contentType)
         }
         response.add(.cacheControl, WelcomePage.cacheControl)

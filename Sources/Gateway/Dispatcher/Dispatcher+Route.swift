@@ -39,6 +39,10 @@ extension Dispatcher {
         }
     }
 
+    /// Up to this bound of `limit body` a body that nobody wants and that does not tell its length is counted before the
+    /// answer. Of a larger one no more than this is taken anyway.
+    private static let countedBodyMax: Int64 = 256 * 1024
+
     private func enter(
         _ route: CompiledRoute, _ settings: CompiledSettings, _ context: RequestContext,
         _ request: RequestHead,
@@ -53,7 +57,9 @@ extension Dispatcher {
         }
         switch route.target {
         case .redirect(let target): return .answer(redirect(target, context, request, response))
-        case .respond(let target): return .answer(respond(target, context, request, response))
+        case .respond(let target):
+            if request.body == .unknown && settings.limitBody <= Self.countedBodyMax { return .serve(route) }
+            return .answer(respond(target, context, request, response))
         case .files, .proxy, .welcome, .session, .telemetry, .handler:
             if settings.strip != nil || settings.rewrite != nil || route.prefix != nil,
                 !makeDestination(route, settings, context, request)

@@ -50,6 +50,8 @@ package final class Reloader: Sendable {
         /// What the thread does, once there is something to serve.
         var body: (@Sendable () -> Void)?
         var isRunning = false
+        /// Somebody else has seen a change.
+        var hasNews = false
     }
 
     /// What only the thread that reloads touches.
@@ -112,6 +114,12 @@ package final class Reloader: Sendable {
             return
         }
         startThread()
+        watch.interrupt()
+    }
+
+    /// Somebody else has seen that a file may have changed, which is as good as a change that is seen here.
+    package func lookAgain() {
+        state.withLock { $0.hasNews = true }
         watch.interrupt()
     }
 
@@ -185,7 +193,12 @@ package final class Reloader: Sendable {
         while !state.withLock({ $0.isStopped }) {
             let requests = takeRequests()
             let now = Clock.monotonicMilliseconds()
-            if work.withLock({ work in exchange(&work.needsLook, with: false) }) { settling.changed(at: now) }
+            let hasNews = state.withLock { state in exchange(&state.hasNews, with: false) }
+            let isNews = work.withLock { work in
+                // Without patterns nothing is watched, and so nobody's news count.
+                exchange(&work.needsLook, with: false) || (hasNews && !work.patterns.isEmpty)
+            }
+            if isNews { settling.changed(at: now) }
             if let cause = requests.first?.cause ?? (settling.isDue(now) ? .watch : nil) {
                 settling = Settling()
                 let outcome = reload(cause, server)

@@ -1,12 +1,12 @@
 internal import ChimeraConfiguration
-internal import ChimeraEventLoop
+package import ChimeraEventLoop
 internal import Glibc
 
 /// Which names in which directories a configuration comes from: what else is written there, such as a log, is no
 /// reason to read it again.
 ///
 /// Made anew after each reading, since links and directories may lead elsewhere then.
-struct WatchedNames: Equatable {
+package struct WatchedNames: Equatable {
     private struct Names: Equatable {
         var patterns: Set<String> = []
         var names: Set<String> = []
@@ -14,15 +14,15 @@ struct WatchedNames: Equatable {
 
     private var byDirectory: [String: Names] = [:]
     /// The directories above those: where one of them goes elsewhere, a path leads to something else.
-    private(set) var places: Set<String> = []
+    package private(set) var places: Set<String> = []
     /// There are more directories than may be watched.
     private(set) var isCut = false
 
     /// Directories past this many are not watched; a reload by hand sees a change there.
-    static let directoriesMax = 1024
+    package static let directoriesMax = 1024
 
     /// Nothing.
-    init() {}
+    package init() {}
 
     /// Looks at the disk.
     ///
@@ -30,7 +30,7 @@ struct WatchedNames: Equatable {
     ///   - patterns: absolute paths with `*`, `?` and `[…]` in the last segment.
     ///   - files: absolute paths; of directories as well.
     ///   - pause: called between them.
-    init(
+    package init(
         patterns: [String], files: some Sequence<String>, directoriesMax: Int = WatchedNames.directoriesMax,
         pause: () -> Void = {}
     ) {
@@ -59,10 +59,10 @@ struct WatchedNames: Equatable {
         isCut = trails.isCut
     }
 
-    var directories: Set<String> { Set(byDirectory.keys) }
+    package var directories: Set<String> { Set(byDirectory.keys) }
 
     /// Whether a change may be one of the configuration.
-    func covers(_ change: DirectoryWatch.Change) -> Bool {
+    package func covers(_ change: DirectoryWatch.Change) -> Bool {
         // The kernel lost count, or a directory is another one now.
         if change.directory.isEmpty || change.name.isEmpty { return true }
         guard let names = byDirectory[change.directory] else { return false }

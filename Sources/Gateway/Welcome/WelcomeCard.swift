@@ -4,7 +4,10 @@ internal import ChimeraConfiguration
 struct WelcomeCard {
     let site: WelcomeSite
     let number: Int
+    /// Nil for the usual one of the scheme.
     let port: UInt16?
+    /// The page is read over TLS, and so are the pages that it leads to.
+    let isSecure: Bool
     let showsConfiguration: Bool
     /// The number of an earlier card whose file is this site's too.
     let sameFileAs: Int?
@@ -47,8 +50,9 @@ struct WelcomeCard {
         page.put("<ul aria-label=\"Hosts\">")
         for host in site.hosts {
             page.put("<li>")
-            if case .exact(let name) = host {
-                page.put("<a href=\"http://")
+            // Over TLS a site without `tls` has no answer but 421.
+            if case .exact(let name) = host, site.isSecure || !isSecure {
+                page.put(isSecure ? "<a href=\"https://" : "<a href=\"http://")
                 page.put(escaped: name + portSuffix)
                 page.put("/\">")
                 page.put(escaped: name)
@@ -61,10 +65,7 @@ struct WelcomeCard {
         page.put("</ul>\n")
     }
 
-    private var portSuffix: String {
-        guard let port, port != 80 else { return "" }
-        return ":\(port)"
-    }
+    private var portSuffix: String { port.map { ":\($0)" } ?? "" }
 
     private func putRoutes(into page: inout HTMLText) {
         guard !site.routes.isEmpty else { return }

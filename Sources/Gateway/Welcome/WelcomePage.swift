@@ -49,15 +49,15 @@ package enum WelcomePage {
     ///
     /// - Parameters:
     ///   - sites: The sites in the order of their cards.
-    ///   - port: The port that the client came to, for the links; nil for 80, or where there is none.
+    ///   - port: The port that the client came to, for the links; nil for the usual one, or where there is none.
+    ///   - isSecure: The client came over TLS.
     ///   - showsConfiguration: The client is on this machine.
     ///   - requests: Of all sites so far.
     ///   - connections: Open ones.
     ///   - sitesInAll: How many sites there are, of which `sites` may be a part.
     package static func html(
-        sites: [WelcomeSite], port: UInt16?, showsConfiguration: Bool, requests: UInt64 = 0,
-        connections: UInt64 = 0,
-        sitesInAll: Int? = nil
+        sites: [WelcomeSite], port: UInt16?, isSecure: Bool = false, showsConfiguration: Bool,
+        requests: UInt64 = 0, connections: UInt64 = 0, sitesInAll: Int? = nil
     ) -> [UInt8] {
         let shown = sites.prefix(sitesMax)
         var page = HTMLText()
@@ -67,8 +67,8 @@ package enum WelcomePage {
         var cardByFile: [String: Int] = [:]
         for (number, site) in shown.enumerated() {
             let card = WelcomeCard(
-                site: site, number: number, port: port, showsConfiguration: showsConfiguration,
-                sameFileAs: cardByFile[site.file])
+                site: site, number: number, port: port, isSecure: isSecure,
+                showsConfiguration: showsConfiguration, sameFileAs: cardByFile[site.file])
             if cardByFile[site.file] == nil { cardByFile[site.file] = number }
             card.put(into: &page)
         }
@@ -125,8 +125,7 @@ package enum WelcomePage {
         page.put("<footer><p>")
         if showsConfiguration {
             page.put(
-                "Change a file in <code>conf.d/</code>, try it with <code>chimera check</code>, and send ")
-            page.put("<code>SIGHUP</code>: no connection is dropped. ")
+                "Change a file in <code>conf.d/</code>: it is loaded at once, and no connection is dropped. ")
             page.put("Configuration is shown to clients on this machine only. ")
         }
         page.put("This page is the verb <code>welcome</code>.</p></footer>\n<script>")

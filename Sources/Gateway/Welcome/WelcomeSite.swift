@@ -29,6 +29,8 @@ package struct WelcomeSite: Sendable, Equatable {
     package var file: String
     /// The file's text; nil where it cannot be read.
     package var configuration: String?
+    /// It has `tls`.
+    package var isSecure = false
     /// The requests of the site so far.
     package var requests: UInt64 = 0
 
@@ -55,6 +57,7 @@ package struct WelcomeSite: Sendable, Equatable {
             tenant: site.tenant, name: site.name, hosts: site.hosts,
             routes: WelcomeSite.routes(of: site, directory: directory), file: site.file,
             configuration: configuration)
+        isSecure = site.tls != nil
     }
 
     /// What the counters of the page call the site.

@@ -14,6 +14,9 @@ package struct StreamHandle: Equatable, Hashable, Sendable {
     }
 }
 
+/// What a request asks for, which decides what its answer may have.
+enum Asked: UInt8 { case content, head, tunnel }
+
 /// One stream of the table.
 ///
 /// ```
@@ -27,17 +30,17 @@ package struct StreamHandle: Equatable, Hashable, Sendable {
 struct StreamSlot {
     /// 0 for a slot that is free.
     var id: UInt32 = 0
-    /// The client has ended its side: half-closed (remote).
+    /// The peer has ended its side: half-closed (remote).
     var remoteEnded = false
     /// END_STREAM was written: half-closed (local).
     var localEnded = false
-    /// The final head was written.
+    /// Our final head was written.
     var headSent = false
     /// The final head is all there is; nothing more is to be sent.
     var endsAfterPending = false
-    /// Octets that we may send (RFC 9113 §6.9.1); negative after the client made its windows smaller.
+    /// Octets that we may send (RFC 9113 §6.9.1); negative after the peer made its windows smaller.
     var sendWindow = 0
-    /// Octets that the client may send.
+    /// Octets that the peer may send.
     var receiveWindow = 0
     /// Octets of DATA that came and were not consumed.
     var unconsumed = 0
@@ -45,12 +48,20 @@ struct StreamSlot {
     var uncredited = 0
     /// What Content-Length leaves to come; nil where nothing says.
     var bodyLeft: Int?
+    /// The peer's final head has come.
+    var headReceived = false
+    /// The stream is a tunnel that both sides agreed on (RFC 9113 §8.5).
+    var isTunnel = false
+    /// What the request of ours asks for.
+    var asked = Asked.content
     /// What waits to be sent.
     var pending: ByteBuffer?
     /// What is sent behind that.
     var trailers: FieldBlock?
     /// Its user asked for a turn to send.
     var wantsTurn = false
+    /// Interim heads that came.
+    var interimHeads: UInt32 = 0
     /// Since when something waits without any of it having been sent.
     var waitsSince: Int64 = 0
     var priority = Priority()

@@ -69,8 +69,7 @@ package struct FieldDecoder: ~Copyable {
         let octets = Array(table.octets(of: entry))
         var name = Array(octets[..<entry.nameCount])
         if !entry.name.needsText {
-            let text =
-                entry.name.isPseudo ? statics[statics.index(of: entry.name)].text : entry.name.field.text
+            let text = entry.name.text
             name = UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount).map(\.lowercased)
         }
         return (name, Array(octets[entry.nameCount...]))

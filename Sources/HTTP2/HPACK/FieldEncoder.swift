@@ -74,6 +74,24 @@ package struct FieldEncoder: ~Copyable {
         }
     }
 
+    /// Encodes the pseudo-field of a method (RFC 9113 §8.3.1).
+    package mutating func encode(method: Span<UInt8>, _ output: ByteBuffer) {
+        if method.equals("GET") { return output.append(0x82) }
+        if method.equals("POST") { return output.append(0x83) }
+        encode(.method, method, output)
+    }
+
+    /// Encodes the pseudo-field of a scheme (RFC 9113 §8.3.1): https or http.
+    package mutating func encode(isSecure: Bool, _ output: ByteBuffer) {
+        output.append(isSecure ? 0x87 : 0x86)
+    }
+
+    /// Encodes the pseudo-field of a path (RFC 9113 §8.3.1).
+    package mutating func encode(path: Span<UInt8>, _ output: ByteBuffer) {
+        if path.equals("/") { return output.append(0x84) }
+        encode(.path, path, output)
+    }
+
     /// Encodes a field whose name is in a table.
     package mutating func encode(_ name: WireName, _ value: Span<UInt8>, _ output: ByteBuffer) {
         precondition(!name.needsText)
@@ -170,7 +188,7 @@ package struct FieldEncoder: ~Copyable {
             if wireName == .other {
                 appendLowered(name, output)
             } else {
-                let text = wireName.field.text
+                let text = wireName.text
                 appendLowered(Span(_unsafeStart: text.utf8Start, count: text.utf8CodeUnitCount), output)
             }
         }

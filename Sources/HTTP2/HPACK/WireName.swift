@@ -41,6 +41,19 @@ package struct WireName: Equatable, Sendable {
         }
     }
 
+    /// The name in small letters for a pseudo-field, in its usual case for another; empty for one that is in no table.
+    var text: StaticString {
+        switch self {
+        case .path: ":path"
+        case .method: ":method"
+        case .scheme: ":scheme"
+        case .authority: ":authority"
+        case .status: ":status"
+        case .protocol: ":protocol"
+        default: field.text
+        }
+    }
+
     private static func pseudo(_ text: Span<UInt8>) -> WireName {
         if text.equals(":path") { return .path }
         if text.equals(":method") { return .method }

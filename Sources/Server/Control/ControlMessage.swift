@@ -23,7 +23,8 @@ struct ControlMessage: Equatable, Sendable {
         /// The load has ended: `failure` where the old configuration stays.
         case reloaded = 6
         /// Asks for a file with a key or a certificate that only the supervisor may read: `request`, `text` for its path;
-        /// answered by `sockets`, with the open file, or `refused`.
+        /// answered by `sockets`, with the open file and `count`, which is 1 where `changed` will tell of changes, or by
+        /// `refused`.
         case openKey = 7
         /// Asks for a program, see `ControlMessage.init(_:ProgramOrder)`: answered by `programStarted` or `refused`.
         case startProgram = 8
@@ -49,11 +50,13 @@ struct ControlMessage: Equatable, Sendable {
         /// What keys of TLS session tickets come from, before anything else: `count` for the period, `text` for the secret
         /// in hexadecimal digits.
         case tickets = 72
+        /// Something has changed where files are that `openKey` handed over.
+        case changed = 73
         /// A program runs: `request`, `text` for its id, `count` for its process; as descriptors where it reads, and what it
         /// writes to standard output and, unless it has a terminal, to standard error.
-        case programStarted = 73
+        case programStarted = 74
         /// A program's first process has ended: `text` is its id, `count` what waitpid(2) says.
-        case programEnded = 74
+        case programEnded = 75
     }
 
     /// What a field is.

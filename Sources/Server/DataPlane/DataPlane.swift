@@ -46,16 +46,16 @@ final class DataPlane: Sendable {
         forbidCoreFiles()
         DescriptorLimit.raise(logger)
         // Before there is another thread: each has privileges of its own.
-        try giveUpPrivileges()
+        let dataDirectory = try giveUpPrivileges()
         guard takeSignals(), line.start(whenOver: { [self] in outlive() }) else { throw noThread() }
-        let reloader = try makeReloader()
+        let reloader = try makeReloader(dataDirectory)
         let first = reloader.start()
         let configuration = try configuration(of: first)
         let gateway = try Service.started(configuration, first.status, line, logger) {
-            [line, machineFile] configuration, logger, listeners in
+            [line] configuration, logger, listeners in
             try Gateway(
                 configuration: configuration, logger: logger, listeners: listeners, tickets: line.tickets,
-                dataDirectory: DataDirectory.path(machineFile: machineFile), programs: line)
+                dataDirectory: dataDirectory, programs: line)
         }
         let administration = DataPlaneAdministration(
             gateway, reloader, generation: generation, machineFile: machineFile)
@@ -118,23 +118,29 @@ final class DataPlane: Sendable {
     }
 
     /// Before the configuration is read as a whole, so that what cannot be read later is not read now.
-    private func giveUpPrivileges() throws(ExitCode) {
-        let named = user ?? (geteuid() == 0 ? machineUser() : nil)
+    ///
+    /// - Returns: where data is kept if the machine's file does not say.
+    private func giveUpPrivileges() throws(ExitCode) -> String? {
+        let machine = geteuid() == 0 ? machineAlone() : nil
+        // Of root, where this is root: a place that its successor has to itself.
+        let usual = DataDirectory.path(machineFile: machineFile)
         do throws(Privileges.Failure) {
-            try Privileges.drop(to: named, machineFile: machineFile, logger)
+            try Privileges.drop(
+                to: user ?? machine?.user, machineFile: machineFile,
+                dataDirectory: machine?.dataDirectory ?? usual, logger)
         } catch {
             logger.critical("\(error)")
             throw CommandStatus.cannotServe.exitCode
         }
-        guard access(machineFile, R_OK) != 0, errno == EACCES else { return }
+        guard access(machineFile, R_OK) != 0, errno == EACCES else { return usual }
         logger.critical(
             "\(machineFile) cannot be read by the user who serves; make it readable, or name another with `user`"
         )
         throw CommandStatus.configuration.exitCode
     }
 
-    private func machineUser() -> UserName? {
-        ConfigurationLoader().load(machineFileAlone: machineFile).configuration?.user
+    private func machineAlone() -> MachineConfiguration? {
+        ConfigurationLoader().load(machineFileAlone: machineFile).configuration
     }
 
     // MARK: Orders
@@ -151,6 +157,7 @@ final class DataPlane: Sendable {
             gateway.stopNow()
         case .reload: reloader.reload(.signal)
         case .reopenLogs: gateway.reopenLogs()
+        case .lookAgain: reloader.lookAgain()
         case .leave(let address): gateway.leave([address])
         case .question(let connection, let line, let context):
             answer(connection, line, context, administration)
@@ -188,11 +195,11 @@ final class DataPlane: Sendable {
 
     // MARK: Configurations
 
-    private func makeReloader() throws(ExitCode) -> Reloader {
+    private func makeReloader(_ dataDirectory: String?) throws(ExitCode) -> Reloader {
         let pace = Pace()
         let live = LiveConfiguration(
             machineFile: machineFile, fileSystem: SupervisedFiles(line: line),
-            storeDirectory: DataDirectory.path(machineFile: machineFile),
+            storeDirectory: dataDirectory,
             pause: pace.step)
         do {
             return try Reloader(live, logger: logger)

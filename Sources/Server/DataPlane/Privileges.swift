@@ -25,7 +25,10 @@ enum Privileges {
     /// - Parameters:
     ///   - wanted: what the machine's file says.
     ///   - machineFile: whose owner serves where nobody is named.
-    static func drop(to wanted: UserName?, machineFile: String, _ logger: Logger) throws(Failure) {
+    ///   - dataDirectory: is made for who serves where it is not there.
+    static func drop(
+        to wanted: UserName?, machineFile: String, dataDirectory: String?, _ logger: Logger
+    ) throws(Failure) {
         defer { _ = chimera_refuse_new_privileges() }
         guard geteuid() == 0 else {
             // A service manager may have given some to the supervisor, for its sockets.
@@ -43,10 +46,44 @@ enum Privileges {
             guard chimera_drop_capabilities() == 0 else { throw failure("capset") }
             return
         }
+        if let dataDirectory { makeDirectory(dataDirectory, for: user) }
         try become(user)
         logger.log(
             level: wanted == nil ? .notice : .info, "started as root, serving as \(user.name)",
             metadata: ["uid": "\(user.id)", "gid": "\(user.group)"])
+    }
+
+    /// Makes a directory, and those above it, where nobody but root has a say in what a path leads to; elsewhere who
+    /// serves makes it, or misses it and says so.
+    private static func makeDirectory(_ path: String, for user: User) {
+        guard path.hasPrefix("/") else { return }
+        let segments = path.split(separator: "/").map(String.init)
+        let asDirectory = O_RDONLY | O_DIRECTORY | O_CLOEXEC
+        var place = open("/", asDirectory)
+        for (index, segment) in segments.enumerated() {
+            guard place >= 0, isRoots(place) else { break }
+            let isLast = index == segments.count - 1
+            let isNew = mkdirat(place, segment, isLast ? 0o700 : 0o755) == 0
+            let next = openat(place, segment, isNew ? asDirectory | O_NOFOLLOW : asDirectory)
+            close(place)
+            place = next
+            // Also where a service manager has just made it for root.
+            if isLast && place >= 0 && (isNew || isRoots(place) && isEmpty(path)) {
+                _ = fchown(place, user.id, user.group)
+            }
+        }
+        if place >= 0 { close(place) }
+    }
+
+    private static func isEmpty(_ path: String) -> Bool {
+        (try? DirectoryEntry.all(in: path))?.isEmpty ?? false
+    }
+
+    /// Whether nobody but root can put something else in the place of what root makes there.
+    private static func isRoots(_ directory: Int32) -> Bool {
+        var status = stat()
+        guard fstat(directory, &status) == 0, status.st_uid == 0 else { return false }
+        return status.st_mode & 0o022 == 0 || status.st_mode & mode_t(S_ISVTX) != 0
     }
 
     /// The owner of the machine's file; where that is root, `chimera`, or else `nobody`.

@@ -33,4 +33,6 @@ struct SupervisedFiles: ConfigurationFileSystem {
     func isExecutable(_ path: String) -> Bool { disk.isExecutable(path) }
 
     func stamp(of path: String) -> DiskStamp? { disk.stamp(of: path) }
+
+    func isWatchedByOthers(_ path: String) -> Bool { line.watchesKey(path) }
 }

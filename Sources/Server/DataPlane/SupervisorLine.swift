@@ -12,6 +12,8 @@ enum DataPlaneOrder: Sendable {
     case stopNow
     case reload
     case reopenLogs
+    /// A key or a certificate that only the supervisor can watch may be another one.
+    case lookAgain
     case leave(Listener.Address)
     /// An operator's request: the connection on which it is answered and then closed, its line, and what the supervisor
     /// knows.
@@ -41,6 +43,8 @@ final class SupervisorLine: ListenerSource {
     private struct State {
         var requests: Int64 = 0
         var waiting: [Int64: Answer] = [:]
+        /// Files of whose changes the supervisor tells.
+        var watchedKeys: Set<String> = []
         var isOver = false
     }
 
@@ -157,8 +161,12 @@ final class SupervisorLine: ListenerSource {
     func openKey(_ path: String) throws(SystemError) -> Int32 {
         let group = try ask(ControlMessage(.openKey).with(.text, path), "open")
         group.descriptors.dropFirst().forEach(FileDescriptors.close)
+        if group.port == 1 { state.withLock { _ = $0.watchedKeys.insert(path) } }
         return group.descriptors[0]
     }
+
+    /// Whether the supervisor tells of changes of a file that it has opened.
+    func watchesKey(_ path: String) -> Bool { state.withLock { $0.watchedKeys.contains(path) } }
 
     /// Sends a request that is answered with descriptors, at least one.
     private func ask(_ message: ControlMessage, _ call: StaticString) throws(SystemError) -> ListeningGroup {
@@ -222,6 +230,7 @@ final class SupervisorLine: ListenerSource {
                 .question(
                     connection, line: message.fields[.text] ?? [], context: message.fields[.context] ?? []))
         case .tickets: adoptTickets(message)
+        case .changed: orders.put(.lookAgain)
         case .listen, .unlisten, .ready, .administer, .reloading, .reloaded, .openKey, .startProgram,
             .endProgram, .signalProgram:
             break

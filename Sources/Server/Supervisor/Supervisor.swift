@@ -29,6 +29,7 @@ final class Supervisor {
     var planes: [Int: DataPlaneProcess] = [:]
     let groups = ListenerGroups()
     let desk = AdminDesk()
+    private let keys: KeyWatch
     var currentImage: BinaryImage
     let path: String
     /// Those who wait for the end of an upgrade that has not begun, and of the one that has.
@@ -68,6 +69,7 @@ final class Supervisor {
     init(_ settings: SupervisorSettings, _ logger: Logger) throws(SystemError) {
         self.settings = settings
         self.logger = logger
+        keys = KeyWatch(logger)
         path = BinaryImage.runningPath()
         currentImage = try BinaryImage(path: "/proc/self/exe")
     }
@@ -117,6 +119,9 @@ final class Supervisor {
                 polled.append(pollfd(fd: plane.diagnostics, events: Int16(POLLIN), revents: 0))
             }
         }
+        if keys.descriptor >= 0 {
+            polled.append(pollfd(fd: keys.descriptor, events: Int16(POLLIN), revents: 0))
+        }
         if !unsaid.isEmpty { polled.append(pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)) }
         for descriptor in desk.descriptors {
             polled.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
@@ -125,6 +130,7 @@ final class Supervisor {
         // Few descriptors, none of which blocks: asking each is simpler than telling them apart.
         relayDiagnostics()
         for plane in planes.values { serve(plane) }
+        if keys.look() { planes.values.forEach { $0.tell(ControlMessage(.changed)) } }
         reapChildren()
         while true {
             let number = chimera_next_signal(signals)
@@ -223,6 +229,7 @@ final class Supervisor {
         }
         planes[plane.generation] = nil
         keeper?.ownerEnded(plane.generation, now: now)
+        keys.forget(plane.generation)
         perform(actions.filter { if case .start = $0 { false } else { true } })
         if plan.serving != nil { closeUnused() }
     }
@@ -360,16 +367,20 @@ final class Supervisor {
             else { return }
             keeper?.signal(id, Int32(number))
         case .programStarted, .programEnded: break
-        case .sockets, .refused, .drain, .stopNow, .reload, .reopenLogs, .leave, .question, .tickets: break
+        case .sockets, .refused, .drain, .stopNow, .reload, .reopenLogs, .leave, .question, .tickets,
+            .changed:
+            break
         }
     }
 
     private func openKey(_ message: ControlMessage, for plane: DataPlaneProcess) {
-        let request = message.number(.request) ?? 0
+        let (request, path) = (message.number(.request) ?? 0, message.text(.text) ?? "")
         do throws(SystemError) {
-            let file = try KeyFile.open(message.text(.text) ?? "")
+            let file = try KeyFile.open(path)
+            let isWatched = keys.add(path, for: plane.generation)
             plane.tell(
-                ControlMessage(.sockets).with(.request, request).with(.more, Int64(0)), descriptors: [file])
+                ControlMessage(.sockets).with(.request, request).with(.count, isWatched ? 1 : 0)
+                    .with(.more, Int64(0)), descriptors: [file])
         } catch {
             plane.tell(.refusal(request, error))
         }

@@ -7,6 +7,7 @@ not exceeded, fields in small letters without those of a connection. Field block
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from dataclasses import dataclass, field
 
@@ -79,7 +80,8 @@ class Http2:
     """One connection. `read` takes frames until there is what was asked for; answers gather in `answers`."""
 
     def __init__(self, address, *pairs: tuple[int, int], preface: bool = True, timeout: float = PATIENCE,
-                 receive_buffer: int | None = None, credit: bool = True):
+                 receive_buffer: int | None = None, credit: bool = True, secure: ssl.SSLContext | None = None,
+                 name: str | None = None):
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         if receive_buffer:
@@ -87,6 +89,9 @@ class Http2:
         self.socket.settimeout(timeout)
         self.socket.connect(address)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if secure:
+            self.socket = secure.wrap_socket(self.socket, server_hostname=name)
+            assert self.socket.selected_alpn_protocol() == "h2"
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
         self.credit = credit
         """Whether what comes is given back to the gateway's windows at once."""
@@ -120,7 +125,7 @@ class Http2:
         """Sends all of `data`. A peer that has closed already is left to the next read to report."""
         try:
             self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
             pass
         return self
 
@@ -142,9 +147,9 @@ class Http2:
         return stream
 
     def request(self, target: str = "/", method: str = "GET", host: str = "test", fields=(), body: bytes | None = None,
-                end: bool = True) -> int:
+                end: bool = True, scheme: str = "http") -> int:
         """Sends a request, its body as far as the gateway's windows let it; the stream's number."""
-        stream = self.head(request_fields(target, method, host, fields), end and body is None)
+        stream = self.head(request_fields(target, method, host, fields, scheme), end and body is None)
         if body is not None:
             self.body(stream, body, end)
         return stream
@@ -247,7 +252,8 @@ class Http2:
             raise WireError(f"DATA on stream {frame.stream} before its head or behind its end")
         self.window -= len(frame.payload)
         self.windows[frame.stream] -= len(frame.payload)
-        if self.window < 0 or self.windows[frame.stream] < 0:
+        # A frame without content needs no window, also where settings have made that negative.
+        if frame.payload and (self.window < 0 or self.windows[frame.stream] < 0):
             raise WireError("more DATA than the windows allow (RFC 9113 6.9.1)")
         answer.body += content
         answer.ended = bool(frame.flags & END_STREAM)

@@ -15,6 +15,7 @@ public enum Property: String, CaseIterable, Sendable {
     case path
     case configuration
     case http2Connection = "http2-connection"
+    case http2Answers = "http2-answers"
     case hpack
     case administration
     case taggedStreams = "tagged-streams"
@@ -32,6 +33,7 @@ public enum Property: String, CaseIterable, Sendable {
         case .path: pathFailure(bytes)
         case .configuration: configurationFailure(bytes)
         case .http2Connection: http2ConnectionFailure(bytes)
+        case .http2Answers: http2AnswersFailure(bytes)
         case .hpack: hpackFailure(bytes)
         case .administration: administrationFailure(bytes)
         case .taggedStreams: taggedStreamsFailure(bytes)

@@ -1,7 +1,6 @@
 internal import ChimeraBytes
-package import ChimeraHTTPCore
 
-extension ServerConnection {
+extension ConnectionEnd {
     /// What a step made of the input.
     enum Progress {
         /// Something was done, and there may be more to do.
@@ -9,25 +8,33 @@ extension ServerConnection {
         /// More input is needed.
         case incomplete
         case event(Event)
+        /// A field block of that stream is whole, at this range of the input.
+        case block(UInt32, endStream: Bool, Range<Int>)
+        /// The field block in `partial` is whole.
+        case gathered
     }
+
+    /// A message's first field block, for whichever role this is: of a new stream where there is no slot yet.
+    typealias HeadTaker = (UInt32, Int32?, Bool, Span<UInt8>) throws(Violation) -> Progress
 
     /// Takes the next octets that came, up to the first event.
     ///
-    /// Frames other than DATA are taken when they are whole, so what is to be kept and offered again is at most one
-    /// frame of `frameBytesMax` and its head. Acknowledgements and the like are in `output` afterwards.
-    ///
-    /// - Parameters:
-    ///   - input: what came and was not consumed, from its start.
-    ///   - head: is emptied and filled with the next request; after `head` or `headRefused` it belongs to the receiver
-    ///     of the event, and the next call gets another one.
-    ///   - now: the time in milliseconds of a clock that does not go back.
-    package func receive(_ input: Span<UInt8>, into head: RequestHead, at now: Int64) -> Received {
+    /// - Parameter takeHead: is given the field blocks that begin a message.
+    @inline(__always)
+    func receive(_ input: Span<UInt8>, at now: Int64, takeHead: HeadTaker) -> Received {
         self.now = now
         var position = 0
         do throws(Violation) {
             while true {
-                switch try advance(input, &position, head) {
-                case .again: continue
+                var progress = try advance(input, &position)
+                if case .block(let id, let endStream, let range) = progress {
+                    progress = try take(id, endStream, input.extracting(range), takeHead)
+                } else if case .gathered = progress, let block = partial {
+                    partial = nil
+                    progress = try take(block.stream, block.endStream, block.bytes.readable, takeHead)
+                }
+                switch progress {
+                case .again, .block, .gathered: continue
                 case .incomplete: return Received(consumed: position, event: nil)
                 case .event(let event): return Received(consumed: position, event: event)
                 }
@@ -45,15 +52,13 @@ extension ServerConnection {
         phase = .failed
         lastData = (0, 0)
         FrameWriter.goAway(
-            last: min(lastStream, lastTaken), violation.code, debug: violation.token, to: output)
+            last: lastProcessed, violation.code, debug: violation.token, to: output)
         partial = nil
     }
 
-    private func advance(_ input: Span<UInt8>, _ position: inout Int, _ head: RequestHead)
-        throws(Violation) -> Progress
-    {
+    private func advance(_ input: Span<UInt8>, _ position: inout Int) throws(Violation) -> Progress {
         switch phase {
-        case .frames, .settings: return try readFrame(input, &position, head)
+        case .frames, .settings: return try readFrame(input, &position)
         case .data(let stream, let left, let padding, let endStream):
             return readData(input, &position, stream, left, padding, endStream)
         case .skipping(let left):
@@ -72,7 +77,7 @@ extension ServerConnection {
     private func readPreface(_ input: Span<UInt8>, _ position: inout Int, _ seen: Int) throws(Violation)
         -> Progress
     {
-        let preface: StaticString = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        let preface = ConnectionEnd.preface
         var seen = seen
         while seen < preface.utf8CodeUnitCount && position < input.count {
             guard input[position] == preface.utf8Start[seen] else { throw .prefaceWrong }
@@ -85,16 +90,15 @@ extension ServerConnection {
 
     // MARK: Frames
 
-    private func readFrame(_ input: Span<UInt8>, _ position: inout Int, _ head: RequestHead)
-        throws(Violation) -> Progress
-    {
+    private func readFrame(_ input: Span<UInt8>, _ position: inout Int) throws(Violation) -> Progress {
         guard input.count - position >= FrameHeader.bytes else { return .incomplete }
         let frame = FrameHeader(input, at: position)
-        // RFC 9113 §4.2.
-        guard frame.length <= limits.frameBytesMax else { throw .frameTooLarge }
         if phase == .settings {
+            // Nor is it what a peer says that speaks another version.
             guard frame.type == .settings, !frame.flags.contains(.ack) else { throw .firstFrameNotSettings }
         }
+        // RFC 9113 §4.2.
+        guard frame.length <= limits.frameBytesMax else { throw .frameTooLarge }
         if let partial {
             // RFC 9113 §4.3: a field block is contiguous, unknown frames included (§5.5).
             guard frame.type == .continuation, frame.stream == partial.stream else {
@@ -113,8 +117,8 @@ extension ServerConnection {
         let payload = input.extracting(start..<(start + frame.length))
         position = start + frame.length
         switch type {
-        case .headers: return try receiveHeaders(frame, payload, head)
-        case .continuation: return try receiveContinuation(frame, payload, head)
+        case .headers: return try receiveHeaders(frame, payload, at: start)
+        case .continuation: return try receiveContinuation(frame, payload)
         default: return try receiveControl(type, frame, payload)
         }
     }
@@ -131,7 +135,7 @@ extension ServerConnection {
         case .goAway: return try receiveGoAway(frame, payload)
         case .priority: return try receivePriority(frame, payload)
         case .priorityUpdate: return try receivePriorityUpdate(frame, payload)
-        // RFC 9113 §8.4: a client cannot push.
+        // RFC 9113 §8.4: a client cannot push, and a server may not, since we say so.
         case .pushPromise, .data, .headers, .continuation: throw .pushRefused
         }
     }
@@ -146,7 +150,7 @@ extension ServerConnection {
             return .again
         }
         let before = peer
-        try peer.apply(payload, entriesMax: limits.settingsMax)
+        try peer.apply(payload, entriesMax: limits.settingsMax, from: role == .server ? .client : .server)
         phase = .frames
         if peer.headerTableLow < before.headerTableSize { encoder.limitTable(peer.headerTableLow) }
         if peer.headerTableSize != peer.headerTableLow { encoder.limitTable(peer.headerTableSize) }
@@ -169,7 +173,7 @@ extension ServerConnection {
         }
     }
 
-    /// The client has our settings: windows that are smaller than the initial value hold from now on.
+    /// The peer has our settings: windows that are smaller than the initial value hold from now on.
     private func acknowledgeOurs() {
         settingsAcknowledged = true
         let difference = limits.streamWindow - initialReceiveWindow
@@ -187,7 +191,8 @@ extension ServerConnection {
         try floods.charge(.pings, at: now)
         guard !frame.flags.contains(.ack) else {
             // The client has read that we go away.
-            if drain == .announced && payload.equals(ServerConnection.drainPing.span) { finishDrain() }
+            if drain == .announced && payload.equals(ConnectionEnd.drainPing.span) { finishDrain() }
+            if payload.equals(ConnectionEnd.livenessPing.span) { unansweredPing = nil }
             return .again
         }
         try checkUnread()
@@ -196,7 +201,7 @@ extension ServerConnection {
         return .again
     }
 
-    /// A client that has us answer and reads none of it would have us keep the answers (CVE-2019-9512, CVE-2019-9515).
+    /// A peer that has us answer and reads none of it would have us keep the answers (CVE-2019-9512, CVE-2019-9515).
     private func checkUnread() throws(Violation) {
         if output.count > limits.unreadOutputMax { throw .outputStalled }
     }
@@ -234,12 +239,18 @@ extension ServerConnection {
         guard payload.count == 4 else { throw .frameSizeWrong }
         guard let slot = streams.find(frame.stream) else {
             try checkNotIdle(frame.stream)
+            try floods.charge(.resets, at: now)
             return .again
         }
         let stream = streams.handle(of: slot)
         close(slot, .resetByPeer)
-        try floods.charge(.resets, at: now)
+        try chargeReset()
         return .event(.reset(stream, ErrorCode(code: payload.bigEndian32(at: 0))))
+    }
+
+    /// Counts a stream that was reset before its time. What a server resets is bounded by what we asked it for.
+    private func chargeReset() throws(Violation) {
+        if role == .server { try floods.charge(.resets, at: now) }
     }
 
     /// RFC 9113 §6.8.
@@ -247,6 +258,9 @@ extension ServerConnection {
         guard frame.stream == 0 else { throw .streamNotZero }
         guard payload.count >= 8 else { throw .frameSizeWrong }
         try floods.charge(.settings, at: now)
+        let last = payload.bigEndian32(at: 0) & 0x7FFF_FFFF
+        guard last <= peerLastStream ?? last else { throw .goAwayIncreased }
+        peerLastStream = last
         return .event(.goAway(ErrorCode(code: payload.bigEndian32(at: 4))))
     }
 
@@ -262,10 +276,11 @@ extension ServerConnection {
         return .again
     }
 
-    /// RFC 9218 §7.1. What is said of a stream that is not there is forgotten.
+    /// RFC 9218 §7.1: clients alone send it. What is said of a stream that is not there is forgotten.
     private func receivePriorityUpdate(_ frame: FrameHeader, _ payload: Span<UInt8>) throws(Violation)
         -> Progress
     {
+        guard role == .server else { throw .priorityUpdateMisplaced }
         guard frame.stream == 0 else { throw .streamNotZero }
         guard payload.count >= 4 else { throw .frameSizeWrong }
         try floods.charge(.priorities, at: now)
@@ -286,13 +301,11 @@ extension ServerConnection {
         if id & 1 == 0 || id > lastStream && id <= lastTaken { throw .streamIdle }
     }
 
-    /// Resets a stream for what the client did (RFC 9113 §5.4.2), which counts like a reset of its own.
+    /// Resets a stream for what the peer did (RFC 9113 §5.4.2), which counts like a reset of its own.
     func failStream(_ slot: Int32, _ violation: Violation) throws(Violation) -> Progress {
         let stream = streams.handle(of: slot)
-        lastData = (0, 0)
-        FrameWriter.resetStream(stream.id, violation.code, to: output)
-        close(slot, .resetByUs)
-        try floods.charge(.resets, at: now)
+        writeReset(slot, violation.code)
+        try chargeReset()
         return .event(.streamFailed(stream, violation))
     }
 

@@ -209,22 +209,14 @@ struct RequestSink: FieldSink {
 
     /// RFC 9113 §8.1.1: what Content-Length says, and what the end of the stream says already.
     private func checkLength(endStream: Bool, isTunnel: Bool) throws(HeadProblem) {
-        var length = ContentLength()
-        if head.contains(.contentLength) {
-            do throws(ContentLength.Refusal) {
-                for index in 0..<head.lineCount where head.line(at: index).name == .contentLength {
-                    try length.add(head[head.line(at: index).value])
-                }
-            } catch {
-                throw .malformed(error == .differing ? .lengthMismatched : .lengthMalformed)
-            }
-        }
+        let length: Int?
+        do throws(Violation) { length = try head.declaredLength() } catch { throw .malformed(error) }
         if isTunnel {
             // RFC 9110 §9.3.6: CONNECT has no content; what follows is the tunnel's.
-            guard length.value == nil else { throw .malformed(.lengthMalformed) }
+            guard length == nil else { throw .malformed(.lengthMalformed) }
             return head.body = .none
         }
-        guard let count = length.value.map({ Int($0) }) else {
+        guard let count = length else {
             return head.body = endStream ? .none : .unknown
         }
         if endStream && count != 0 { throw .malformed(.lengthMismatched) }
@@ -246,39 +238,4 @@ struct RequestSink: FieldSink {
         // RFC 9110 §10.1.1: pointless without a body.
         head.expectsContinue = head.body != .none
     }
-}
-
-/// Takes the fields of a trailer section (RFC 9113 §8.1).
-struct TrailerSink: FieldSink {
-    let block: FieldBlock
-    private(set) var violation: Violation?
-
-    init(_ block: FieldBlock) {
-        self.block = block
-        block.removeAll()
-    }
-
-    mutating func add(_ field: DecodedField) {
-        if violation != nil { return }
-        if !field.isValid { return violation = .fieldMalformed }
-        // RFC 9113 §8.1: a trailer section has no pseudo-fields.
-        if field.name.isPseudo { return violation = .pseudoMisplaced }
-        switch field.name.field {
-        case .connection, .proxyConnection, .keepAlive, .transferEncoding, .upgrade, .te:
-            violation = .fieldConnectionSpecific
-        default: block.add(FieldLine(name: field.name.field, nameBytes: field.nameBytes, value: field.value))
-        }
-    }
-}
-
-/// Takes fields that nobody gets: their block has to be decoded for the table's sake (RFC 9113 §4.3).
-struct IgnoringSink: FieldSink {
-    let block: FieldBlock
-
-    init(_ block: FieldBlock) {
-        self.block = block
-        block.removeAll()
-    }
-
-    func add(_ field: DecodedField) {}
 }

@@ -7,7 +7,7 @@ package enum SendTurn: Equatable, Sendable {
     case produce(StreamHandle, Int)
     /// All that waited of a stream is in the output; its user may send more.
     case drained(StreamHandle)
-    /// The answer of a stream is in the output, its end included.
+    /// The message of a stream is in the output, its end included.
     case finished(StreamHandle)
     /// The output holds enough; call again when it has been written.
     case full
@@ -15,79 +15,10 @@ package enum SendTurn: Equatable, Sendable {
     case idle
 }
 
-extension ServerConnection {
-    // MARK: Heads
+extension ConnectionEnd {
+    // MARK: Field blocks
 
-    /// Sends the final head of a response (RFC 9113 §8.3.2), with Date and Content-Length.
-    ///
-    /// - Parameters:
-    ///   - method: that of the request.
-    ///   - date: 29 octets of IMF-fixdate.
-    /// - Returns: whether content may follow; otherwise the answer has ended with the head. False as well for a stream
-    ///   that is gone.
-    @discardableResult
-    package func sendHead(
-        _ stream: StreamHandle, _ head: ResponseHead, answering method: Method, date: InlineArray<29, UInt8>
-    ) -> Bool {
-        guard !isOver, let slot = streams.slot(of: stream), !streams[slot].headSent else {
-            return false
-        }
-        streams[slot].headSent = true
-        let start = beginBlock()
-        let key = EncodedHeads.Key(status: head.status, body: head.body, isHead: method == .head)
-        let (changes, from) = (encoder.changes, output.count)
-        let kept = encodedHeads.append(head, key, changes: changes, date: date, to: output)
-        let hasContent = kept ?? encode(head, key, date)
-        if kept == nil && encoder.changes == changes {
-            let output = output
-            let block = output.readable.extracting(from...)
-            encodedHeads.keep(block, of: head, key, changes: changes, date: date, hasContent: hasContent)
-        }
-        endBlock(start, slot, endStream: !hasContent)
-        return hasContent
-    }
-
-    /// - Returns: whether content follows.
-    private func encode(_ head: ResponseHead, _ key: EncodedHeads.Key, _ date: InlineArray<29, UInt8>) -> Bool
-    {
-        encoder.encode(status: head.status, output)
-        encodeFields(head)
-        if !head.contains(.date) { encoder.encode(WireName(.date), date.span, output) }
-        // RFC 9110 §8.6: no Content-Length with 1xx and 204; in a 304 it would describe another message.
-        if head.forbidsContent { return false }
-        switch key.body {
-        case .none:
-            encodeLength(0)
-            return false
-        case .known(let count):
-            encodeLength(count)
-            return count > 0 && !key.isHead
-        case .unknown: return !key.isHead
-        }
-    }
-
-    /// Sends the head that agrees on a tunnel: 200, without a length (RFC 9113 §8.5, RFC 8441 §5).
-    package func sendTunnelHead(_ stream: StreamHandle, _ head: ResponseHead, date: InlineArray<29, UInt8>) {
-        guard !isOver, let slot = streams.slot(of: stream), !streams[slot].headSent else { return }
-        streams[slot].headSent = true
-        let start = beginBlock()
-        encoder.encode(status: 200, output)
-        encodeFields(head)
-        if !head.contains(.date) { encoder.encode(WireName(.date), date.span, output) }
-        endBlock(start, slot, endStream: false)
-    }
-
-    /// Sends an interim head (RFC 9113 §8.1); 101 is none in this version (§8.6).
-    package func sendInformational(_ stream: StreamHandle, status: Int, _ fields: FieldBlock?) {
-        guard !isOver, let slot = streams.slot(of: stream), !streams[slot].headSent else { return }
-        guard status >= 100, status < 200, status != 101 else { return }
-        let start = beginBlock()
-        encoder.encode(status: status, output)
-        if let fields { encodeFields(fields) }
-        endBlock(start, slot, endStream: false)
-    }
-
-    private func beginBlock() -> Int {
+    func beginBlock() -> Int {
         lastData = (0, 0)
         let start = output.count
         FrameWriter.head(.headers, [], stream: 0, length: 0, to: output)
@@ -95,29 +26,28 @@ extension ServerConnection {
         return start
     }
 
-    private func endBlock(_ start: Int, _ slot: Int32, endStream: Bool) {
+    func endBlock(_ start: Int, _ slot: Int32, endStream: Bool) {
         FrameWriter.closeBlock(
             output, from: start, stream: streams[slot].id, endStream: endStream,
             frameBytesMax: min(peer.maxFrameSize, limits.frameBytesMax))
         if endStream { endLocal(slot) }
     }
 
-    private func encodeFields(_ block: FieldBlock) {
+    /// Encodes the fields that may go on: RFC 9113 §8.2.2 keeps back what belongs to a connection of HTTP/1.1, and the
+    /// length is said by the head.
+    func encodeFields(_ block: FieldBlock) {
         for index in 0..<block.lineCount {
             let line = block.line(at: index)
-            guard line.isPresent else { continue }
-            switch line.name {
-            // RFC 9113 §8.2.2: what belongs to a connection of HTTP/1.1; the length is said by the head.
-            case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade, .http2Settings:
-                continue
-            case .contentLength: continue
-            case .other: encoder.encode(name: block[line.nameBytes], block[line.value], output)
-            default: encoder.encode(WireName(line.name), block[line.value], output)
+            guard line.isPresent, !withheld.contains(line.name) else { continue }
+            if line.name == .other {
+                encoder.encode(name: block[line.nameBytes], block[line.value], output)
+            } else {
+                encoder.encode(WireName(line.name), block[line.value], output)
             }
         }
     }
 
-    private func encodeLength(_ count: Int) {
+    func encodeLength(_ count: Int) {
         var digits = InlineArray<20, UInt8>(repeating: 0)
         var position = 20
         var rest = max(0, count)
@@ -134,7 +64,7 @@ extension ServerConnection {
     /// Sends content. All of it is taken: what the windows or the room in the output do not allow waits; see
     /// `isBlocked`.
     ///
-    /// - Parameter endStream: the answer ends with it.
+    /// - Parameter endStream: the message ends with it.
     package func send(_ stream: StreamHandle, _ bytes: Span<UInt8>, endStream: Bool = false) {
         guard !isOver, let slot = sendable(stream) else { return }
         var sent = 0
@@ -160,7 +90,7 @@ extension ServerConnection {
             && output.count + count <= limits.outputBytesMax
     }
 
-    /// Ends the answer, with trailers if there are any.
+    /// Ends the message, with trailers if there are any.
     package func finish(_ stream: StreamHandle, trailers fields: FieldBlock? = nil) {
         guard !isOver, let slot = sendable(stream) else { return }
         streams[slot].wantsTurn = false
@@ -306,13 +236,16 @@ extension ServerConnection {
         figures.dataFramesSent &+= 1
         figures.dataBytesSent &+= UInt64(count)
         lastData = endStream ? (0, 0) : (streams[slot].id, FrameHeader.bytes + count)
-        // A small frame is a client's dribble of windows only where its window ended the frame; and even then its octets
+        // A small frame is a peer's dribble of windows only where its window ended the frame; and even then its octets
         // count, since who gives back each frame by itself keeps a window in as many pieces as it once fell into.
         let endedByWindow = !endStream && min(streams[slot].sendWindow, sendWindow) <= 0
-        floods.credit(.windowUpdates, thousandths: max(endedByWindow ? 0 : 4000, count * 1000 / 64))
+        let worth = max(endedByWindow ? 0 : 1000, count * 1000 / 256)
+        floods.credit(.windowUpdates, thousandths: 4 * worth)
+        // Who measures how much is on its way has each frame followed by a PING.
+        floods.credit(.pings, thousandths: worth)
     }
 
-    /// Ends the answer behind its content: in the last frame if that is still there, else in one of its own.
+    /// Ends the message behind its content: in the last frame if that is still there, else in one of its own.
     private func writeEnd(_ slot: Int32, _ fields: FieldBlock?) {
         if let fields, fields.lineCount > 0 {
             let start = beginBlock()

@@ -1,107 +1,79 @@
 package import ChimeraBytes
 package import ChimeraHTTPCore
 
-/// What came on a connection.
-package enum Event: Equatable, Sendable {
-    /// A request; its head is in what was given to be filled, which is its receiver's from now on.
-    case head(StreamHandle, endStream: Bool)
-    /// A request that is to be answered with a refusal; as much of its head as was understood is there.
-    case headRefused(StreamHandle, Refusal, endStream: Bool)
-    /// Content of a request, at this range of the input; it counts against the windows until it is consumed.
-    case data(StreamHandle, Range<Int>, endStream: Bool)
-    /// The request has ended, without content or trailers in the last frame.
-    case end(StreamHandle)
-    /// Trailer fields came, which end the request; they are in `trailers` until the next call.
-    case trailers(StreamHandle)
-    /// The client gave the stream up, with this code; it is gone.
-    case reset(StreamHandle, ErrorCode)
-    /// The client broke a rule on the stream, which was reset; it is gone.
-    case streamFailed(StreamHandle, Violation)
-    /// A request that never became a stream was refused or malformed: for log and counters.
-    case requestFailed(id: UInt32, Violation)
-    /// The client goes away: it opens no further streams, and takes no more than what is under way.
-    case goAway(ErrorCode)
-    /// The connection has failed. What is unsent goes out, and then it is closed; nothing more is read.
-    case failed(Violation)
-}
-
-/// What a call of `receive` made of its input.
-package struct Received: Equatable, Sendable {
-    /// Octets of the input that are done with; the rest is offered again with more behind it.
-    package var consumed: Int
-    /// Nil where more input is needed.
-    package var event: Event?
-
-    package init(consumed: Int, event: Event?) {
-        self.consumed = consumed
-        self.event = event
-    }
-}
-
-/// The server's side of one HTTP/2 connection (RFC 9113), sans I/O: octets in, events out; calls in, octets out.
+/// One end of an HTTP/2 connection (RFC 9113), sans I/O: octets in, events out; calls in, octets out. What a server's
+/// and a client's have in common is all here; `ServerConnection` and `RequestingConnection` add the heads of messages.
 ///
 /// ```
-///              receive(input, into: head, at:) ─▶ events        beginDrain, finishDrain
-///  input ────▶ preface ▶ SETTINGS ▶ frames … ▶ failed               │
-///                                    │                              ▼
-///  output ◀──── acks, windows ◀──────╯   send… ▶ streams' queues ▶ fillOutput
+///              receive(input, into: head, at:) ─▶ events        open, sendHead, reset, finishDrain
+///  input ────▶ (preface) ▶ SETTINGS ▶ frames … ▶ failed             │
+///                                       │                           ▼
+///  output ◀──── acks, windows ◀─────────╯   send… ▶ streams' queues ▶ fillOutput
 /// ```
 /// Whoever drives it calls `receive` until there is no event, sends what it has to, calls `fillOutput` until it says
 /// that there is no more, and writes `output`. A stream holds its slot until both sides have ended or either reset it.
 ///
-/// It refuses: frames out of place and of wrong sizes, requests that are malformed, what exceeds a window, and what
+/// It refuses: frames out of place and of wrong sizes, messages that are malformed, what exceeds a window, and what
 /// exceeds a bound of `ConnectionLimits`, each by a `Violation`. No input can trap it.
-package final class ServerConnection {
-    /// What is to be written to the client. Whoever writes consumes it; nobody else appends to it. It may be replaced
+package class ConnectionEnd {
+    /// What is to be written to the peer. Whoever writes consumes it; nobody else appends to it. It may be replaced
     /// while it is empty.
-    @exclusivity(unchecked) package var output: ByteBuffer
+    @exclusivity(unchecked) package final var output: ByteBuffer
     /// The trailer fields that the last event is about.
-    package let trailers = FieldBlock(byteCapacity: 64, lineCapacity: 4)
-    /// What the client has set.
-    @exclusivity(unchecked) package internal(set) var peer = PeerSettings()
-    /// The client has acknowledged our settings (RFC 9113 §6.5.3); if it never does, that is SETTINGS_TIMEOUT.
-    @exclusivity(unchecked) package internal(set) var settingsAcknowledged = false
+    package final let trailers = FieldBlock(byteCapacity: 64, lineCapacity: 4)
+    /// What the peer has set.
+    @exclusivity(unchecked) package internal(set) final var peer = PeerSettings()
+    /// The peer has acknowledged our settings (RFC 9113 §6.5.3); if it never does, that is SETTINGS_TIMEOUT.
+    @exclusivity(unchecked) package internal(set) final var settingsAcknowledged = false
     /// Nothing more is read or sent: the connection has failed, or was ended.
-    @exclusivity(unchecked) package internal(set) var isOver = false
+    @exclusivity(unchecked) package internal(set) final var isOver = false
     /// Why the connection failed.
-    @exclusivity(unchecked) package internal(set) var failure: Violation?
+    @exclusivity(unchecked) package internal(set) final var failure: Violation?
     /// DATA frames and their content that were sent, and octets of content that came.
-    @exclusivity(unchecked) package internal(set) var figures = Figures()
+    @exclusivity(unchecked) package internal(set) final var figures = Figures()
 
-    let limits: ConnectionLimits
-    @exclusivity(unchecked) var phase = Phase.preface(0)
-    @exclusivity(unchecked) var decoder: FieldDecoder
-    @exclusivity(unchecked) var encoder: FieldEncoder
-    @exclusivity(unchecked) var encodedHeads = EncodedHeads()
-    @exclusivity(unchecked) var floods: FloodGuard
-    @exclusivity(unchecked) var streams = StreamTable()
-    @exclusivity(unchecked) var closed = ClosedStreams()
-    @exclusivity(unchecked) var queue = SendQueue()
+    final let limits: ConnectionLimits
+    final let role: Role
+    /// Fields that are not sent as they are.
+    final let withheld: FieldNameSet
+    @exclusivity(unchecked) final var phase: Phase
+    @exclusivity(unchecked) final var decoder: FieldDecoder
+    @exclusivity(unchecked) final var encoder: FieldEncoder
+    @exclusivity(unchecked) final var floods: FloodGuard
+    @exclusivity(unchecked) final var streams = StreamTable()
+    @exclusivity(unchecked) final var closed = ClosedStreams()
+    @exclusivity(unchecked) final var queue = SendQueue()
     /// The clock of the last call, in milliseconds.
-    @exclusivity(unchecked) var now: Int64 = 0
-    /// The highest identifier that the client has used.
-    @exclusivity(unchecked) var lastStream: UInt32 = 0
-    /// Streams beyond it are ignored (RFC 9113 §6.8).
-    @exclusivity(unchecked) var lastTaken = UInt32(Int32.max)
-    @exclusivity(unchecked) var drain = Drain.none
+    @exclusivity(unchecked) final var now: Int64 = 0
+    /// The highest identifier that was used.
+    @exclusivity(unchecked) final var lastStream: UInt32 = 0
+    /// Streams beyond it are ignored, since we said that we take no more (RFC 9113 §6.8).
+    @exclusivity(unchecked) final var lastTaken = UInt32(Int32.max)
+    @exclusivity(unchecked) final var drain = Drain.none
+    /// The last of our streams that the peer takes (RFC 9113 §6.8); nil before it goes away.
+    @exclusivity(unchecked) final var peerLastStream: UInt32?
+    /// Since when a PING of ours waits for its answer, in milliseconds (RFC 9113 §6.7); nil where none does.
+    @exclusivity(unchecked) package internal(set) final var unansweredPing: Int64?
+    /// Field blocks that may still come for streams that we ended, and count for nothing.
+    @exclusivity(unchecked) final var lateBlocks = 0
     /// Octets that we may send on all streams together.
-    @exclusivity(unchecked) var sendWindow = 65_535
-    @exclusivity(unchecked) var receiveWindow = 65_535
-    @exclusivity(unchecked) var uncredited = 0
+    @exclusivity(unchecked) final var sendWindow = 65_535
+    @exclusivity(unchecked) final var receiveWindow = 65_535
+    @exclusivity(unchecked) final var uncredited = 0
     /// What new streams may send before our settings are acknowledged, and after.
-    @exclusivity(unchecked) var initialReceiveWindow: Int
+    @exclusivity(unchecked) final var initialReceiveWindow: Int
     /// A field block whose end has not come (RFC 9113 §4.3).
-    @exclusivity(unchecked) var partial: PartialBlock?
+    @exclusivity(unchecked) final var partial: PartialBlock?
     /// The last thing in `output` is a DATA frame of that stream and of so many octets, head included.
-    @exclusivity(unchecked) var lastData: (stream: UInt32, octets: Int) = (0, 0)
+    @exclusivity(unchecked) final var lastData: (stream: UInt32, octets: Int) = (0, 0)
     /// Buffers for what waits, kept for the next stream.
-    @exclusivity(unchecked) var spare: ContiguousArray<ByteBuffer> = []
+    @exclusivity(unchecked) final var spare: ContiguousArray<ByteBuffer> = []
 
     /// Where the input stands.
     enum Phase: Equatable {
         /// So many octets of the preface have come.
         case preface(Int)
-        /// The client's first frame is to be its settings.
+        /// The peer's first frame is to be its settings.
         case settings
         case frames
         /// Within a DATA frame.
@@ -112,6 +84,9 @@ package final class ServerConnection {
     }
 
     enum Drain { case none, announced, done }
+
+    /// Which end of the connection this is.
+    enum Role { case server, client }
 
     /// A field block in pieces.
     struct PartialBlock {
@@ -134,40 +109,48 @@ package final class ServerConnection {
     /// Begins with our settings, which are in `output`.
     ///
     /// - Parameter output: a buffer for this connection alone, empty.
-    package init(limits: ConnectionLimits, output: ByteBuffer) {
+    init(_ role: Role, limits: ConnectionLimits, output: ByteBuffer) {
         precondition(limits.streamsMax > 0 && limits.streamsMax < 1 << 16)
         precondition(limits.frameBytesMax >= 16_384 && limits.frameBytesMax < 1 << 24)
         precondition(limits.streamWindow >= 0 && limits.streamWindow <= Int(Int32.max))
         precondition(limits.connectionWindow >= 65_535 && limits.connectionWindow <= Int(Int32.max))
         precondition(limits.dataBytesMax > 0 && limits.outputBytesMax > 0)
+        self.role = role
         self.limits = limits
         self.output = output
+        phase = role == .server ? .preface(0) : .settings
+        withheld = role == .server ? .withheldByServers : .withheldByClients
         decoder = FieldDecoder(tableBytesMax: max(4096, limits.tableBytesMax))
         encoder = FieldEncoder(tableBytesMax: limits.tableBytesMax)
         floods = FloodGuard(limits)
-        // RFC 9113 §6.9.3: until it has our settings the client goes by the initial value.
+        // RFC 9113 §6.9.3: until it has our settings the peer goes by the initial value.
         initialReceiveWindow = max(65_535, limits.streamWindow)
         writePreface()
     }
 
-    /// RFC 9113 §3.4: our settings come first.
-    private func writePreface() {
+    static let preface: StaticString = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+    /// RFC 9113 §3.4: a client's preface, and our settings come first.
+    private final func writePreface() {
+        if role == .client { output.append(ConnectionEnd.preface) }
         var settings: [(Setting, UInt32)] = [
-            (.maxConcurrentStreams, UInt32(limits.streamsMax)),
+            role == .server ? (.maxConcurrentStreams, UInt32(limits.streamsMax)) : (.enablePush, 0),
             (.initialWindowSize, UInt32(limits.streamWindow)),
             (.maxHeaderListSize, UInt32(clamping: limits.message.headBytesMax)),
             (.noRFC7540Priorities, 1),
         ]
         if limits.tableBytesMax > 4096 { settings.append((.headerTableSize, UInt32(limits.tableBytesMax))) }
         if limits.frameBytesMax > 16_384 { settings.append((.maxFrameSize, UInt32(limits.frameBytesMax))) }
-        if limits.allowsExtendedConnect { settings.append((.enableConnectProtocol, 1)) }
+        if role == .server && limits.allowsExtendedConnect { settings.append((.enableConnectProtocol, 1)) }
         FrameWriter.settings(settings, to: output)
         let more = limits.connectionWindow - receiveWindow
         guard more > 0 else { return }
         FrameWriter.windowUpdate(0, more, to: output)
         receiveWindow += more
     }
+}
 
+extension ConnectionEnd {
     // MARK: Queries
 
     /// How many streams are open or half-closed.
@@ -179,7 +162,7 @@ package final class ServerConnection {
     /// A field block has begun and not ended (RFC 9113 §4.3).
     package var hasPartialBlock: Bool { partial != nil }
 
-    /// The client has given the whole preface (RFC 9113 §3.4), its settings included.
+    /// The peer has given the whole preface (RFC 9113 §3.4), its settings included.
     package var hasBegun: Bool {
         switch phase {
         case .preface, .settings: false
@@ -190,30 +173,36 @@ package final class ServerConnection {
     /// Whether the stream is still there.
     package func isLive(_ stream: StreamHandle) -> Bool { streams.slot(of: stream) != nil }
 
-    /// What the client said of the stream's priority (RFC 9218).
-    package func priority(of stream: StreamHandle) -> Priority {
-        streams.slot(of: stream).map { streams[$0].priority } ?? Priority()
-    }
-
-    /// Whether all of the answer was sent, its end included, or the stream is gone.
+    /// Whether all of our message was sent, its end included, or the stream is gone.
     package func hasEnded(_ stream: StreamHandle) -> Bool {
         streams.slot(of: stream).map { streams[$0].localEnded } ?? true
     }
 
-    /// Since when the stream waits to send without anything of it having gone out, be it for the client's windows or for
+    /// Since when the stream waits to send without anything of it having gone out, be it for the peer's windows or for
     /// the output's room; nil where it does not wait.
     package func waitingSince(_ stream: StreamHandle) -> Int64? {
         guard let slot = streams.slot(of: stream), streams[slot].isWaiting else { return nil }
         return streams[slot].waitsSince
     }
 
-    /// Whether the stream has something to send and a window of the client's keeps it from going.
+    /// Whether the stream has something to send and a window of the peer's keeps it from going.
     package func isWindowBlocked(_ stream: StreamHandle) -> Bool {
         guard let slot = streams.slot(of: stream), streams[slot].isWaiting else { return false }
         return streams[slot].sendWindow <= 0 || sendWindow <= 0
     }
 
-    // MARK: Ending streams
+    // MARK: Streams
+
+    /// Opens a stream.
+    func openSlot(_ id: UInt32) -> Int32 {
+        let slot = streams.open(id)
+        figures.streamsOpened &+= 1
+        floods.credit(.priorities, thousandths: 2000)
+        floods.credit(.unknownFrames, thousandths: 2000)
+        streams[slot].sendWindow = peer.initialWindowSize
+        streams[slot].receiveWindow = initialReceiveWindow
+        return slot
+    }
 
     /// Forgets a stream: what of it is unsent is dropped, what is unconsumed is given back to the connection's window.
     func close(_ slot: Int32, _ end: ClosedStreams.End) {
@@ -236,16 +225,30 @@ package final class ServerConnection {
         if !spare.isEmpty { spare.removeAll() }
     }
 
-    /// Ends a stream on our side, for a reason of our own: an upstream that failed, a deadline, or an answer that was
+    /// Ends a stream for a reason of our own: the other side of an exchange that failed, a deadline, or an answer that was
     /// whole before the request was (RFC 9113 §8.1, with `noError`).
     package func reset(_ stream: StreamHandle, _ code: ErrorCode) {
         guard !isOver, let slot = streams.slot(of: stream) else { return }
-        lastData = (0, 0)
-        FrameWriter.resetStream(stream.id, code, to: output)
-        close(slot, .resetByUs)
+        writeReset(slot, code)
     }
 
-    /// Ends the connection at once for a reason of our own, such as settings that are never acknowledged: the client is
+    func writeReset(_ slot: Int32, _ code: ErrorCode) {
+        lastData = (0, 0)
+        FrameWriter.resetStream(streams[slot].id, code, to: output)
+        close(slot, .resetByUs)
+        expectLateBlocks()
+    }
+
+    /// What a server has under way for a request that we gave up is no fault of its own, and it has no say in how many
+    /// we give up.
+    func expectLateBlocks() {
+        if role == .client { lateBlocks += ConnectionEnd.lateBlocksOfStream }
+    }
+
+    /// Two heads, interim and final, and trailers.
+    private static let lateBlocksOfStream = 3
+
+    /// Ends the connection at once for a reason of our own, such as settings that are never acknowledged: the peer is
     /// told why, and what is in `output` then is all that it gets.
     package func end(_ code: ErrorCode) {
         guard !isOver else { return }
@@ -253,10 +256,13 @@ package final class ServerConnection {
         phase = .failed
         partial = nil
         lastData = (0, 0)
-        FrameWriter.goAway(last: min(lastStream, lastTaken), code, debug: "", to: output)
+        FrameWriter.goAway(last: lastProcessed, code, debug: "", to: output)
     }
 
-    /// The client cannot be reached any more: nothing is read or sent from now on.
+    /// The last stream of the peer's that we may have done something with: of a server none, since it may not push.
+    var lastProcessed: UInt32 { role == .server ? min(lastStream, lastTaken) : 0 }
+
+    /// The peer cannot be reached any more: nothing is read or sent from now on.
     package func abandon() {
         isOver = true
         phase = .failed
@@ -266,30 +272,31 @@ package final class ServerConnection {
 
     // MARK: Draining, RFC 9113 §6.8
 
-    /// Announces that the connection will end: the client is told to open no more streams, and those that it opens
-    /// meanwhile are served. The answer to a PING behind it shows that the client knows; then, or when its time is over,
-    /// `finishDrain` is to be called, which the connection does itself for the former.
-    package func beginDrain() {
-        guard drain == .none, !isOver else { return }
-        drain = .announced
-        lastData = (0, 0)
-        FrameWriter.goAway(last: UInt32(Int32.max), .noError, debug: "", to: output)
-        FrameWriter.ping(ServerConnection.drainPing.span, isAck: false, to: output)
-    }
-
-    /// Takes no more streams; those that are there go on until they have ended.
+    /// Takes or opens no more streams; those that are there go on until they have ended.
     package func finishDrain() {
         guard drain != .done, !isOver else { return }
         drain = .done
-        lastTaken = lastStream
+        if role == .server { lastTaken = lastStream }
         lastData = (0, 0)
-        FrameWriter.goAway(last: lastStream, .noError, debug: "", to: output)
+        FrameWriter.goAway(last: lastProcessed, .noError, debug: "", to: output)
     }
 
-    /// Takes no more streams, and has none.
+    /// Takes or opens no more streams, and has none.
     package var isDrained: Bool { drain == .done && streams.count == 0 }
 
     static let drainPing: [8 of UInt8] = [0x63, 0x68, 0x69, 0x6D, 0x65, 0x72, 0x61, 0x21]
+
+    // MARK: Liveness, RFC 9113 §6.7
+
+    /// Asks the peer for a sign of life, unless one is awaited already; `unansweredPing` says since when.
+    package func sendPing(at now: Int64) {
+        guard unansweredPing == nil, !isOver else { return }
+        unansweredPing = now
+        lastData = (0, 0)
+        FrameWriter.ping(ConnectionEnd.livenessPing.span, isAck: false, to: output)
+    }
+
+    static let livenessPing: [8 of UInt8] = [0x63, 0x68, 0x69, 0x6D, 0x65, 0x72, 0x61, 0x3F]
 
     // MARK: Invariants
 

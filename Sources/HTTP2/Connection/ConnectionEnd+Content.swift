@@ -1,6 +1,6 @@
 internal import ChimeraBytes
 
-extension ServerConnection {
+extension ConnectionEnd {
     // MARK: DATA, RFC 9113 §6.1
 
     /// Takes the head of a DATA frame, and its pad length.
@@ -38,7 +38,9 @@ extension ServerConnection {
                 lastData = (0, 0)
                 FrameWriter.resetStream(frame.stream, .streamClosed, to: output)
                 try floods.charge(.resets, at: now)
-            case .completed, nil: throw .streamClosed
+            case .completed: throw .streamClosed
+            // Of an answer to a request that was given up long ago.
+            case nil: if role == .server { throw .streamClosed }
             }
         }
         credit(frame.length)
@@ -70,6 +72,8 @@ extension ServerConnection {
     private func violation(_ frame: FrameHeader, _ slot: Int32, _ length: Int) -> Violation? {
         // RFC 9113 §5.1: half-closed (remote).
         if streams[slot].remoteEnded { return .streamClosed }
+        // RFC 9113 §8.1: a message begins with its head.
+        if !streams[slot].headReceived { return .headMissing }
         if frame.length > streams[slot].receiveWindow { return .windowExceeded }
         guard let left = streams[slot].bodyLeft else { return nil }
         // RFC 9113 §8.1.1: as much as Content-Length says.
@@ -97,7 +101,7 @@ extension ServerConnection {
         return endStream ? .event(.end(stream)) : .again
     }
 
-    /// The client has ended its side of the stream.
+    /// The peer has ended its side of the stream.
     func endRemote(_ slot: Int32) {
         streams[slot].remoteEnded = true
         if streams[slot].localEnded { close(slot, .completed) }
@@ -131,10 +135,11 @@ extension ServerConnection {
         FrameWriter.windowUpdate(streams[slot].id, uncredited, to: output)
     }
 
-    /// Gives octets back to the window of the connection.
+    /// Gives octets back to the window of the connection: half of what streams do not hold unconsumed at a time, so that
+    /// those which stall leave all of the rest to the others.
     func credit(_ count: Int) {
         uncredited += count
-        guard !isOver, uncredited > 0, uncredited * 2 >= limits.connectionWindow else { return }
+        guard !isOver, uncredited > 0, uncredited >= receiveWindow else { return }
         receiveWindow += uncredited
         lastData = (0, 0)
         FrameWriter.windowUpdate(0, uncredited, to: output)
