@@ -840,12 +840,18 @@ def test_connect_joins_standard_streams(start_gateway, marked, script, said, com
     marked.await_gone()
 
 
-def test_connect_speaks_plain_messages_to_others(websocket_server):
-    done = subprocess.run([BINARY, "connect", f"ws://{websocket_server.target}/"], input=b"one\ntwo\n",
-                          capture_output=True, timeout=50)
-    assert done.returncode == 0 and done.stderr == b""
-    # The client has nothing more to say before the answers are there, and ends.
-    assert b"one\ntwo\n".startswith(done.stdout)
+def test_connect_speaks_plain_messages_to_others(start_gateway, marked):
+    """Lines are messages, and messages lines; the exit status is what the Close tells."""
+    gateway = start_gateway(loopback(shell("read a; read b; echo $b $a; exit 6"), marked.option))
+    process = subprocess.Popen([BINARY, "connect", "--plain", f"ws://127.0.0.1:{gateway.port}/"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdin.write(b"one\ntwo\n")
+    process.stdin.flush()
+    assert process.stdout.read() == b"two one\n"
+    assert process.wait(30) == 6
+    process.stdin.close()
+    process.stdout.close()
+    marked.await_gone()
 
 
 def test_connect_gives_a_program_the_terminal(start_gateway, marked):
