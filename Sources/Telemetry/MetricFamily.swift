@@ -95,7 +95,7 @@ extension MetricFamily {
     package static let tunnels = MetricFamily(
         "chimera_tunnels_total", .counter, "Requests that became tunnels, such as WebSockets.")
     package static let sessions = MetricFamily(
-        "chimera_sessions_total", .counter, "Clients that got a program.")
+        "chimera_sessions_started_total", .counter, "Clients that got a program.")
     package static let sessionsOpen = MetricFamily(
         "chimera_sessions", .gauge, "Clients that have a program.")
     package static let programsFailed = MetricFamily(

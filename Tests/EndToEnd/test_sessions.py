@@ -577,7 +577,7 @@ def test_sessions_are_counted(start_gateway, marked):
     with join(metrics.gateway) as client:
         client.send("hello")
         assert client.recv(timeout=30) == "hello"
-        assert count("chimera_sessions_total") == 1 and count("chimera_sessions") == 1
+        assert count("chimera_sessions_started_total") == 1 and count("chimera_sessions") == 1
     wait_until(lambda: count("chimera_sessions") == 0, what="the end of the session")
     assert count("chimera_program_failures_total") == 0
     marked.await_gone()
