@@ -799,7 +799,7 @@ def test_sessions_live_through(session, marked, what):
 @pytest.mark.timeout(600)
 def test_three_thousand_sessions_leave_nothing(start_gateway, marked):
     """Issue: at least 3,000 sessions of a small program at once; then all clients vanish, and no process is left."""
-    gateway = start_gateway(site("cat", options=f"{marked.option} end=500ms kill=1s",
+    gateway = start_gateway(site("cat", options=f"{marked.option} ping=none end=500ms kill=1s",
                                  block="limit sessions 5000 ; limit sessions 5000 per=client"))
     connections = []
     for number in range(3000):
