@@ -213,9 +213,9 @@ def test_a_client_that_reads_nothing(start_gateway, tmp_path):
     gateway = start_gateway(f"site test {{ files {tmp_path / 'www'} }}", only(send="1s"))
     with PeakMemory(gateway.vitals) as memory:
         with Http2(gateway.address, (http2.INITIAL_WINDOW_SIZE, 2 ** 31 - 1), receive_buffer=4096) as client:
-            client.frame(WINDOW_UPDATE, 0, 0, number(2 ** 31 - 1 - 65535))
-            for _ in range(20):
-                client.request("/large")
+            # At once: when the output is full, no more requests are read.
+            client.send(frame(WINDOW_UPDATE, 0, 0, number(2 ** 31 - 1 - 65535)) + b"".join(
+                frame(HEADERS, 5, client.open(), client.encoder.encode(request_fields("/large"))) for _ in range(20)))
             records = gateway.records(20)
     assert {r["close"] for r in records} == {"send-timeout"}
     assert memory.bytes - memory.before < 20 * MiB

@@ -70,7 +70,7 @@ def test_refused_requests_do_not_reach_the_upstream(start_gateway, origins):
     metrics = Metrics(start_gateway, f"site test {{ limit requests 2/h ; proxy {origin.target} }}")
     assert [metrics.gateway.get().status for _ in range(5)] == [200, 200, 429, 429, 429]
     assert len(origin.requests) == 2
-    assert metrics.value("chimera_limit_hits_total", limit="requests") == 3
+    metrics.expect(3, "chimera_limit_hits_total", limit="requests")
     assert sorted(r["status"] for r in metrics.gateway.records(5)) == [200, 200, 429, 429, 429]
 
 
@@ -89,7 +89,7 @@ def test_requests_under_way(start_gateway, origins):
     release.set()
     assert [connection.response().status for connection in waiting] == [200] * 3
     assert metrics.gateway.get().status == 200
-    assert metrics.value("chimera_limit_hits_total", limit="requests-under-way") == 1
+    metrics.expect(1, "chimera_limit_hits_total", limit="requests-under-way")
 
 
 def test_a_client_that_leaves_leaves_its_place(start_gateway, origins):

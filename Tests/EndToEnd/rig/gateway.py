@@ -135,8 +135,8 @@ class Gateway:
         self._collector = threading.Thread(target=self._collect, args=(self.process.stderr,), daemon=True)
         self._collector.start()
 
-    def stop(self, within: float = PATIENCE) -> int:
-        """Ends the gateway by SIGTERM; open connections get a second one after `within` seconds."""
+    def stop(self, within: float = 60) -> int:
+        """Ends the gateway by SIGTERM, and fails where that takes longer than `within` seconds."""
         if not self.process:
             return 0
         if self.process.poll() is None:

@@ -57,7 +57,10 @@ class Http2Load:
                 try:
                     with self.connect() as client:
                         self._use(client, chance)
-                except (ConnectionEnded, ConnectionResetError, BrokenPipeError) as end:
+                except (ConnectionRefusedError, TimeoutError):
+                    raise
+                # What is sent behind the end of a connection over TLS is an error of TLS.
+                except (ConnectionEnded, OSError) as end:
                     if not self.may_reset:
                         raise AssertionError(f"a connection ended with requests under way: {end}") from end
                     self.resets += 1

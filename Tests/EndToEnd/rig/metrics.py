@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from .client import Connection
+from .client import Connection, wait_until
 from .gateway import free_port
 
 SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)')
@@ -90,3 +90,7 @@ class Metrics:
 
     def value(self, name, **labels):
         return self.page().value(name, **labels)
+
+    def expect(self, expected, name, **labels):
+        """Waits until the value is that. What a client sees of an end may come before the end is counted."""
+        wait_until(lambda: self.value(name, **labels) == expected, what=f"{name} {labels} {expected}")

@@ -86,7 +86,7 @@ function backends() {
             element("button", { onclick: () => ask(1) }, "Ask once"),
             element("button", { onclick: () => ask(20) }, "Ask twenty times")),
         cards, state);
-    ask(2);
+    ask(8);
 }
 
 function events() {
