@@ -44,6 +44,9 @@ let package = Package(
         .systemLibrary(
             name: "CCrypt", path: "Sources/CCrypt", pkgConfig: "libcrypt",
             providers: [.apt(["libcrypt-dev"])]),
+        .systemLibrary(
+            name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib",
+            providers: [.apt(["zlib1g-dev"])]),
         .target(
             name: "COpenSSL", path: "Sources/COpenSSL",
             linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
@@ -54,7 +57,7 @@ let package = Package(
         module("HTTPCore", ["ChimeraBytes", "ChimeraEventLoop"]),
         module("HTTP1", ["ChimeraBytes", "ChimeraHTTPCore"]),
         module("HTTP2", ["ChimeraBytes", "ChimeraHTTPCore"]),
-        module("WebSocket", ["ChimeraBytes"]),
+        module("WebSocket", ["COpenSSL", "CZlib", "ChimeraBytes", "ChimeraHTTPCore"]),
         module("TLS", ["COpenSSL", "ChimeraBytes", "ChimeraEventLoop"]),
         module("ProxyProtocol", ["ChimeraBytes"]),
         module("Files", ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore"]),
@@ -64,8 +67,14 @@ let package = Package(
                 "CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1",
                 "ChimeraWebSocket",
             ]),
-        module("Configuration", ["CLinux", "ChimeraBytes", "ChimeraHTTPCore", "ChimeraTLS"]),
         module("Administration", []),
+        module(
+            "Sessions",
+            [
+                "CLinux", "ChimeraAdministration", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
+                "ChimeraWebSocket",
+            ]),
+        module("Configuration", ["CLinux", "ChimeraBytes", "ChimeraHTTPCore", "ChimeraTLS"]),
         module(
             "Telemetry",
             ["CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraTLS"]),
@@ -74,7 +83,7 @@ let package = Package(
             dependencies: [
                 "CLinux", "CCrypt", "COpenSSL", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore",
                 "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraTLS", "ChimeraProxyProtocol", "ChimeraFiles",
-                "ChimeraUpstream",
+                "ChimeraUpstream", "ChimeraWebSocket", "ChimeraSessions",
                 "ChimeraConfiguration", "ChimeraTelemetry",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
@@ -83,8 +92,8 @@ let package = Package(
         .executableTarget(
             name: "ChimeraServer",
             dependencies: [
-                "Chimera", "CLinux", "ChimeraAdministration", "ChimeraConfiguration", "ChimeraEventLoop",
-                "ChimeraTLS", "ChimeraTelemetry",
+                "Chimera", "CLinux", "ChimeraAdministration", "ChimeraBytes", "ChimeraConfiguration",
+                "ChimeraEventLoop", "ChimeraSessions", "ChimeraTLS", "ChimeraTelemetry", "ChimeraWebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -110,17 +119,26 @@ let package = Package(
                 "CLinux",
             ]),
         tests(
+            of: "Sessions",
+            ["ChimeraSessions", "ChimeraWebSocket", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraBytes"]),
+        tests(
             of: "Configuration", ["ChimeraConfiguration", "ChimeraTLS", "ChimeraBytes", "ChimeraHTTPCore"]),
         tests(
             of: "Telemetry",
             ["ChimeraTelemetry", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraTLS", "ChimeraBytes"]),
-        tests(of: "Server", ["ChimeraServer", "ChimeraAdministration", "ChimeraConfiguration"]),
+        tests(
+            of: "Server",
+            [
+                "ChimeraServer", "ChimeraAdministration", "ChimeraConfiguration", "ChimeraEventLoop",
+                "ChimeraSessions",
+                "ChimeraWebSocket",
+            ]),
         // What the fuzz targets of Tests/Fuzz check, on the inputs that are kept there.
         tests(
             of: "Fuzz",
             [
                 "ChimeraAdministration", "ChimeraHTTP1", "ChimeraHTTP2", "ChimeraHTTPCore",
-                "ChimeraWebSocket", "ChimeraTLS", "ChimeraProxyProtocol", "ChimeraBytes",
+                "ChimeraSessions", "ChimeraWebSocket", "ChimeraTLS", "ChimeraProxyProtocol", "ChimeraBytes",
                 "ChimeraConfiguration",
             ]),
         tests(

@@ -14,8 +14,10 @@ struct ChimeraCommand: ParsableCommand {
         version: "chimera \(Version.text)",
         subcommands: [
             RunCommand.self, CheckCommand.self, FormatCommand.self, FilesCommand.self, ProxyCommand.self,
+            SessionCommand.self, ConnectCommand.self,
             ExplainCommand.self, DiffCommand.self,
-            StatusCommand.self, ConnectionsCommand.self, ReloadCommand.self, UpgradeCommand.self,
+            StatusCommand.self, ConnectionsCommand.self, SessionsCommand.self, ReloadCommand.self,
+            UpgradeCommand.self,
             StopCommand.self, TrustCommand.self, ReferenceCommand.self, VersionCommand.self,
             DataPlaneCommand.self,
         ])

@@ -30,6 +30,10 @@ protocol RunningGateway: Sendable {
     func status() -> GatewayStatus
     /// The open connections, the oldest first, and how many there are.
     func connections(atMost limit: Int) -> (reports: [ConnectionReport], total: Int)
+    /// The sessions, the oldest first, and how many there are.
+    func sessions(atMost limit: Int) -> (reports: [SessionReport], total: Int)
+    /// Ends a session; false where there is none with this id.
+    func endSession(_ id: String) -> Bool
     /// Ends a connection; false where there is none with this id.
     func endConnection(_ id: String) -> Bool
 }

@@ -19,6 +19,12 @@ package enum Counter: Int, CaseIterable, Sendable {
     case upstreamConnectionsOpened
     /// Exchanges that became tunnels.
     case tunnels
+    /// Sessions whose program was started and whose client was told so.
+    case sessionsStarted
+    /// Those that ended; what was started less these have a client.
+    case sessionsEnded
+    /// Programs that could not be started.
+    case programsFailed
     /// Connections that were passed to another worker, which serves them.
     case connectionsHandedOver
     /// No sum but a level: connections on which something is under way; the others are idle.
@@ -60,6 +66,8 @@ package enum LimitHit: Int, CaseIterable, Sendable {
     case clientConnections
     /// `limit connections` of a site or a route.
     case requestsUnderWay
+    /// `limit sessions`
+    case sessions
     /// More clients than a table of limits has places for; the one that is nearest to a full bucket was forgotten.
     case limitTable
 
@@ -73,6 +81,7 @@ package enum LimitHit: Int, CaseIterable, Sendable {
         case .requestRate: "requests"
         case .clientConnections: "client-connections"
         case .requestsUnderWay: "requests-under-way"
+        case .sessions: "sessions"
         case .limitTable: "limit-table"
         }
     }

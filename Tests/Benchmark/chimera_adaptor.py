@@ -16,7 +16,7 @@ BINARY = os.environ.get("CHIMERA_BINARY") or os.path.join(REPOSITORY, ".build/re
 class Chimera(peers.Adaptor):
     name = "chimera"
     binary = BINARY
-    roles = ("static", "proxy", "local", "ws")
+    roles = ("static", "proxy", "local", "ws", "wsstdio")
     log = "off"
 
     def path(self):
@@ -37,6 +37,8 @@ class Chimera(peers.Adaptor):
             "local": f"files {c.www}",
             "proxy": f"proxy 127.0.0.1:{c.origin}",
             "ws": f"proxy 127.0.0.1:{c.ws_origin}",
+            # Where root runs this, it is root who serves, and that has to be said of programs too.
+            "wsstdio": f"session {'user=root ' if os.getuid() == 0 else ''}-- cat",
         }[wl.role]
         # The idle time of the peers' configurations; the rest is what comes without a line.
         self.write("chimera.conf", f"""\

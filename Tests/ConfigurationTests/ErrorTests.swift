@@ -101,16 +101,26 @@ struct ErrorTests {
         ErrorCase(
             "tls t/page.html t/page.html", 5,
             #""t/page.html" holds no certificate in PEM form (`-----BEGIN CERTIFICATE-----`)"#),
-        ErrorCase("session pty=on -- python3 -i", 1, "this version does not have `session` yet"),
+        ErrorCase("session resume=5m -- t/page.html", 9, "this version does not have `resume=` yet"),
+        ErrorCase(
+            "session t/page.html", 1,
+            #"`session` needs `--` and the command behind it; did you mean "session -- t/page.html"?"#),
+        ErrorCase("session -- python3 -i", 12, #"there is no program "python3""#),
+        ErrorCase("session -- t/none", 12, #"the program "t/none" does not exist"#),
+        ErrorCase(
+            "session framing=words -- t/page.html", 17, #"unknown framing "words"; known: lines, raw, length"#
+        ),
+        ErrorCase(
+            "session env=NAME -- t/page.html", 9, "a variable is given as env=NAME=VALUE"),
         ErrorCase("/x/* php ./public unix:/run/php.sock", 6, "this version does not have `php` yet"),
-        ErrorCase("limit sessions 16 per=client", 1, "this version does not have `limit sessions` yet"),
+        ErrorCase("limit processes 16", 1, "this version does not have `limit processes` yet"),
         ErrorCase("auth forward 127.0.0.1:1", 1, "this version does not have `auth forward` yet"),
         ErrorCase("listen 80", 1, "`listen` stands in the machine's file, not in a site"),
         ErrorCase(
             "balance round-robin", 1, "`balance` stands in the block of `proxy` or a `pool`, not in a site"),
         ErrorCase("hsts 1y", 1, "`hsts` stands in the block of `tls`, not in a site"),
         ErrorCase(
-            "limit", 1, "`limit` needs a second word: body, connections, head, requests"),
+            "limit", 1, "`limit` needs a second word: body, connections, head, requests, sessions"),
         ErrorCase("auth basick x", 6, #"unknown auth "basick"; did you mean "basic"?"#),
         ErrorCase("auth digest x", 6, #"unknown auth "digest"; known: basic, off"#),
         ErrorCase("canonical a.example { }", 1, "`canonical` has no block"),

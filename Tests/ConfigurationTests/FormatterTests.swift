@@ -104,7 +104,7 @@ struct ReferenceTests {
             "### `listen ADDRESS [name=NAME] [tls] [public=N] [proxy-protocol=on|off]`", "### `site HOST…`",
             "### `files DIR [index=NAME,NAME]",
             "### `auth off`",
-            "### `redirect URL [STATUS]`", "| `head=DURATION\\|none` | for a request's head",
+            "### `redirect URL [STATUS]`", "-- COMMAND…`", "| `head=DURATION\\|none` | for a request's head",
             "| `{header.N}` |",
             "| `client CIDR…` |", "### `log access FORMAT [PATH]`",
         ] {
@@ -117,7 +117,7 @@ struct ReferenceTests {
 
     @Test func `no directive of a later version is described`() {
         let page = Reference.markdown()
-        #expect(!page.contains("### `session"))
+        #expect(!page.contains("### `fastcgi"))
         #expect(page.contains("Known by name and refused by this version: `app`"))
     }
 

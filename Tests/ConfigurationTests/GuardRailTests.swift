@@ -227,7 +227,7 @@ struct GuardRailTests {
 
     @Test(
         arguments: [
-            ("tenants { permit session }", "this version does not have the verb `session` yet"),
+            ("tenants { permit fastcgi }", "this version does not have the verb `fastcgi` yet"),
             ("tenants { permit fils }", "unknown verb \"fils\"; did you mean \"files\"?"),
             (
                 "tenants { permit files udner=/srv }",

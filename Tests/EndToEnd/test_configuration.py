@@ -171,12 +171,12 @@ def test_an_error_of_the_machines_file(check, machine, line, column, words):
 # Directives of later steps are refused by name (config.md, the introduction; issue, Configuration)
 
 LATER = {
-    "tls": site("tls shop.pem shop.key", "respond 200"), "session": site("/repl session -- python3 -i"),
+    "tls": site("tls shop.pem shop.key", "respond 200"), "session pty": site("/repl session pty=on -- python3 -i"),
     "channel": site("/live channel"), "app": site("app wsgi admin:application"),
     "fastcgi": site("fastcgi unix:/run/php.sock"), "uwsgi": site("uwsgi 127.0.0.1:1"), "scgi": site("scgi 127.0.0.1:1"),
     "php": site("php . unix:/run/php.sock"), "cache": site("cache on", "respond 200"), "compress": site("compress", "respond 200"),
     "cors": site("cors", "respond 200"), "auth forward": site("auth forward localhost:80", "respond 200"),
-    "limit sessions": site("limit sessions 16 per=client", "respond 200"), "browse": site("files . browse"),
+    "limit processes": site("limit processes 16", "respond 200"), "browse": site("files . browse"),
     "check": site("proxy localhost:80 {", "check /healthz every=5s", "}"), "mirror": site("proxy localhost:80 {", "mirror web 10%", "}"),
     "balance": site("proxy localhost:80 {", "balance least-requests", "}"), "h2c": site("proxy h2c://localhost:80"),
     "https": site("proxy https://localhost"),

@@ -24,6 +24,7 @@ let package = Package(
         .executable(name: "http1-response", targets: ["FuzzResponse"]),
         .executable(name: "http1-chunked", targets: ["FuzzChunked"]),
         .executable(name: "websocket-frames", targets: ["FuzzWebSocket"]),
+        .executable(name: "websocket-messages", targets: ["FuzzWebSocketMessages"]),
         .executable(name: "proxy-header", targets: ["FuzzProxyHeader"]),
         .executable(name: "certificate", targets: ["FuzzCertificate"]),
         .executable(name: "path", targets: ["FuzzPath"]),
@@ -32,6 +33,7 @@ let package = Package(
         .executable(name: "http2-answers", targets: ["FuzzHTTP2Answers"]),
         .executable(name: "hpack", targets: ["FuzzHPACK"]),
         .executable(name: "administration", targets: ["FuzzAdministration"]),
+        .executable(name: "tagged-streams", targets: ["FuzzTaggedStreams"]),
     ],
     dependencies: [.package(name: "chimera", path: "../..")],
     targets: [
@@ -47,6 +49,7 @@ let package = Package(
         target("Response"),
         target("Chunked"),
         target("WebSocket"),
+        target("WebSocketMessages"),
         target("ProxyHeader"),
         target("Certificate"),
         target("Path"),
@@ -55,5 +58,6 @@ let package = Package(
         target("HTTP2Answers"),
         target("HPACK"),
         target("Administration"),
+        target("TaggedStreams"),
     ]
 )

@@ -51,22 +51,40 @@ private let key: [UInt8] = [0x37, 0xFA, 0x21, 0x3D]
     }
 
     @Test(arguments: [
-        (Role.server, [0x81, 0x80] as [UInt8], 2, "a server masks"),
-        (.client, [0x81, 0x00], 2, "a client does not"),
-        (.server, [0x83], 1, "a reserved data frame"), (.server, [0x8B], 1, "a reserved control frame"),
-        (.server, [0x08], 1, "a control frame in pieces"), (.server, [0x89, 126], 2, "a long control frame"),
-        (.server, [0x89, 127], 2, "a longer control frame"),
-        (.server, [0x82, 126, 0, 125], 4, "125 in 16 bits"),
-        (.server, [0x82, 127, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF], 10, "65535 in 64 bits"),
-        (.server, [0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0], 10, "2^63"),
-        (.client, [0x82, 0xFE, 0, 125], 4, "125 in 16 bits from a client"),
+        (Role.server, [0x81, 0x80] as [UInt8], 2, ConnectionFailure.maskUnexpected, "a server masks"),
+        (.client, [0x81, 0x00], 2, .maskMissing, "a client does not"),
+        (.server, [0x83], 1, .opcodeReserved, "a reserved data frame"),
+        (.server, [0x8B], 1, .opcodeReserved, "a reserved control frame"),
+        (.server, [0x08], 1, .controlFragmented, "a control frame in pieces"),
+        (.server, [0x89, 126], 2, .controlTooLong, "a long control frame"),
+        (.server, [0x89, 127], 2, .controlTooLong, "a longer control frame"),
+        (.server, [0x82, 126, 0, 125], 4, .lengthMalformed, "125 in 16 bits"),
+        (.server, [0x82, 127, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF], 10, .lengthMalformed, "65535 in 64 bits"),
+        (.server, [0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0], 10, .lengthMalformed, "2^63"),
+        (.client, [0x82, 0xFE, 0, 125], 4, .lengthMalformed, "125 in 16 bits from a client"),
     ])
     func `what no peer may send is refused at the octet that says so`(
-        _ role: Role, _ bytes: [UInt8], _ octets: Int, _ what: String
+        _ role: Role, _ bytes: [UInt8], _ octets: Int, _ failure: ConnectionFailure, _ what: String
     ) {
         let result = parse(role, bytes + [0, 0, 0, 0, 0])
-        #expect(result.step == .malformed, "\(what)")
+        #expect(result.step == .malformed(failure), "\(what)")
         #expect(result.taken == octets, "\(what)")
+    }
+
+    @Test(arguments: [0, 1, 125, 126, 127, 65535, 65536, Int.max], Role.allCases)
+    func `a header that is written is read as it was`(_ length: Int, _ role: Role) {
+        var written = FrameHeader()
+        written.isFinal = length != 126
+        written.opcode = 2
+        written.reserved = length & 4 == 0 ? 0 : 4
+        written.payloadLength = UInt64(length)
+        written.maskingKey = role == .client ? 0x0102_03F4 : nil
+        let output = ByteBuffer(capacity: 1)
+        written.append(to: output)
+        let bytes = [UInt8](copying: output.readable)
+        #expect(bytes.count == FrameHeader.octets(payload: length, isMasked: role == .client))
+        let result = parse(role, bytes)
+        #expect(result.step == .complete(written) && result.taken == bytes.count)
     }
 
     /// IANA's registry: 1012, "Service Restart".
@@ -90,5 +108,27 @@ private let key: [UInt8] = [0x37, 0xFA, 0x21, 0x3D]
         CloseFrame.append(.serviceRestart, maskingKey: role == .client ? 1 : nil, to: output)
         let facts = ScannerFacts(role, [[UInt8](copying: output.readable)])
         #expect(facts.isAtBoundary && facts.hasClosed && !facts.mayBeJoined)
+    }
+
+    @Test(arguments: [
+        ("", 0), ("bye", 3), (String(repeating: "x", count: 123), 123),
+        (String(repeating: "x", count: 124), 123),
+        (String(repeating: "x", count: 122) + "é", 122), (String(repeating: "€", count: 50), 123),
+        (String(repeating: "🙂", count: 50), 120),
+        ("e\u{301}" + String(repeating: "\u{301}", count: 100), 123),
+    ])
+    func `a reason is cut between two characters where it does not fit`(_ reason: String, _ octets: Int) {
+        let output = ByteBuffer(capacity: 1)
+        CloseFrame.append(.normal, reason: reason, maskingKey: nil, to: output)
+        let bytes = [UInt8](copying: output.readable)
+        #expect(bytes[..<4] == [0x88, UInt8(2 + octets), 0x03, 0xE8])
+        #expect(Array(bytes[4...]) == Array(reason.utf8.prefix(octets)))
+        #expect(messages(.server, bytes) == [.close(.normal, Array(reason.utf8.prefix(octets)))])
+    }
+
+    @Test func `a close frame without a status is empty`() {
+        let output = ByteBuffer(capacity: 1)
+        CloseFrame.append(nil, reason: "never seen", maskingKey: nil, to: output)
+        #expect([UInt8](copying: output.readable) == [0x88, 0])
     }
 }

@@ -77,6 +77,56 @@ char **chimera_environment(void);
 /// Gives up every capability of the calling thread.
 int chimera_drop_capabilities(void);
 
+// Programs that others wrote.
+
+/// A program to start: who it is and what it begins with.
+struct chimera_program {
+    /// An absolute path.
+    const char *path;
+    /// Both end with NULL.
+    char *const *arguments;
+    char *const *environment;
+    /// Where it runs; NULL for where this process does.
+    const char *directory;
+    /// What becomes its standard input, output and error.
+    int input, output, error;
+    /// Descriptors that it may have open; 0 for as many as this process.
+    unsigned long descriptors;
+    /// Whom it runs as, where `changes_user` is not 0.
+    int changes_user;
+    unsigned user, group;
+    const unsigned *groups;
+    size_t group_count;
+    /// Not 0: it has no capability and gets none.
+    int drops_privileges;
+    /// Not 0: `input` is a terminal, which becomes the one that controls its session.
+    int has_terminal;
+};
+
+/// Starts a program in a session and a process group of its own, with no other descriptor of this process, every signal
+/// as usual, and killed when the calling thread ends. Waits until it runs.
+///
+/// Returns its process, or -1 with the errno of what failed.
+int chimera_start_program(const struct chimera_program *program);
+
+/// A pipe whose ends are closed on exec: what is written to the second is read from the first.
+int chimera_pipe(int ends[2]);
+
+/// A terminal for a program: our end and its own, both closed on exec. Its own belongs to `owner`, unless that is -1.
+int chimera_terminal(int ends[2], int owner);
+
+/// Tells the program behind our end of a terminal how large that is.
+int chimera_resize_terminal(int end, unsigned short columns, unsigned short rows);
+
+/// How large a terminal is; -1 for what is none.
+int chimera_terminal_size(int terminal, unsigned short *columns, unsigned short *rows);
+
+/// From now on this process is the parent of what its children leave behind (PR_SET_CHILD_SUBREAPER).
+int chimera_adopt_orphans(void);
+
+/// A descriptor that becomes readable when a child has ended (pidfd_open); -1 where the kernel has none.
+int chimera_process_descriptor(int pid);
+
 /// Adds to a number that this thread alone writes and that others may read: a relaxed load and a relaxed store, which
 /// is what an ordinary addition costs.
 static inline void chimera_count(uint64_t *cell, int64_t amount) {
@@ -88,3 +138,9 @@ static inline void chimera_count(uint64_t *cell, int64_t amount) {
 static inline uint64_t chimera_counted(const uint64_t *cell) {
     return __atomic_load_n(cell, __ATOMIC_RELAXED);
 }
+
+/// A file that is nowhere but in memory, closed on exec.
+int chimera_memory_file(void);
+
+/// The end of a pipe for writing, which nobody reads, closed on exec.
+int chimera_broken_pipe(void);

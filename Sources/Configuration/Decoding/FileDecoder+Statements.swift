@@ -111,7 +111,8 @@ extension FileDecoder {
         guard isBlockRight(statement, for: row, name) else { return nil }
         var isRight = true
         var plain: [Token] = []
-        for word in statement.words[start...] {
+        guard let words = beforeCommand(statement.words[start...], of: row, name, &result) else { return nil }
+        for word in words {
             switch option(word, of: row) {
             case .plain: plain.append(word)
             case .wrong: isRight = false
@@ -139,6 +140,31 @@ extension FileDecoder {
             }
         }
         return isRight ? result : nil
+    }
+
+    /// Takes the command of a row that has one; nil after a message.
+    ///
+    /// - Returns: the words before it.
+    private func beforeCommand(
+        _ words: ArraySlice<Token>, of row: Directive, _ name: Token, _ result: inout Arguments
+    ) -> ArraySlice<Token>? {
+        guard row.takesCommand else { return words }
+        guard let dashes = words.firstIndex(where: { $0.isBare("--") }) else {
+            let options = words.filter { $0.key != nil }.map(\.text)
+            let command = words.filter { $0.key == nil }.map(\.text)
+            let written = ([row.name] + options + ["--"] + command).joined(separator: " ")
+            report(
+                name, "`\(row.name)` needs `--` and the command behind it", command.isEmpty ? [] : [written])
+            return nil
+        }
+        for word in words[(dashes + 1)...] {
+            result.append(Arguments.Item(token: word, value: .text(word.text)), to: "COMMAND")
+        }
+        if dashes + 1 == words.endIndex {
+            report(words[dashes], "a command stands behind `--`: \(row.usage)")
+            return nil
+        }
+        return words[..<dashes]
     }
 
     private func isBlockRight(_ statement: Statement, for row: Directive, _ name: Token) -> Bool {

@@ -34,6 +34,8 @@ final class FileDecoder {
     var checkedPasswordFiles: Set<String> = []
     /// The names of the machine's listeners; the machine's decoder has them.
     var listenerNames: Set<String> = []
+    /// Whom the machine's file names with `user`; the machine's decoder has it.
+    var servesAs: UserName?
     /// The names of those that speak TLS, nil for those without a name; the machine's decoder has them.
     var secureListeners: Set<String?> = []
     /// Where the statements being decoded stand.

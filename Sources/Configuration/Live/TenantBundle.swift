@@ -142,6 +142,10 @@ struct BundleFileSystem: ConfigurationFileSystem {
         return content
     }
 
+    func isExecutable(_ path: String) -> Bool {
+        disk.isExecutable(path) || (disk.kind(of: path) == nil && bundle.kinds[path] == .file)
+    }
+
     func kind(of path: String) -> FileKind? { disk.kind(of: path) ?? bundle.kinds[path] }
 
     func paths(matching pattern: String) throws(FileFailure) -> [String] { try disk.paths(matching: pattern) }

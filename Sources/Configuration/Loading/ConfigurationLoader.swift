@@ -77,31 +77,55 @@ package struct ConfigurationLoader: Sendable {
         load(verb: ["proxy"] + targets, listen: listen)
     }
 
+    /// The configuration of `chimera session -- COMMAND…`: it answers to the names of this machine alone, since a page of
+    /// somebody else must not reach a program by having its own name lead here.
+    ///
+    /// - Parameter options: `key=value`, as the verb takes them.
+    package func load(
+        session command: [String], options: [String], listen: [String] = ["127.0.0.1:8080"]
+    ) -> LoadResult {
+        load(
+            verb: ["session"] + options + ["--"] + command, listen: listen, options: options.count,
+            hosts: ["localhost", "127.0.0.1", "[::1]"])
+    }
+
     var session: LoadSession {
         LoadSession(fileSystem: fileSystem, environment: environment, limits: limits)
     }
 
     /// Words of the command line are never expanded, so they stand as raw words.
-    private func load(verb: [String], listen: [String]) -> LoadResult {
+    ///
+    /// - Parameter options: how many words behind the verb are options, `key=value`.
+    private func load(
+        verb: [String], listen: [String], options: Int = 0, hosts: [String] = ["*"]
+    ) -> LoadResult {
         let session = session
         let lines = listen.map { ["listen", $0] } + [verb]
         let text = lines.map { $0.joined(separator: " ") }.joined(separator: "\n")
         let source = SourceFile(
             name: "command line", directory: session.currentDirectory, bytes: Array(text.utf8))
-        func statement(_ words: [String], line: Int, block: [Statement]? = nil) -> Statement {
+        func statement(
+            _ words: [String], line: Int, block: [Statement]? = nil, options: Int = 0
+        ) -> Statement {
             var column = 1
             let tokens = words.enumerated().map { index, word in
                 let length = word.unicodeScalars.count
                 defer { column += length + 1 }
-                return Token(
-                    kind: .word, text: word, quoting: index == 0 ? .bare : .raw, line: line, column: column,
+                // The first of two dashes is that of the command line itself.
+                let isBare = index <= options || (index == options + 1 && word == "--")
+                var token = Token(
+                    kind: .word, text: word, quoting: isBare ? .bare : .raw, line: line, column: column,
                     length: max(length, 1), start: 0, end: 0)
+                if (1...max(1, options)).contains(index), options > 0 {
+                    token.keyBytes = word.utf8.prefix { $0 != UInt8(ascii: "=") }.count
+                }
+                return token
             }
             return Statement(source: source, words: tokens, block: block)
         }
         var statements = listen.enumerated().map { statement(["listen", $1], line: $0 + 1) }
-        let route = statement(verb, line: listen.count + 1)
-        statements.append(statement(["site", "*"], line: listen.count + 1, block: [route]))
+        let route = statement(verb, line: listen.count + 1, options: options)
+        statements.append(statement(["site"] + hosts, line: listen.count + 1, block: [route]))
         let load = Load(session, FileDecoder(statements, from: source, session: session))
         return load.result()
     }

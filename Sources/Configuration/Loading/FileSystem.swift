@@ -19,6 +19,9 @@ package protocol ConfigurationFileSystem: Sendable {
     /// The path without any link in it; nil where there is nothing.
     func realPath(of path: String) -> String?
 
+    /// Whether this process may execute a file.
+    func isExecutable(_ path: String) -> Bool
+
     /// What changes when a file does; nil: nothing is known, so the file has to be read to see.
     func stamp(of path: String) -> DiskStamp?
 
@@ -27,6 +30,8 @@ package protocol ConfigurationFileSystem: Sendable {
 }
 
 extension ConfigurationFileSystem {
+    package func isExecutable(_ path: String) -> Bool { kind(of: path) == .file }
+
     package func read(_ path: String, atMost limit: Int) throws(FileFailure) -> [UInt8] {
         try read(path, atMost: limit, within: nil)
     }

@@ -48,6 +48,7 @@ struct MachineLoad {
             })
         configuration.settings = settings
         machine.listenerNames = Set(configuration.listeners.compactMap(\.name))
+        machine.servesAs = configuration.user
         machine.secureListeners = Set(configuration.listeners.filter(\.tls).map(\.name))
         if !statements.contains(where: { $0.first.isBare("listen") }) {
             machine.report(
@@ -255,6 +256,7 @@ extension FileDecoder {
     func checkedSite(_ arguments: Arguments, over settings: Settings) -> Site {
         let site = within(arguments.statement) { self.site(arguments, over: settings) }
         checkTLS(of: site)
+        checkTerminals(of: site)
         for finding in RouteCheck(site: site, limits: session.limits).findings() {
             warn(at: finding.position, finding.message, other: finding.other)
         }

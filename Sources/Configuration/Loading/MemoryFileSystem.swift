@@ -58,6 +58,8 @@ package struct MemoryFileSystem: ConfigurationFileSystem {
         return directories.contains(result) || files[result] != nil ? result : nil
     }
 
+    package func isExecutable(_ path: String) -> Bool { kind(of: path) == .file && !denied.contains(path) }
+
     package func stamp(of path: String) -> DiskStamp? { nil }
 
     package func read(

@@ -74,6 +74,8 @@ package struct SystemFileSystem: ConfigurationFileSystem {
         }
     }
 
+    package func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 }
+
     package func realPath(of path: String) -> String? {
         guard let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }

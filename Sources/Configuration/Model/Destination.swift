@@ -9,6 +9,7 @@ package enum Destination: Sendable, Equatable {
     case respond(status: Int, body: RespondBody)
     /// The sample page.
     case welcome
+    case session(SessionTarget)
     /// The handler of the program that embeds the gateway; no verb leads there.
     case handler
     /// What the gateway tells of itself; no verb leads there.

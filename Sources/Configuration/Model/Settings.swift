@@ -21,6 +21,8 @@ package struct Settings: Sendable, Equatable {
     package var requestLimits: [RequestLimit] = []
     /// All of them count.
     package var connectionLimits: [ConnectionLimit] = []
+    /// Of each key the last counts.
+    package var sessionLimits: [ConnectionLimit] = []
     package var timeouts = Timeouts()
     /// The first that names a status counts.
     package var errorPages: [ErrorPage] = []
@@ -46,6 +48,7 @@ package struct Settings: Sendable, Equatable {
         merged.limitHead = specific.limitHead ?? limitHead
         merged.requestLimits += specific.requestLimits
         merged.connectionLimits += specific.connectionLimits
+        merged.sessionLimits += specific.sessionLimits
         merged.timeouts = timeouts.merging(specific.timeouts)
         merged.errorPages = specific.errorPages + errorPages
         merged.logAccess = specific.logAccess ?? logAccess

@@ -22,6 +22,8 @@ package struct Directive: Sendable {
     package var meaning: String
     var since: Release = .first
     var effect: Effect = .structure
+    /// Behind its options stand `--` and the words of a command, which are taken as they are.
+    var takesCommand = false
 
     /// `redirect URL [STATUS]`
     var usage: String {
@@ -37,6 +39,7 @@ package struct Directive: Sendable {
         for option in options where option.since == .first {
             usage += option.type.isFlag ? " [\(option.key)]" : " [\(option.key)=\(option.type.placeholder)]"
         }
+        if takesCommand { usage += " -- COMMAND…" }
         return usage
     }
 }

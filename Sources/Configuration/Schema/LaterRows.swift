@@ -3,7 +3,6 @@ extension Schema {
     static let laterDirectives: [Directive] = [
         later("store", .machine, .machine, "The cache's size for the whole machine."),
         later("limit store", .machine, [.machine, .tenants], "A tenant's part of the cache."),
-        later("session", .verb, .site, "A program for each WebSocket client."),
         later("fastcgi", .verb, .site, "Passes the request to a FastCGI program."),
         later("uwsgi", .verb, .site, "Passes the request to a uwsgi program."),
         later("scgi", .verb, .site, "Passes the request to an SCGI program."),
@@ -16,7 +15,6 @@ extension Schema {
         later("mirror", .upstream, .proxy, "A copy of a part of the requests to another pool."),
         later("split", .upstream, .proxy, "A part of the requests to another pool."),
         later("auth forward", .setting, .settings, "Asks another service whether to admit a request."),
-        later("limit sessions", .setting, .settings, "Sessions at once."),
         later("limit processes", .setting, [.machine, .site, .route, .tenants], "Programs at once."),
         later("cache", .setting, [.machine, .site, .route, .proxy], "Keeps answers."),
         later("compress", .setting, .settings, "Compresses answers."),

@@ -80,6 +80,21 @@ extension Schema {
                         count: count, key: arguments.limitKey, isOfMachine: isOfMachine,
                         position: decoder.current.position(arguments.keyword)))
             }),
+        Directive(
+            name: "limit sessions", family: .setting, places: [.site, .route],
+            arguments: [Argument("COUNT", .count)], options: [keyOption], isRepeatable: true,
+            defaultText: "256, and 16 with `per=client`",
+            meaning: """
+                Programs of `session` at once, over all routes of the site; 503 past it. One counts until it has ended. A line \
+                takes the place of the default, and of less specific lines, with the same `per=`.
+                """,
+            effect: .setting { arguments, decoder, settings in
+                guard let count = arguments.number("COUNT") else { return }
+                settings.sessionLimits.append(
+                    ConnectionLimit(
+                        count: count, key: arguments.limitKey, isOfMachine: false,
+                        position: decoder.current.position(arguments.keyword)))
+            }),
     ]
 
     /// Where the gateway tells of itself.

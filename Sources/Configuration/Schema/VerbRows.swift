@@ -53,6 +53,7 @@ extension Schema {
             meaning:
                 "The sample page: cards with live counters. Configuration is shown to loopback clients only.",
             effect: .verb { _, _, _ in .welcome }),
+        sessionDirective,
     ]
 
     /// What stands in the block of `proxy` or in a `pool`.

@@ -55,5 +55,7 @@ struct EmbeddedConfiguration: ConfigurationFileSystem {
 
     func realPath(of path: String) -> String? { disk.realPath(of: path) }
 
+    func isExecutable(_ path: String) -> Bool { disk.isExecutable(path) }
+
     func stamp(of path: String) -> DiskStamp? { disk.stamp(of: path) }
 }

@@ -1,6 +1,7 @@
 package import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraHTTPCore
+package import ChimeraSessions
 package import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
@@ -56,6 +57,9 @@ public final class Gateway: Sendable {
     private let authority: AuthoritySource
     private let workerCount: Int
     private let source: any ListenerSource
+    private let programs: any ProgramSource
+    private let programLog: ProgramLog
+    let kept: KeptPrograms
     private let files: any ConfigurationFileSystem
     /// One change of configuration at a time.
     private let reloading = Mutex(())
@@ -77,14 +81,19 @@ public final class Gateway: Sendable {
     ///   - source: where the listening sockets come from; it binds them itself if not given.
     ///   - dataDirectory: where the authority of `tls internal` is kept, unless the configuration says.
     ///   - tickets: what keys of TLS session tickets come from; nil for a secret of its own.
+    ///   - programs: who starts programs; a thread of its own if not given.
     ///   - handler: where routes of the configuration to an embedded handler lead.
     /// - Throws: when the access log cannot be opened.
     package init(
         configuration: MachineConfiguration, logger: Logger,
         files: any ConfigurationFileSystem = SystemFileSystem(),
         listeners source: any ListenerSource = ListenerGroups(), tickets: TicketSecret? = nil,
-        dataDirectory: String? = nil, handler: (any Handler)? = nil
+        dataDirectory: String? = nil, programs: any ProgramSource = LocalPrograms(),
+        handler: (any Handler)? = nil
     ) throws {
+        self.programs = programs
+        programLog = ProgramLog(logger)
+        kept = KeptPrograms(programs, programLog)
         authority = AuthoritySource(directory: configuration.dataDirectory ?? dataDirectory, logger)
         self.tickets = tickets ?? TicketSecret(now: ProcessFigures.wallSeconds)
         self.source = source
@@ -101,7 +110,7 @@ public final class Gateway: Sendable {
                 sequence: SnapshotSequence(handler: handler, counters: counters)))
         metrics = MetricsSource(
             state: ServiceState(), counters: counters, loads: loads, limits: limits,
-            pools: [("files", pool), ("names", namePool), ("passwords", passwordPool)], log: log)
+            pools: [("files", pool), ("names", namePool), ("passwords", passwordPool)], log: log, kept: kept)
     }
 
     private static func makeLog(_ wanted: AccessLog?, _ logger: Logger) throws -> AccessLogWriter? {
@@ -163,6 +172,7 @@ public final class Gateway: Sendable {
             state.startedAt = Clock.monotonicMilliseconds()
         }
         metrics.state.configured(configuration)
+        kept.begin(workers, configuration)
         for listener in bound { open(listener, on: workers) }
     }
 
@@ -194,7 +204,7 @@ public final class Gateway: Sendable {
         SharedParts(
             pool: pool, passwordPool: passwordPool, resolver: Resolver(pool: namePool), counters: counters,
             log: log, welcome: welcome, loads: loads, handover: handover, limits: limits, metrics: metrics,
-            tickets: tickets, authority: authority,
+            tickets: tickets, authority: authority, programs: programs, kept: kept, programLog: programLog,
             drained: { [weak self] index in self?.workerDrained(index) })
     }
 
@@ -253,6 +263,7 @@ public final class Gateway: Sendable {
                 state.withLock { $0.sequence.workersAreDone() }
             }
         }
+        kept.configured(configuration)
         for listener in change.gone { leave(listener, workers, change.handshakeMilliseconds(of: listener)) }
     }
 
@@ -385,6 +396,7 @@ public final class Gateway: Sendable {
         metrics.state.drainBegins()
         onThread("chimera-drain") { [self] in
             stopAccepting(workers, keepsMetrics: keepsMetrics)
+            kept.drain()
             for worker in workers {
                 worker.drain(idleMilliseconds: idleMilliseconds, keepsMetrics: keepsMetrics)
             }
@@ -451,6 +463,7 @@ public final class Gateway: Sendable {
             return state.workers
         }
         guard !workers.isEmpty else { return }
+        kept.close(milliseconds: Gateway.cutOffMilliseconds)
         handover.set([])
         for worker in workers { worker.stop() }
         for worker in workers { worker.waitUntilEnded() }

@@ -32,7 +32,7 @@ extension GatewayWorker {
         case .files(let target): return answerFile(target, route, transaction) ?? verdict
         case .welcome: return .answer(answerWelcome(transaction))
         case .telemetry(let target): return answerTelemetry(target.page, transaction) ?? verdict
-        case .proxy, .redirect, .respond, .handler: return verdict
+        case .proxy, .redirect, .respond, .handler, .session: return verdict
         }
     }
 
@@ -68,6 +68,7 @@ extension GatewayWorker {
                 case .files(let target): return await serveFile(exchange, target, route)
                 case .proxy(let target): return await serveProxy(exchange, target, route)
                 case .handler(let target): return await serveHandler(exchange, target.handler)
+                case .session(let target): return await serveSession(exchange, target)
                 case .telemetry(let target): return await serveTelemetry(exchange, target.page)
                 case .respond(let target): return await serveResponse(exchange, target)
                 case .welcome, .redirect:

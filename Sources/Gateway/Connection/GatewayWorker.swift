@@ -4,6 +4,7 @@ internal import ChimeraEventLoop
 internal import ChimeraFiles
 internal import ChimeraHTTP2
 internal import ChimeraHTTPCore
+internal import ChimeraSessions
 internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
@@ -70,6 +71,12 @@ struct SharedParts: Sendable {
     let tickets: TicketSecret
     /// What `tls internal` takes its certificates from.
     let authority: AuthoritySource
+    /// Who starts programs.
+    let programs: any ProgramSource
+    /// Programs that do not belong to one connection.
+    let kept: KeptPrograms
+    /// Where lines of programs go that nobody else takes.
+    let programLog: ProgramLog
     /// Told once when a worker's last connection has ended while it drains.
     let drained: @Sendable (Int) -> Void
 }
@@ -85,6 +92,10 @@ final class GatewayWorker {
     let scratchFrames = ByteBuffer(capacity: 64 * 1024)
     /// Stands in a connection of HTTP/2 for the output that it has not borrowed; always empty.
     let noOutput = ByteBuffer(capacity: 16)
+    /// What sessions use while they have a turn.
+    private(set) lazy var sessionScratch = SessionScratch()
+    /// Sessions that run.
+    @exclusivity(unchecked) var sessions: [ObjectIdentifier: RunningSession] = [:]
     /// Outputs of connections of HTTP/2 while they have something to send.
     @exclusivity(unchecked) var outputs: BufferPool
     /// Exchanges of HTTP/2 for the next streams that have to wait.

@@ -55,6 +55,7 @@ final class CompiledRoute {
         case .redirect(let location, let status): target = .redirect(RedirectTarget(location, status: status))
         case .respond(let status, let body): target = .respond(RespondTarget(status: status, body: body))
         case .welcome: target = .welcome
+        case .session(let session): target = .session(SessionDestination(session, route.pattern))
         case .telemetry(let page): target = .telemetry(TelemetryTarget(page))
         case .handler:
             // Only a program that brings a handler makes such routes.

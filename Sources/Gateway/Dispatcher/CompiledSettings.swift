@@ -24,6 +24,8 @@ final class CompiledSettings {
     let requestLimits: ContiguousArray<CompiledRequestLimit>
     /// `limit connections` that counts requests under way.
     let connectionLimits: ContiguousArray<CompiledConnectionLimit>
+    /// As they were written; see `SessionLimits`.
+    let sessionLimits: ContiguousArray<ConnectionLimit>
     /// `limit connections` that counts connections: the machine's.
     let machineConnections: MachineConnectionLimits
     /// There is a limit to be asked.
@@ -60,6 +62,7 @@ final class CompiledSettings {
         machineConnections =
             site == nil
             ? MachineConnectionLimits(settings.connectionLimits, identities) : MachineConnectionLimits()
+        sessionLimits = settings.sessionLimits.isEmpty ? [] : ContiguousArray(settings.sessionLimits)
         hasLimits = !requestLimits.isEmpty || !connectionLimits.isEmpty
         timeouts = ResolvedTimeouts(settings.timeouts)
         upstreamTimeouts = UpstreamTimeouts(timeouts)

@@ -60,7 +60,7 @@ extension Dispatcher {
         case .respond(let target):
             if request.body == .unknown && settings.limitBody <= Self.countedBodyMax { return .serve(route) }
             return .answer(respond(target, context, request, response))
-        case .files, .proxy, .welcome, .telemetry, .handler:
+        case .files, .proxy, .welcome, .session, .telemetry, .handler:
             if settings.strip != nil || settings.rewrite != nil || route.prefix != nil,
                 !makeDestination(route, settings, context, request)
             {

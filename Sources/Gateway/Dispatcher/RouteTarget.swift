@@ -14,6 +14,7 @@ enum RouteTarget {
     case proxy(UpstreamTargets)
     /// The sample page.
     case welcome
+    case session(SessionDestination)
     /// What the gateway tells of itself.
     case telemetry(TelemetryTarget)
     case handler(HandlerTarget)

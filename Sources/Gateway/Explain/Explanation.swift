@@ -180,6 +180,12 @@ package struct Explanation {
             let pools = proxy.pools.isEmpty ? "" : " (pool \(proxy.pools.joined(separator: ", ")))"
             return [line("upstream", proxy.targets.map(\.address.description).joined(separator: " ") + pools)]
                 + [line("", "as \(path)")]
+        case .session(let session):
+            return [
+                line("session", session.command.joined(separator: " ")),
+                line("", "program: \(session.program)"),
+                line("", "directory: \(session.directory)"),
+            ]
         case .welcome: return [line("answer", "the welcome page")]
         case .handler: return [line("answer", "the handler of the program that embeds the gateway")]
         case .telemetry(let page):

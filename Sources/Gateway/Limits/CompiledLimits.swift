@@ -39,6 +39,11 @@ struct CompiledLimitKey {
         seed = hasher.finalize()
     }
 
+    /// By what `limit sessions` counts: all routes of the site together.
+    init(_ key: LimitKey, sessionsOf site: Site) {
+        self.init(key, of: site, ofTenant: false, nil)
+    }
+
     /// The number that stands for what the request is counted by; never 0.
     func number(_ context: RequestContext, _ request: RequestHead) -> UInt64 {
         var hasher = Hasher()

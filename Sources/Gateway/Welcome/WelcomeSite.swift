@@ -111,6 +111,7 @@ package struct WelcomeSite: Sendable, Equatable {
             ("proxy", proxy.targets.map(\.address.description).joined(separator: " "))
         case .redirect(let target, let status): ("redirect", "\(target) \(status)")
         case .respond(let status, _): ("respond", "\(status)")
+        case .session(let session): ("session", session.command.joined(separator: " "))
         case .welcome: ("welcome", "this page")
         case .telemetry(let page): ("metrics", page.rawValue)
         case .handler: ("handler", "the program that embeds the gateway")

@@ -43,7 +43,7 @@ enum AdminSocket {
     }
 
     /// A folder that is ours, into which others may not write.
-    private static func makeFolder(_ path: String) throws(SystemError) {
+    static func makeFolder(_ path: String) throws(SystemError) {
         if mkdir(path, 0o755) == 0 { return }
         guard errno == EEXIST else { throw SystemError("mkdir \(path)", errno) }
         var found = stat()

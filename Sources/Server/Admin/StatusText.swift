@@ -83,6 +83,19 @@ enum StatusText {
         return lines.map { $0 + "\n" }.joined()
     }
 
+    /// `chimera sessions`: a line for each, and how many there are.
+    static func sessions(_ answer: [JSON]) -> String {
+        var lines = answer.dropLast().map { session in
+            "\(text(session["id"]))  \(text(session["site"])) \(text(session["route"]))  "
+                + "process \(text(session["process"]))  \(text(session["client"]))  "
+                + "\(duration(session["age_ms"]))  \(text(session["octets_in"])) in  "
+                + "\(text(session["octets_out"])) out  \(text(session["ownership"]))  \(text(session["program"]))"
+        }
+        let total = answer.last?["total"]?.integer ?? 0
+        lines.append(total == 1 ? "1 session" : "\(total) sessions")
+        return lines.map { $0 + "\n" }.joined()
+    }
+
     private static func request(_ served: JSON) -> String {
         guard let request = served["request"] else { return "" }
         return "  \(text(request))  \(duration(served["request_ms"]))"

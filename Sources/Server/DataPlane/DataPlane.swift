@@ -58,7 +58,7 @@ final class DataPlane: Sendable {
             [line] configuration, logger, listeners in
             try Gateway(
                 configuration: configuration, logger: logger, listeners: listeners, tickets: line.tickets,
-                dataDirectory: dataDirectory)
+                dataDirectory: dataDirectory, programs: line)
         }
         let administration = DataPlaneAdministration(
             gateway, reloader, generation: generation, machineFile: machineFile)

@@ -38,6 +38,8 @@ final class DataPlaneAdministration: Sendable {
         case "status": return { [self] _ in [status(context)] }
         case "connections": return { [self] body in connections(body) }
         case "end": return { [self] body in [endConnection(body)] }
+        case "sessions": return { [self] body in sessions(body) }
+        case "end-session": return { [self] body in [endSession(body)] }
         case "explain": return { [self] body in [explanation(body)] }
         case "diff": return { [self] _ in differences() }
         default: return nil
@@ -171,6 +173,32 @@ final class DataPlaneAdministration: Sendable {
         let parts = id.split(separator: "-", maxSplits: 1)
         guard parts.count == 2, parts[0] == "\(generation)", gateway.endConnection(String(parts[1])) else {
             return AdminRequest.failed("there is no connection \(id)")
+        }
+        return AdminRequest.done()
+    }
+
+    private func sessions(_ body: JSON) -> [JSON] {
+        let wanted = body["limit"]?.integer.flatMap { Int(exactly: $0) } ?? Self.connectionsMax
+        let (reports, total) = gateway.sessions(atMost: max(0, min(wanted, Self.connectionsMax)))
+        let lines = reports.map { report in
+            JSON.of([
+                "id": .string("\(generation)-\(report.id)"), "tenant": .string(report.tenant),
+                "site": .string(report.site), "route": .string(report.route),
+                "program": .string(report.program), "process": .integer(Int64(report.process)),
+                "client": .string(report.client), "age_ms": .integer(report.ageMilliseconds),
+                "octets_in": .integer(Int64(report.octetsIn)),
+                "octets_out": .integer(Int64(report.octetsOut)),
+                "ownership": .string(report.ownership.rawValue),
+            ])
+        }
+        return lines + [AdminRequest.done(.of(["total": .integer(Int64(total))]))]
+    }
+
+    private func endSession(_ body: JSON) -> JSON {
+        guard let id = body["id"]?.string else { return AdminRequest.failed("the request has no \"id\"") }
+        let parts = id.split(separator: "-", maxSplits: 1)
+        guard parts.count == 2, parts[0] == "\(generation)", gateway.endSession(String(parts[1])) else {
+            return AdminRequest.failed("there is no session \(id)")
         }
         return AdminRequest.done()
     }

@@ -30,6 +30,8 @@ struct SupervisedFiles: ConfigurationFileSystem {
 
     func realPath(of path: String) -> String? { disk.realPath(of: path) }
 
+    func isExecutable(_ path: String) -> Bool { disk.isExecutable(path) }
+
     func stamp(of path: String) -> DiskStamp? { disk.stamp(of: path) }
 
     func isWatchedByOthers(_ path: String) -> Bool { line.watchesKey(path) }

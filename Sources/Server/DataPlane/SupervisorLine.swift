@@ -1,6 +1,7 @@
 internal import Chimera
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
+internal import ChimeraSessions
 internal import ChimeraTLS
 internal import Glibc
 internal import Synchronization
@@ -27,6 +28,9 @@ enum DataPlaneOrder: Sendable {
 final class SupervisorLine: ListenerSource {
     private let socket: PacketSocket
     private let orders: BlockingQueue<DataPlaneOrder>
+    let programs = ProgramDesk()
+    /// Sends what finds no room at once.
+    private let sender = BlockingPool(threadsMax: 1)
     private let state = Mutex(State())
     /// How long the supervisor has for an answer, in milliseconds, and for making room for a packet.
     private let patience: Int64
@@ -91,6 +95,7 @@ final class SupervisorLine: ListenerSource {
         Thread.start(name: "chimera-line") { [self] in
             receiveAll()
             abandon(SystemError("listen", EPIPE), isOver: true)
+            programs.supervisorEnded()
             orders.put(.orphaned)
             whenOver()
         }
@@ -110,6 +115,28 @@ final class SupervisorLine: ListenerSource {
 
     /// A supervisor that takes nothing for too long misses the message, and one that is gone does not need it.
     func tell(_ message: ControlMessage) { try? send(message) }
+
+    /// Sends a message now, or as soon as there is room, without waiting for that.
+    ///
+    /// - Returns: false where it cannot be sent.
+    ///
+    /// - Parameter descriptors: they stay the caller's.
+    func tellSoon(_ message: ControlMessage, descriptors: [Int32] = []) -> Bool {
+        let packet = PacketSocket.Packet(message.encoded, descriptors: descriptors)
+        do throws(SystemError) {
+            if try socket.send(packet, wait: false) { return true }
+        } catch {
+            return false
+        }
+        // By then the caller may have closed them.
+        let later = PacketSocket.Packet(packet.bytes, descriptors: FileDescriptors.copies(of: descriptors))
+        let isQueued = sender.submit { [self] in
+            _ = try? socket.send(later, wait: true)
+            later.descriptors.forEach(FileDescriptors.close)
+        }
+        if !isQueued { later.descriptors.forEach(FileDescriptors.close) }
+        return isQueued
+    }
 
     private func send(_ message: ControlMessage) throws(SystemError) {
         _ = try socket.send(.init(message.encoded), wait: true)
@@ -195,7 +222,12 @@ final class SupervisorLine: ListenerSource {
     private func receive(_ message: ControlMessage, _ descriptors: inout [Int32]) {
         switch message.kind {
         case .sockets: answer(message, &descriptors)
-        case .refused: refuse(message)
+        case .refused: if !programs.refused(message) { refuse(message) }
+        case .programStarted: programs.started(message, &descriptors)
+        case .programEnded: programs.ended(message)
+        case .programKept: programs.kept(message, &descriptors)
+        case .programFound: programs.found(message)
+        case .release: programs.release(message)
         case .drain: orders.put(.drain(isLast: message.number(.count) != 1))
         case .stopNow: orders.put(.stopNow)
         case .reload: orders.put(.reload)
@@ -211,7 +243,10 @@ final class SupervisorLine: ListenerSource {
                     connection, line: message.fields[.text] ?? [], context: message.fields[.context] ?? []))
         case .tickets: adoptTickets(message)
         case .changed: orders.put(.lookAgain)
-        case .listen, .unlisten, .ready, .administer, .reloading, .reloaded, .openKey: break
+        case .listen, .unlisten, .ready, .administer, .reloading, .reloaded, .openKey, .startProgram,
+            .endProgram, .signalProgram, .keepProgram, .endInput, .findProgram, .releaseProgram,
+            .takesPrograms:
+            break
         }
     }
 

@@ -3,6 +3,7 @@ internal import Chimera
 internal import ChimeraAdministration
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
+internal import ChimeraSessions
 internal import ChimeraTLS
 internal import Glibc
 internal import Logging
@@ -47,7 +48,13 @@ final class Supervisor {
     private var unsaid: [UInt8] = []
     private var nextSign: Int64 = .max
     private var unixPaths: Set<String> = []
-    private var status: Int32?
+    private(set) var status: Int32?
+    /// The programs of sessions; nil until there is one, or a list of those that somebody else has left.
+    var keeper: ProgramKeeper?
+    /// Those that outlive a data plane.
+    var kept = KeptTable()
+    /// When the end does not wait for programs any more.
+    private var programsEndAt = Int64.max
 
     /// A data plane that ended though it was not to.
     struct Death {
@@ -77,8 +84,11 @@ final class Supervisor {
         if let every = settings.notification.watchdogMilliseconds {
             nextSign = Clock.monotonicMilliseconds() + every / 2
         }
+        // What programs leave behind when they end has to be ended too.
+        _ = chimera_adopt_orphans()
+        if ProgramPlace.hasList(machineFile: settings.machineFile) { openKeeper() }
         perform(plan.begin())
-        while status == nil { turn() }
+        while status == nil || isEndingPrograms { turn() }
         finish()
         return status ?? 0
     }
@@ -132,11 +142,14 @@ final class Supervisor {
         let now = Clock.monotonicMilliseconds()
         for visit in desk.visits(now: now) { receive(visit) }
         perform(plan.expired(now: now))
+        endForgottenKept(now)
+        keeper?.expired(now: now)
         signOfLife(now)
     }
 
     private func waitMilliseconds() -> Int32 {
-        let next = min(plan.deadline, desk.deadline, nextSign)
+        let next = min(
+            plan.deadline, desk.deadline, nextSign, keeper?.deadline ?? .max, programsEndAt, kept.deadline)
         guard next != .max else { return -1 }
         return Int32(clamping: max(0, next - Clock.monotonicMilliseconds()))
     }
@@ -197,7 +210,10 @@ final class Supervisor {
             var waited: Int32 = 0
             let pid = waitpid(-1, &waited, WNOHANG)
             guard pid > 0 else { return }
-            guard let plane = planes.values.first(where: { $0.pid == pid }) else { continue }
+            guard let plane = planes.values.first(where: { $0.pid == pid }) else {
+                programEnded(pid, waited)
+                continue
+            }
             ended(plane, ProcessEnd(waitStatus: waited))
         }
     }
@@ -216,9 +232,12 @@ final class Supervisor {
             return Death(generation: plane.generation, end: end, at: now, lines: plane.lastLines.all)
         }
         planes[plane.generation] = nil
+        orphanKept(of: plane.generation)
+        keeper?.ownerEnded(plane.generation, now: now)
         keys.forget(plane.generation)
         perform(actions.filter { if case .start = $0 { false } else { true } })
         if plan.serving != nil { closeUnused() }
+        handOutKept()
     }
 
     func perform(_ actions: [ProcessPlan.Action]) {
@@ -323,7 +342,11 @@ final class Supervisor {
 
     private func serve(_ plane: DataPlaneProcess) {
         plane.sendUnsent()
-        while let message = plane.nextMessage() { receive(message, from: plane) }
+        while let (message, descriptors) = plane.nextMessage() {
+            var left = descriptors
+            if !receiveKept(message, &left, from: plane) { receive(message, from: plane) }
+            left.forEach(FileDescriptors.close)
+        }
         // The end of its process is seen later, maybe much later.
         if plane.hasHungUp { perform(plan.hungUp(plane.generation, now: Clock.monotonicMilliseconds())) }
     }
@@ -339,6 +362,7 @@ final class Supervisor {
             plane.version = message.text(.version) ?? "?"
             if let time = message.number(.milliseconds) { plan.drainMilliseconds = max(0, time) }
             perform(plan.ready(plane.generation, now: Clock.monotonicMilliseconds()))
+            handOutKept()
         case .administer: administer(message.text(.text) ?? "")
         case .reloading:
             settings.notification.reloading(microseconds: Clock.monotonicNanoseconds() / 1000)
@@ -347,8 +371,19 @@ final class Supervisor {
             if !plan.isStopping { settings.notification.ready() }
             if let failure = message.text(.failure) { settings.notification.status(failure) }
         case .openKey: openKey(message, for: plane)
+        case .startProgram: startProgram(message, for: plane)
+        case .endProgram:
+            guard let id = message.text(.text) else { return }
+            forgetKept(id)
+            keeper?.end(id, now: Clock.monotonicMilliseconds())
+        case .signalProgram:
+            guard let id = message.text(.text), let number = message.number(.count), (1...64).contains(number)
+            else { return }
+            keeper?.signal(id, Int32(number))
+        case .programStarted, .programEnded: break
         case .sockets, .refused, .drain, .stopNow, .reload, .reopenLogs, .leave, .question, .tickets,
-            .changed:
+            .changed, .keepProgram, .endInput, .findProgram, .releaseProgram, .takesPrograms, .programKept,
+            .programFound, .release:
             break
         }
     }
@@ -403,6 +438,68 @@ final class Supervisor {
         }
     }
 
+    // MARK: Programs
+
+    /// Starts to keep programs, and ends what a list tells of those that somebody else has left.
+    private func openKeeper() {
+        let place = ProgramPlace.make(machineFile: settings.machineFile)
+        let keeper = ProgramKeeper(reach: .children, listPath: place)
+        self.keeper = keeper
+        if !keeper.keepsList {
+            logger.warning(
+                "there is no list of programs: what is left of them if this process is killed is not found later"
+            )
+        }
+    }
+
+    private func startProgram(_ message: ControlMessage, for plane: DataPlaneProcess) {
+        let request = message.number(.request) ?? 0
+        if keeper == nil { openKeeper() }
+        do throws(SystemError) {
+            guard let keeper, let order = message.programOrder else { throw SystemError("execve", EINVAL) }
+            guard status == nil else { throw SystemError("execve", ESHUTDOWN) }
+            let program = try keeper.start(
+                order, owner: plane.generation, as: user(of: plane, mayBeRoot: order.mayBeRoot))
+            plane.tell(
+                ControlMessage(.programStarted).with(.request, request).with(.text, program.id)
+                    .with(.count, Int64(program.process)),
+                descriptors: program.descriptors)
+        } catch {
+            plane.tell(.refusal(request, error))
+        }
+    }
+
+    /// A program is whoever serves, so that whoever can ask for one gets no right by it.
+    private func user(of plane: DataPlaneProcess, mayBeRoot: Bool) throws(SystemError) -> ProgramUser? {
+        guard geteuid() == 0 else { return nil }
+        if plane.user == nil { plane.user = ProgramUser(ofProcess: plane.pid) }
+        guard let user = plane.user, user.id != 0 || mayBeRoot else { throw SystemError("setuid", EPERM) }
+        return user
+    }
+
+    private func programEnded(_ process: pid_t, _ waitStatus: Int32) {
+        let now = Clock.monotonicMilliseconds()
+        guard let told = keeper?.reaped(process, waitStatus: waitStatus, now: now) else { return }
+        forgetKept(told.id)
+        planes[told.owner]?.tell(
+            ControlMessage(.programEnded).with(.text, told.id).with(.count, Int64(waitStatus)))
+    }
+
+    /// Whether programs are left to be ended, where all else has ended; in time, whatever they do.
+    private var isEndingPrograms: Bool {
+        guard let keeper, keeper.hasWork else { return false }
+        let now = Clock.monotonicMilliseconds()
+        if programsEndAt == .max {
+            for id in kept.ids { forgetKept(id) }
+            keeper.endAll(now: now)
+            programsEndAt = now + Self.programsEndMilliseconds
+        }
+        return now < programsEndAt
+    }
+
+    /// How long programs have at the end: the usual steps, and a moment.
+    private static let programsEndMilliseconds: Int64 = 10_000
+
     // MARK: End
 
     private func finish() {
@@ -413,6 +510,7 @@ final class Supervisor {
         // Data planes had these too, so that they could not be told to be nobody's before.
         for path in unixPaths { Sockets.removeStale(path) }
         desk.close()
+        keeper?.close()
         close(signals)
         sayTheRest()
         logger.info("stopped")

@@ -186,7 +186,7 @@ class Gateway:
 
     def data_planes(self) -> list[int]:
         """The data planes that live, the oldest first; what has ended and is not yet reaped is none."""
-        return children(self.process.pid)
+        return [pid for pid in children(self.process.pid) if is_data_plane(pid)]
 
     def command(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess:
         """Runs an operator's command for this gateway."""
@@ -306,6 +306,14 @@ def children(pid: int) -> list[int]:
         if int(fields[1]) == pid and fields[0] not in "ZX":
             found.append((int(fields[19]), int(entry.parent.name)))
     return [number for _, number in sorted(found)]
+
+
+def is_data_plane(pid: int) -> bool:
+    """Whether a child of a supervisor is a data plane; the others are programs of sessions."""
+    try:
+        return b"\0data-plane\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def run(*arguments: str, cwd: Path | None = None, stdin: str | None = None, timeout: float = 20,

@@ -9,6 +9,7 @@ public enum Property: String, CaseIterable, Sendable {
     case response = "http1-response"
     case chunked = "http1-chunked"
     case frames = "websocket-frames"
+    case messages = "websocket-messages"
     case proxyHeader = "proxy-header"
     case certificate
     case path
@@ -17,6 +18,7 @@ public enum Property: String, CaseIterable, Sendable {
     case http2Answers = "http2-answers"
     case hpack
     case administration
+    case taggedStreams = "tagged-streams"
 
     /// - Returns: what does not hold of these bytes, or nil.
     public func failure(of bytes: [UInt8]) -> String? {
@@ -25,6 +27,7 @@ public enum Property: String, CaseIterable, Sendable {
         case .response: responseFailure(bytes)
         case .chunked: chunkedFailure(bytes)
         case .frames: framesFailure(bytes)
+        case .messages: messagesFailure(bytes)
         case .proxyHeader: proxyHeaderFailure(bytes)
         case .certificate: certificateFailure(bytes)
         case .path: pathFailure(bytes)
@@ -33,6 +36,7 @@ public enum Property: String, CaseIterable, Sendable {
         case .http2Answers: http2AnswersFailure(bytes)
         case .hpack: hpackFailure(bytes)
         case .administration: administrationFailure(bytes)
+        case .taggedStreams: taggedStreamsFailure(bytes)
         }
     }
 

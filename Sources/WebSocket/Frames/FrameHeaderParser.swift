@@ -12,7 +12,7 @@ package struct FrameHeaderParser: Sendable {
         case incomplete
         case complete(FrameHeader)
         /// No header that the peer may send; nothing behind it can be told apart any more.
-        case malformed
+        case malformed(ConnectionFailure)
     }
 
     private let role: Role
@@ -44,15 +44,17 @@ package struct FrameHeaderParser: Sendable {
         header.isFinal = octet & 0x80 != 0
         header.reserved = (octet >> 4) & 0x7
         header.opcode = octet & 0xF
-        guard Opcode(rawValue: header.opcode) != nil else { return .malformed }
-        return header.isControl && !header.isFinal ? .malformed : .incomplete
+        guard Opcode(rawValue: header.opcode) != nil else { return .malformed(.opcodeReserved) }
+        return header.isControl && !header.isFinal ? .malformed(.controlFragmented) : .incomplete
     }
 
     private mutating func takeSecond(_ octet: UInt8) -> Step {
         let isMasked = octet & 0x80 != 0
-        guard isMasked == (role == .client) else { return .malformed }
+        guard isMasked == (role == .client) else {
+            return .malformed(isMasked ? .maskUnexpected : .maskMissing)
+        }
         let length = octet & 0x7F
-        if header.isControl && length > FrameHeader.controlPayloadMax { return .malformed }
+        if header.isControl && length > FrameHeader.controlPayloadMax { return .malformed(.controlTooLong) }
         header.payloadLength = length < 126 ? UInt64(length) : 0
         size = 2 + (length < 126 ? 0 : length == 126 ? 2 : 8) + (isMasked ? 4 : 0)
         return size == 2 ? completed() : .incomplete
@@ -62,7 +64,9 @@ package struct FrameHeaderParser: Sendable {
         let lengthEnd = role == .client ? size - 4 : size
         if taken <= lengthEnd {
             header.payloadLength = header.payloadLength << 8 | UInt64(octet)
-            if taken == lengthEnd && !isLengthShortest(octets: lengthEnd - 2) { return .malformed }
+            if taken == lengthEnd && !isLengthShortest(octets: lengthEnd - 2) {
+                return .malformed(.lengthMalformed)
+            }
         } else {
             key = key << 8 | UInt32(octet)
         }

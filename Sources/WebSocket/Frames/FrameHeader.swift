@@ -1,3 +1,5 @@
+package import ChimeraBytes
+
 /// What stands in front of a frame's payload (RFC 6455 §5.2).
 package struct FrameHeader: Equatable, Sendable {
     /// The last frame of its message.
@@ -22,6 +24,34 @@ package struct FrameHeader: Equatable, Sendable {
     package var isControl: Bool { opcode & 0x8 != 0 }
 
     package var isClose: Bool { opcode == Opcode.close.rawValue }
+
+    /// Octets that a header takes in front of a payload of so many.
+    package static func octets(payload: Int, isMasked: Bool) -> Int {
+        (payload < 126 ? 2 : payload <= 0xFFFF ? 4 : 10) + (isMasked ? 4 : 0)
+    }
+
+    /// Appends the header, its length in the shortest form (§5.2).
+    package func append(to output: ByteBuffer) {
+        output.reserve(Self.octetsMax)
+        output.append((isFinal ? 0x80 : 0) | reserved << 4 | opcode)
+        let mask: UInt8 = maskingKey == nil ? 0 : 0x80
+        switch payloadLength {
+        case 0..<126: output.append(mask | UInt8(truncatingIfNeeded: payloadLength))
+        case 126...0xFFFF:
+            output.append(mask | 126)
+            append(payloadLength, octets: 2, to: output)
+        default:
+            output.append(mask | 127)
+            append(payloadLength, octets: 8, to: output)
+        }
+        if let maskingKey { append(UInt64(maskingKey), octets: 4, to: output) }
+    }
+
+    private func append(_ number: UInt64, octets: Int, to output: ByteBuffer) {
+        for index in (0..<octets).reversed() {
+            output.append(UInt8(truncatingIfNeeded: number >> UInt64(index * 8)))
+        }
+    }
 }
 
 /// What a frame is (RFC 6455 §5.2); the other values are reserved.
@@ -37,10 +67,4 @@ package enum Opcode: UInt8, Sendable {
 /// Who sends: only a client masks what it sends (RFC 6455 §5.1).
 package enum Role: Sendable, CaseIterable {
     case client, server
-}
-
-/// Why a connection is closed (RFC 6455 §7.4, and IANA's registry of close codes).
-package enum CloseStatus: UInt16, Sendable {
-    /// The service is restarted: whoever connects again is served.
-    case serviceRestart = 1012
 }

@@ -1,0 +1,140 @@
+#define _GNU_SOURCE 1
+#include "CLinux.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { stack_bytes = 64 * 1024 };
+
+struct beginning {
+    const struct chimera_program *program;
+    pid_t parent;
+    // Memory is shared with the parent until the program has taken over, so this is how it hears of a failure.
+    int failure;
+};
+
+// What runs between the two processes: system calls alone, since the parent's other threads may hold any lock. The
+// changes of user are made without glibc, whose own would tell those threads.
+static int become(const struct chimera_program *program) {
+    if (!program->changes_user) return 0;
+    if (syscall(SYS_setgroups, program->group_count, program->groups) != 0) return -1;
+    if (syscall(SYS_setresgid, program->group, program->group, program->group) != 0) return -1;
+    return (int)syscall(SYS_setresuid, program->user, program->user, program->user);
+}
+
+static int place(int from, int to) {
+    if (from != to) return dup2(from, to);
+    int flags = fcntl(from, F_GETFD);
+    return flags < 0 ? -1 : fcntl(from, F_SETFD, flags & ~FD_CLOEXEC);
+}
+
+static void close_others(void) {
+    if (syscall(SYS_close_range, 3u, ~0u, 0u) == 0) return;
+    // An older kernel: all that is ours is closed on exec anyway.
+    struct rlimit limit;
+    int most = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536 ? (int)limit.rlim_cur : 65536;
+    for (int descriptor = 3; descriptor < most; descriptor++) close(descriptor);
+}
+
+static int begin(void *argument) {
+    struct beginning *beginning = argument;
+    const struct chimera_program *program = beginning->program;
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    for (int number = 1; number < NSIG; number++) sigaction(number, &usual, NULL);
+    setsid();
+    if (place(program->input, 0) < 0 || place(program->output, 1) < 0 || place(program->error, 2) < 0) goto failed;
+    if (program->has_terminal && ioctl(0, TIOCSCTTY, 0) != 0) goto failed;
+    if (program->descriptors > 0) {
+        struct rlimit limit;
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+            limit.rlim_cur = program->descriptors < limit.rlim_max ? program->descriptors : limit.rlim_max;
+            setrlimit(RLIMIT_NOFILE, &limit);
+        }
+    }
+    if (become(program) != 0) goto failed;
+    if (program->drops_privileges && (chimera_refuse_new_privileges() != 0 || chimera_drop_capabilities() != 0))
+        goto failed;
+    // Behind the change of user, which would undo it.
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (syscall(SYS_getppid) != beginning->parent) _exit(127);
+    if (program->directory && chdir(program->directory) != 0) goto failed;
+    close_others();
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(program->path, program->arguments, program->environment);
+failed:
+    beginning->failure = errno;
+    _exit(127);
+}
+
+int chimera_start_program(const struct chimera_program *program) {
+    struct beginning beginning = {.program = program, .parent = getpid(), .failure = 0};
+    char *stack = mmap(NULL, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED) return -1;
+    // Nothing of ours may run in the other process while it has our memory.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int pid = clone(begin, stack + stack_bytes, CLONE_VM | CLONE_VFORK | SIGCHLD, &beginning);
+    int failure = pid < 0 ? errno : beginning.failure;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    munmap(stack, stack_bytes);
+    if (pid >= 0 && failure != 0) {
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
+    }
+    if (failure != 0) {
+        errno = failure;
+        return -1;
+    }
+    return pid;
+}
+
+int chimera_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int chimera_terminal(int ends[2], int owner) {
+    ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (ends[0] < 0) return -1;
+    ends[1] = -1;
+    if (grantpt(ends[0]) == 0 && unlockpt(ends[0]) == 0) {
+        // By our end, and not by a name, which another mount could give another meaning.
+        ends[1] = ioctl(ends[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    }
+    if (ends[1] >= 0 && owner >= 0 && fchown(ends[1], owner, -1) != 0) {
+        close(ends[1]);
+        ends[1] = -1;
+    }
+    if (ends[1] >= 0) return chimera_resize_terminal(ends[0], 80, 24);
+    int failure = errno;
+    close(ends[0]);
+    errno = failure;
+    return -1;
+}
+
+int chimera_resize_terminal(int end, unsigned short columns, unsigned short rows) {
+    struct winsize size = {.ws_col = columns, .ws_row = rows};
+    return ioctl(end, TIOCSWINSZ, &size);
+}
+
+int chimera_terminal_size(int terminal, unsigned short *columns, unsigned short *rows) {
+    struct winsize size;
+    if (ioctl(terminal, TIOCGWINSZ, &size) != 0) return -1;
+    *columns = size.ws_col;
+    *rows = size.ws_row;
+    return 0;
+}
+
+int chimera_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+int chimera_process_descriptor(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }

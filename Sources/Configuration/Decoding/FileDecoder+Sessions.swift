@@ -1,0 +1,191 @@
+/// What `session` makes of its words.
+extension FileDecoder {
+    func sessionTarget(_ arguments: Arguments) -> SessionTarget? {
+        let words = arguments.all("COMMAND")
+        guard let first = words.first else { return nil }
+        guard let program = program(first.token), let directory = programDirectory(arguments) else {
+            return nil
+        }
+        for word in words where word.token.text.utf8.contains(0) {
+            report(word.token, "a word of a command has no zero byte")
+            return nil
+        }
+        var target = SessionTarget(
+            program: program, command: words.map(\.token.text), directory: directory)
+        guard mayRun(arguments, &target), setFraming(arguments, &target), setEnvironment(arguments, &target),
+            setKeeping(arguments, &target)
+        else { return nil }
+        for item in arguments.all("origin") {
+            if case .host(let host) = item.value { target.origins.append(host) }
+        }
+        if let bytes = arguments.bytes("message"), let item = arguments.first("message") {
+            guard (1...Self.messageBytesMax).contains(bytes) else {
+                reportMismatch(item.token, "between 1B and 64MiB")
+                return nil
+            }
+            target.messageBytesMax = bytes
+        }
+        target.compresses = arguments.isOn("deflate") ?? true
+        setTimes(arguments, &target)
+        return target
+    }
+
+    /// A message is held whole for a program that reads lengths.
+    private static let messageBytesMax: Int64 = 64 << 20
+
+    private func setTimes(_ arguments: Arguments, _ target: inout SessionTarget) {
+        target.ping = arguments.timeLimit("ping") ?? target.ping
+        target.pong = arguments.timeLimit("pong") ?? target.pong
+        target.idle = arguments.timeLimit("idle") ?? target.idle
+        target.life = arguments.timeLimit("life") ?? target.life
+        if case .milliseconds(let time)? = arguments.timeLimit("end") { target.terminateMilliseconds = time }
+        if case .milliseconds(let time)? = arguments.timeLimit("kill") { target.killMilliseconds = time }
+    }
+
+    private func setFraming(_ arguments: Arguments, _ target: inout SessionTarget) -> Bool {
+        target.hasTerminal = arguments.isOn("pty") ?? false
+        target.isOpen = arguments.isOn("open") ?? false
+        if target.hasTerminal { target.framing = .raw }
+        if let name = arguments.text("framing") { target.framing = .init(rawValue: name) ?? .lines }
+        for key in ["stderr", "framing"] where target.hasTerminal {
+            guard let item = arguments.first(key), key == "stderr" || target.framing == .length else {
+                continue
+            }
+            report(item.token, "a terminal is one stream of octets: `\(key)=` has no place there")
+            return false
+        }
+        if let name = arguments.text("stderr") { target.errorOutput = .init(rawValue: name) ?? .log }
+        if target.errorOutput == .inline, target.framing == .length, let item = arguments.first("stderr") {
+            report(item.token, "`stderr=inline` has no place between messages with a length")
+            return false
+        }
+        return true
+    }
+
+    private func setEnvironment(_ arguments: Arguments, _ target: inout SessionTarget) -> Bool {
+        for item in arguments.all("env") {
+            guard case .text(let text) = item.value else { continue }
+            let name = text.prefix { $0 != "=" }
+            let isName = name.utf8.allSatisfy {
+                (65...90).contains($0 & 0xDF) || (48...57).contains($0) || $0 == 95
+            }
+            guard !name.isEmpty, isName, name.utf8.count < text.utf8.count, !text.utf8.contains(0) else {
+                report(item.token, "a variable is given as env=NAME=VALUE")
+                return false
+            }
+            target.environment.append(text)
+        }
+        return true
+    }
+
+    // MARK: - Terminals
+
+    /// Reports terminals that everybody may use though nobody said so.
+    func checkTerminals(of site: Site) {
+        for route in site.routes {
+            guard case .session(let target) = route.destination, target.hasTerminal, !target.isOpen,
+                !isGuarded(route, of: site)
+            else { continue }
+            report(
+                .error, at: route.position,
+                "everybody who reaches this terminal may use it; guard it with `auth` or `allow`, or say `open=on`",
+                [],
+                line: line(at: route.position))
+        }
+    }
+
+    private func isGuarded(_ route: Route, of site: Site) -> Bool {
+        if site.tls?.clients == .require { return true }
+        var settings = site.settings
+        for index in site.blocksBySpecificity {
+            let block = site.settingsBlocks[index]
+            // What does not cover all of the route leaves a part of it open.
+            let covers =
+                block.methods.isEmpty && block.matchers.isEmpty && block.pattern.covers(route.pattern)
+            if covers || block.settings.guardName == nil { settings = settings.merging(block.settings) }
+        }
+        return settings.merging(route.settings).guardName != nil
+    }
+
+    // MARK: - Who runs it, and where
+
+    /// Where the gateway serves as root, that a program does too has to be said a second time.
+    private func mayRun(_ arguments: Arguments, _ target: inout SessionTarget) -> Bool {
+        let serving = (machine ?? self).servesAs
+        let isRoot = serving?.name == "root" || serving?.name == "0"
+        if let item = arguments.first("user"), let name = arguments.text("user") {
+            guard let serving else {
+                if name == "root" {
+                    target.mayBeRoot = true
+                    return true
+                }
+                report(item.token, "`user=` names whom the machine's file names with `user`, which is nobody")
+                return false
+            }
+            guard name == serving.name else {
+                report(
+                    item.token,
+                    "this version runs programs as who serves: `user \(serving.name)` of the machine's file",
+                    ["user=" + serving.name])
+                return false
+            }
+            target.mayBeRoot = isRoot
+            return true
+        }
+        guard isRoot else { return true }
+        report(arguments.keyword, "the program would run as root; where that is meant, say so: `user=root`")
+        return false
+    }
+
+    private func programDirectory(_ arguments: Arguments) -> String? {
+        guard let item = arguments.first("directory"), case .text(let path) = item.value else {
+            return current.directory
+        }
+        let directory = resolve(path)
+        guard top(holding: directory, item.token) != nil else { return nil }
+        switch session.kind(of: directory) {
+        case .directory: return directory
+        case nil: report(item.token, "the directory \"\(path)\" does not exist")
+        default: report(item.token, "\"\(path)\" is not a directory")
+        }
+        return nil
+    }
+
+    // MARK: - The program
+
+    private static let usualPath = "/usr/local/bin:/usr/bin:/bin"
+
+    /// The file that a command's first word names: a path, or a name that is looked up as a shell does.
+    private func program(_ token: Token) -> String? {
+        let name = token.text
+        guard !name.isEmpty, !name.utf8.contains(0) else {
+            report(token, "a program has a name")
+            return nil
+        }
+        if name.contains("/") {
+            let path = resolve(name)
+            return isProgram(path, token) ? path : nil
+        }
+        let places = (session.environmentValue("PATH") ?? Self.usualPath).split(separator: ":")
+        for place in places where place.hasPrefix("/") {
+            let path = FilePath.resolve(name, in: String(place))
+            if session.kind(of: path) == .file && session.fileSystem.isExecutable(path) { return path }
+        }
+        let near = session.kind(of: resolve(name)) == .file ? ["./" + name] : []
+        report(token, "there is no program \"\(name)\"", near)
+        return nil
+    }
+
+    private func isProgram(_ path: String, _ token: Token) -> Bool {
+        switch session.kind(of: path) {
+        case .file where session.fileSystem.isExecutable(path): return true
+        case .file:
+            report(
+                token,
+                "\"\(token.text)\" cannot be executed: it is not marked as a program, or not for who serves")
+        case nil: report(token, "the program \"\(token.text)\" does not exist")
+        default: report(token, "\"\(token.text)\" is not a program")
+        }
+        return false
+    }
+}

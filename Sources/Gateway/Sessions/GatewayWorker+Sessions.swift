@@ -1,0 +1,233 @@
+internal import ChimeraBytes
+internal import ChimeraConfiguration
+internal import ChimeraEventLoop
+internal import ChimeraHTTPCore
+internal import ChimeraSessions
+internal import ChimeraTelemetry
+internal import ChimeraWebSocket
+
+/// A session as its worker lists it.
+struct RunningSession {
+    let session: Session
+    let id: String
+    let tenant: String
+    let site: String
+    let route: String
+    let program: String
+    let client: String
+    /// In seconds since 1970.
+    let startedAt: Int64
+}
+
+extension GatewayWorker {
+    /// What is spoken beside plain messages.
+    static let subprotocols = [TaggedStreams.subprotocol]
+    /// How long a program may take to be started.
+    static let startMilliseconds: Int64 = 10_000
+
+    /// Serves a WebSocket with a program.
+    func serveSession(_ exchange: some GatewayExchange, _ destination: SessionDestination) async {
+        let transaction = exchange.transaction
+        let handshake: WebSocketRequest
+        do throws(WebSocketRequest.Fault) {
+            handshake = try WebSocketRequest(
+                transaction.request, transaction.context, destination, subprotocols: Self.subprotocols)
+        } catch {
+            return await refuse(exchange, error)
+        }
+        guard let site = transaction.context.site, let settings = transaction.context.settings else {
+            return await refuse(exchange, status: 404)
+        }
+        let environment = ProgramEnvironment(
+            transaction.request, transaction.context, destination, serverSoftware: "chimera")
+        guard environment.isWhole else { return await refuse(exchange, status: 431) }
+        let visit = SessionVisit(
+            destination: destination, handshake: handshake, key: destination.key(transaction.context),
+            environment: environment, site: site, settings: settings)
+        if let claim = handshake.claim { return await serveReturning(exchange, visit, claim) }
+        if visit.key.target.sharing != nil { return await serveShared(exchange, visit) }
+        await serveOwn(exchange, visit)
+    }
+
+    /// Serves a client that gets a program of its own.
+    private func serveOwn(_ exchange: some GatewayExchange, _ visit: SessionVisit) async {
+        let table = shared.limits.places
+        guard
+            let places = SessionLimits(visit.settings.sessionLimits)
+                .enter(exchange.transaction, visit.site, table)
+        else {
+            exchange.transaction.context.limitHit = .sessions
+            return await refuse(exchange, status: 503)
+        }
+        func leave() { for place in places { table.leave(place) } }
+        let launch = launch(visit, exchange.scope)
+        guard let started = await awaitProgram(exchange, launch) else { return leave() }
+        do throws(SystemError) {
+            let program = try started.get()
+            let connection = try ProgramConnection(program, launch, on: worker, gone: leave)
+            tellRequest(visit, connection)
+            if visit.key.target.resumeMilliseconds != nil {
+                return await serveResumable(exchange, visit, program, connection)
+            }
+            await run(exchange, visit, connection)
+        } catch {
+            leave()
+            launch.tell(nil)
+            counters.add(.programsFailed)
+            shared.programLog.cannotStart(
+                visit.destination.target.program, error, tenant: visit.key.tenant)
+            await refuse(exchange, status: error.isExhaustion ? 503 : 502)
+        }
+    }
+
+    /// A program that has waited for this client, or else one that is started for it.
+    private func launch(_ visit: SessionVisit, _ scope: Scope) -> ProgramLaunch {
+        if let warm = shared.kept.takeWarm(visit.key) {
+            return ProgramLaunch(warm, from: shared.programs, on: worker, scope: scope)
+        }
+        // What waits knows nothing of a request, and one that is like it does not either.
+        let order =
+            visit.key.target.poolCount > 0
+            ? visit.key.order : visit.destination.order(visit.environment.variables)
+        return ProgramLaunch(order, from: shared.programs, on: worker, scope: scope)
+    }
+
+    private func tellRequest(_ visit: SessionVisit, _ connection: ProgramConnection) {
+        guard visit.key.target.tellsRequest else { return }
+        let message = RequestFacts.message(visit.environment.request, visit.destination.options.framing)
+        let bytes = ByteBuffer(capacity: message.count)
+        bytes.append(message.span)
+        connection.write(bytes)
+    }
+
+    /// Waits for the program.
+    ///
+    /// - Returns: nil where the exchange is over, and the program not wanted any more.
+    private func awaitProgram(
+        _ exchange: some GatewayExchange, _ launch: ProgramLaunch
+    ) async -> Result<StartedProgram, SystemError>? {
+        let limit = worker.now + Self.startMilliseconds
+        while true {
+            if let result = launch.result { return result }
+            if let lost = exchange.lost {
+                launch.abandon()
+                exchange.abort(lost)
+                return nil
+            }
+            guard worker.now < limit else {
+                launch.abandon()
+                await refuse(exchange, status: 504)
+                return nil
+            }
+            exchange.setDeadline(after: limit - worker.now)
+            _ = await exchange.scope.wait()
+        }
+    }
+
+    /// What a program writes to standard error, on its way to the log.
+    func programErrors(_ id: String, _ process: Int32, tenant: String, isWanted: Bool) -> ProgramErrors {
+        let (worker, log) = (worker, shared.programLog)
+        return ProgramErrors(clock: { worker.now }) { line in
+            if isWanted { log.write(line, session: id, tenant: tenant, process: process) }
+        }
+    }
+
+    /// Sends the head that agrees.
+    ///
+    /// - Parameter program: what the client joins; nil for nothing.
+    /// - Returns: false where it cannot be made; nothing is sent then.
+    func agree(
+        _ exchange: some GatewayExchange, _ handshake: WebSocketRequest, _ program: (any SessionProgram)?
+    ) -> Bool {
+        let transaction = exchange.transaction
+        let (context, request, response) = (transaction.context, transaction.request, transaction.response)
+        // A protocol that proves in another way that it was understood takes the proof of this one out.
+        guard handshake.agree(request, response, subprotocols: Self.subprotocols),
+            exchange.agrees(to: response)
+        else { return false }
+        if let resumption = program?.resumption {
+            response.add(
+                name: Array(ResumeClaim.fieldName.utf8).span, value: Array(resumption.token.utf8).span)
+        }
+        if let loss = (program as? KeptClient)?.initialLoss {
+            let text = loss.octets.map(String.init) ?? "unknown"
+            response.add(name: Array("Chimera-Lost".utf8).span, value: Array(text.utf8).span)
+        }
+        dispatcher.finishResponse(context, request, response)
+        let token = Array("websocket".utf8)
+        exchange.acceptUpgrade(token.span)
+        exchange.flush()
+        counters.add(.tunnels)
+        return true
+    }
+
+    /// Joins the client and the program until one of them has gone.
+    func run(
+        _ exchange: some GatewayExchange, _ visit: SessionVisit, _ program: some SessionProgram
+    ) async {
+        let context = exchange.transaction.context
+        let (destination, handshake) = (visit.destination, visit.handshake)
+        let errors = programErrors(
+            program.id, program.process, tenant: visit.key.tenant,
+            isWanted: destination.options.errorOutput == .log)
+        guard agree(exchange, handshake, program) else {
+            program.leave(.lost, LeavingParts(worker, sessionScratch, destination.options.ending, errors))
+            return await refuse(exchange, status: 500)
+        }
+        counters.add(.sessionsStarted)
+        var options = destination.options
+        options.sendMax = (context.settings ?? dispatcher.machineSettings).timeouts.send
+        let tag = (program as? KeptClient)?.tag
+        let session = Session(
+            exchange, program, options, deflate: handshake.deflate?.agreed,
+            isTagged: visit.isTagged, scratch: sessionScratch, errors: errors,
+            tag: tag)
+        sessions[ObjectIdentifier(session)] = RunningSession(session, visit, context, worker)
+        let end = await session.run()
+        count(end, program)
+        sessions[ObjectIdentifier(session)] = nil
+    }
+
+    private func count(_ end: SessionEnd, _ program: some SessionProgram) {
+        counters.add(.sessionsEnded)
+        let figures = shared.kept.figures
+        if end == .takenOver { figures.takenOver.add(1) }
+        if end == .tooSlow { figures.tooSlow.add(1) }
+        if let client = program as? KeptClient { figures.lostOctets.add(client.octetsLost) }
+    }
+
+    private func refuse(_ exchange: some GatewayExchange, _ fault: WebSocketRequest.Fault) async {
+        let transaction = exchange.transaction
+        let status =
+            switch fault {
+            case .upgradeRequired: 426
+            case .malformed: 400
+            case .foreignOrigin: 403
+            }
+        let body = dispatcher.refuse(status, transaction.context, transaction.request, transaction.response)
+        if fault == .upgradeRequired {
+            // RFC 9110 §15.5.22; RFC 6455 §4.4: and which version it would have to be.
+            transaction.response.add(.upgrade, "websocket")
+            transaction.response.add(.connection, "Upgrade")
+            transaction.response.add(.secWebsocketVersion, OpeningHandshake.version)
+        }
+        await answer(exchange, body)
+    }
+}
+
+extension RunningSession {
+    fileprivate init(
+        _ session: Session, _ visit: SessionVisit, _ context: RequestContext, _ worker: Worker
+    ) {
+        self.session = session
+        id = session.program.id
+        tenant = visit.key.tenant
+        site = visit.key.site
+        route = visit.key.route
+        program = visit.key.target.command.joined(separator: " ")
+        let text = ByteBuffer(capacity: 48)
+        if let client = context.client { text.append(client) } else { text.append("unix") }
+        client = String(decoding: Array(copying: text.readable), as: UTF8.self)
+        startedAt = worker.wallSeconds
+    }
+}

@@ -1,0 +1,299 @@
+internal import CLinux
+package import ChimeraEventLoop
+internal import Glibc
+
+/// All programs of one process that starts them, from their start until nothing of them is left; on one thread, which
+/// lives as long as they may.
+///
+/// ```
+///            end(), owner gone          delay             delay
+///  running ────────────────▶ inputEnded ─────▶ terminated ─────▶ killed
+///     ╰──────────── the first process ends: reaped ───────────────╯
+///                        │ others of its group are left
+///                        ▼            delay
+///                    lingering: SIGTERM ─────▶ SIGKILL ──▶ gone
+/// ```
+/// What left its program's group is found among the orphans that became children of this process, by the
+/// `CHIMERA_SESSION` in their environment, and ended in the same way. A number of a process is signalled only as long as
+/// it cannot be another's: a child that was not reaped, or a group that has members.
+package final class ProgramKeeper {
+    /// Where what left its group is looked for.
+    package enum Reach: Sendable {
+        /// Among the children: this process adopts orphans.
+        case children
+        /// Among all processes.
+        case everywhere
+    }
+
+    private enum Step { case running, inputEnded, terminated, killed }
+
+    private struct Program {
+        let process: Int32
+        var owner: Int
+        let delays: EndingDelays
+        var step = Step.running
+        /// Its first process is reaped.
+        var hasEnded = false
+        var deadline = Int64.max
+    }
+
+    /// What a program that was reaped is told of.
+    package struct Ended: Equatable, Sendable {
+        package var id: String
+        package var owner: Int
+        package var end: ProgramEnd
+    }
+
+    /// What the ids of this process begin with.
+    package let instance: String
+    private let reach: Reach
+    private let list: ProgramList?
+    private var programs: [String: Program] = [:]
+    private var byProcess: [Int32: String] = [:]
+    /// Programs whose first process has ended and whose group is left.
+    private var lingering: Set<String> = []
+    /// Processes that left their program's group, and when they are killed.
+    private var strays: [Int32: Int64] = [:]
+    private var count: UInt64 = 0
+    private var nextDeadline = Int64.max
+    private var sweepAt = Int64.max
+    private var lastSweep = Int64.min / 2
+    /// Another search follows the next one that finds nothing.
+    private var looksAgain = false
+
+    /// Milliseconds between two searches for strays.
+    private static let sweepPause: Int64 = 200
+    /// Until the second look: a process that is just becoming another program has no environment for a moment.
+    private static let secondLook: Int64 = 1_000
+
+    /// - Parameter listPath: where the list of programs is kept; nil for nowhere.
+    package init(reach: Reach, listPath: String?) {
+        var random = SystemRandomNumberGenerator()
+        let name = String(random.next(), radix: 16) + String(random.next(), radix: 16)
+        instance = name
+        self.reach = reach
+        var before: ProgramList.Content?
+        if let listPath {
+            list = ProgramList(path: listPath, instance: name, before: &before)
+        } else {
+            list = nil
+        }
+        if let before { Leftovers.kill(before) }
+        list?.begin()
+    }
+
+    /// Nothing is left: nobody who comes later has to look.
+    package func close() { list?.discard() }
+
+    /// Whether the list of programs is kept.
+    package var keepsList: Bool { list != nil }
+
+    /// How many programs run, or have left something.
+    package var programCount: Int { programs.count }
+
+    /// Something is left to be ended.
+    package var hasWork: Bool { !programs.isEmpty || !strays.isEmpty || sweepAt != .max }
+
+    /// When `expired` wants to be called, in milliseconds of the monotonic clock; `Int64.max` for never.
+    package var deadline: Int64 { min(nextDeadline, sweepAt) }
+
+    // MARK: Events
+
+    /// Starts a program.
+    ///
+    /// - Parameters:
+    ///   - owner: whoever it is started for; its programs end with it.
+    ///   - user: nil for whoever this process is.
+    ///   - descriptors: what it may have open; nil for as many as this process.
+    package func start(
+        _ order: ProgramOrder, owner: Int, as user: ProgramUser?, descriptors: UInt? = nil
+    ) throws(SystemError) -> StartedProgram {
+        let id = "\(instance).\(count)"
+        count += 1
+        let environment = order.environment.filter { !$0.hasPrefix("CHIMERA_SESSION=") }
+        let started = try ProgramPipes.start(
+            order, id: id, environment: environment + ["CHIMERA_SESSION=\(id)"], as: user,
+            descriptors: descriptors)
+        programs[id] = Program(process: started.process, owner: owner, delays: order.ending)
+        byProcess[started.process] = id
+        list?.add(
+            ProgramList.Entry(
+                process: started.process, startedAt: ProcessFile.startTime(of: started.process) ?? 0, id: id))
+        return started
+    }
+
+    /// The program's client is gone, and so is its input.
+    package func end(_ id: String, now: Int64) {
+        guard let program = programs[id], program.step == .running, !program.hasEnded else { return }
+        step(id, .inputEnded, until: now + program.delays.terminate)
+    }
+
+    /// The owner is gone: so are our ends of its programs' pipes.
+    package func ownerEnded(_ owner: Int, now: Int64) {
+        for (id, program) in programs where program.owner == owner { end(id, now: now) }
+    }
+
+    /// Whoever a program is for; nil for one that is not there.
+    package func owner(of id: String) -> Int? { programs[id]?.owner }
+
+    /// A program's first process; nil for a program that is not there.
+    package func process(of id: String) -> Int32? { programs[id]?.process }
+
+    /// A program is for somebody else from now on.
+    package func pass(_ id: String, to owner: Int) { programs[id]?.owner = owner }
+
+    /// Everybody is to end.
+    package func endAll(now: Int64) { for id in programs.keys { end(id, now: now) } }
+
+    /// Sends a signal to the program's group, as long as it runs.
+    package func signal(_ id: String, _ number: Int32) {
+        guard let program = programs[id], !program.hasEnded else { return }
+        kill(-program.process, number)
+    }
+
+    /// A child was reaped.
+    ///
+    /// - Returns: nil for one that is no program's first process.
+    package func reaped(_ process: Int32, waitStatus: Int32, now: Int64) -> Ended? {
+        // What it leaves behind are our children now.
+        sweepAt = min(sweepAt, max(now, lastSweep + Self.sweepPause))
+        looksAgain = true
+        guard let id = byProcess.removeValue(forKey: process), var program = programs[id] else {
+            strays[process] = nil
+            forgetEmptyGroups()
+            return nil
+        }
+        program.hasEnded = true
+        if kill(-process, SIGTERM) == 0 {
+            program.step = .terminated
+            program.deadline = now + program.delays.kill
+            nextDeadline = min(nextDeadline, program.deadline)
+            programs[id] = program
+            lingering.insert(id)
+            // Zombies of the group, whose parent was the program, are reaped next.
+        } else {
+            forget(id)
+        }
+        return Ended(id: id, owner: program.owner, end: ProgramEnd(waitStatus: waitStatus))
+    }
+
+    /// Goes on with what is due.
+    package func expired(now: Int64) {
+        if now >= sweepAt { sweep(now) }
+        guard now >= nextDeadline else { return }
+        forgetEmptyGroups()
+        for (id, program) in programs where program.deadline <= now { advance(id, program, now) }
+        nextDeadline = programs.values.map(\.deadline).min() ?? .max
+    }
+
+    // MARK: Steps
+
+    private func step(_ id: String, _ step: Step, until deadline: Int64) {
+        programs[id]?.step = step
+        programs[id]?.deadline = deadline
+        nextDeadline = min(nextDeadline, deadline)
+    }
+
+    private func advance(_ id: String, _ program: Program, _ now: Int64) {
+        switch program.step {
+        case .running: break
+        case .inputEnded:
+            kill(-program.process, SIGTERM)
+            // What is stopped cannot hear it.
+            kill(-program.process, SIGCONT)
+            step(id, .terminated, until: now + program.delays.kill)
+        case .terminated:
+            kill(-program.process, SIGKILL)
+            step(id, .killed, until: now + 1_000)
+        case .killed:
+            // It may hang in the kernel, or be about to be reaped.
+            kill(-program.process, SIGKILL)
+            step(id, .killed, until: now + 1_000)
+        }
+    }
+
+    private func forgetEmptyGroups() {
+        for id in lingering {
+            guard let program = programs[id] else { continue }
+            if kill(-program.process, 0) != 0 && errno == ESRCH { forget(id) }
+        }
+    }
+
+    private func forget(_ id: String) {
+        programs[id] = nil
+        lingering.remove(id)
+        list?.remove(id)
+    }
+
+    // MARK: Strays
+
+    /// Ends what left the groups of programs that have ended.
+    private func sweep(_ now: Int64) {
+        lastSweep = now
+        sweepAt = .max
+        var found: [Int32: Int64] = [:]
+        for process in candidates() where byProcess[process] == nil {
+            guard let id = ProcessFile.session(of: process), id.hasPrefix(instance + ".") else { continue }
+            let program = programs[id]
+            // Of a program that runs, or of a group that is ended as a whole.
+            if let program, !program.hasEnded || getpgid(process) == program.process { continue }
+            let until = strays[process] ?? now + (program?.delays ?? EndingDelays()).kill
+            if strays[process] == nil {
+                kill(process, SIGTERM)
+                kill(process, SIGCONT)
+            } else if now >= until {
+                kill(process, SIGKILL)
+            }
+            found[process] = until
+        }
+        strays = found
+        if let next = found.values.min() {
+            sweepAt = max(next, now + Self.sweepPause)
+        } else if looksAgain {
+            looksAgain = false
+            sweepAt = now + Self.secondLook
+        }
+    }
+
+    private func candidates() -> [Int32] {
+        if reach == .children, let children = ProcessFile.ownChildren() { return children }
+        return ProcessFile.all()
+    }
+}
+
+/// What a supervisor that was killed has left.
+package enum Leftovers {
+    /// Searches, each of which may find what the one before has missed since it was just being made.
+    private static let passesMax = 5
+
+    /// Ends at once what the programs are of that have these ids.
+    package static func kill(ofSession id: String) {
+        guard let dot = id.lastIndex(of: ".") else { return }
+        kill(instance: String(id[..<dot]))
+    }
+
+    /// Ends it all, at once: nobody is there any more for whom it could have something to finish.
+    static func kill(_ content: ProgramList.Content) {
+        guard content.boot == ProcessFile.bootID(), !content.instance.isEmpty else { return }
+        for entry in content.entries where entry.process > 1 {
+            // The same number and the same start: it is the same process.
+            guard ProcessFile.startTime(of: entry.process) == entry.startedAt else { continue }
+            Glibc.kill(-entry.process, SIGKILL)
+            Glibc.kill(entry.process, SIGKILL)
+        }
+        kill(instance: content.instance)
+    }
+
+    /// Ends every process whose session's id begins so.
+    package static func kill(instance: String) {
+        for _ in 0..<passesMax {
+            let found = ProcessFile.all().filter { process in
+                guard let id = ProcessFile.session(of: process), id.hasPrefix(instance + ".") else {
+                    return false
+                }
+                return Glibc.kill(process, SIGKILL) == 0
+            }
+            if found.isEmpty { return }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+package import ChimeraEventLoop
+
+/// A program on its way and at its end, as the worker of its session hears of it.
+///
+/// Unchecked: what it holds is touched on its worker's thread only; what others tell comes by the worker's mail.
+package final class ProgramLaunch: @unchecked Sendable {
+    private let worker: Worker
+    private let source: any ProgramSource
+    /// Where whoever waits for news does so.
+    private var scope: Scope?
+    /// Nil until it is known.
+    package private(set) var result: Result<StartedProgram, SystemError>?
+    /// How the program's first process has ended; nil as long as it runs.
+    package private(set) var end: ProgramEnd?
+    private var isAbandoned = false
+
+    /// Asks for a program. It must be told on the worker's thread where it is not wanted any more.
+    package init(_ order: ProgramOrder, from source: any ProgramSource, on worker: Worker, scope: Scope) {
+        self.worker = worker
+        self.source = source
+        self.scope = scope
+        source.start(order) { [self] result in
+            worker.submit { [self] _ in started(result) }
+        } ended: { [self] end in
+            worker.submit { [self] _ in ended(end) }
+        }
+    }
+
+    /// Takes a program that runs already.
+    package init(_ running: RunningProgram, from source: any ProgramSource, on worker: Worker, scope: Scope) {
+        self.worker = worker
+        self.source = source
+        self.scope = scope
+        result = .success(running.program)
+        running.tell { [self] end in
+            worker.submit { [self] _ in ended(end) }
+        }
+    }
+
+    /// Another scope is woken from now on.
+    package func tell(_ scope: Scope?) { self.scope = scope }
+
+    /// Nobody waits for the program: it ends where it runs already.
+    package func abandon() {
+        scope = nil
+        isAbandoned = true
+        if case .success(let program)? = result { release(program) }
+    }
+
+    /// The program has no input any more, and has to end.
+    package func endProgram() {
+        if case .success(let program)? = result, end == nil { source.end(program.id) }
+    }
+
+    /// Sends a signal to the program's group.
+    package func signal(_ number: Int32) {
+        if case .success(let program)? = result, end == nil { source.signal(program.id, number) }
+    }
+
+    private func started(_ result: Result<StartedProgram, SystemError>) {
+        self.result = result
+        if isAbandoned, case .success(let program) = result { return release(program) }
+        scope?.wake(.done)
+    }
+
+    private func release(_ program: StartedProgram) {
+        program.descriptors.forEach(FileDescriptors.close)
+        source.end(program.id)
+    }
+
+    private func ended(_ end: ProgramEnd) {
+        self.end = end
+        scope?.wake(.done)
+    }
+}

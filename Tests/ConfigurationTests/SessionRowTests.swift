@@ -1,0 +1,119 @@
+import ChimeraConfiguration
+import Testing
+
+@Suite struct SessionRowTests {
+    private func target(_ line: String, machine: String = "listen 8080\n") throws -> SessionTarget {
+        let result = load(tenant: "site a.example {\n\(line)\n}\n", machine: machine)
+        #expect(!result.hasErrors, "\(result.diagnostics.rendered)")
+        let site = try #require(result.configuration?.sites.first?.site)
+        guard case .session(let target)? = site.routes.first?.destination else {
+            Issue.record("no session")
+            throw CancellationError()
+        }
+        return target
+    }
+
+    @Test func `what stands behind two dashes is the command, as it is`() throws {
+        let target = try target("session framing=raw -- t/page.html framing=lines -- '{x}' \"a b\" env:HOME")
+        #expect(target.command == ["t/page.html", "framing=lines", "--", "{x}", "a b", "env:HOME"])
+        #expect(target.program == "/etc/chimera/conf.d/t/page.html")
+        #expect(target.directory == "/etc/chimera/conf.d")
+        #expect(target.framing == .raw)
+    }
+
+    @Test func `without options it has the defaults`() throws {
+        let target = try target("/live session -- t/page.html")
+        #expect(
+            target
+                == SessionTarget(
+                    program: "/etc/chimera/conf.d/t/page.html", command: ["t/page.html"],
+                    directory: "/etc/chimera/conf.d"))
+        #expect(target.ping == .milliseconds(30_000) && target.pong == .milliseconds(20_000))
+        #expect(target.terminateMilliseconds == 2_000 && target.killMilliseconds == 5_000)
+        #expect(target.messageBytesMax == 1 << 20 && target.errorOutput == .log && !target.mayBeRoot)
+    }
+
+    @Test func `its options are typed`() throws {
+        let target = try target(
+            "session stderr=inline origin=b.example origin=*.c.example message=4KiB deflate=off env=A=b env=C= "
+                + "ping=none pong=5s idle=1h life=1d end=1s kill=0ms directory=t -- t/page.html")
+        #expect(target.errorOutput == .inline && !target.compresses && target.messageBytesMax == 4096)
+        #expect(target.origins.map(\.description) == ["b.example", "*.c.example"])
+        #expect(target.environment == ["A=b", "C="])
+        #expect(target.ping == .unlimited && target.pong == .milliseconds(5_000))
+        #expect(target.idle == .milliseconds(3_600_000) && target.life == .milliseconds(86_400_000))
+        #expect(target.terminateMilliseconds == 1_000 && target.killMilliseconds == 0)
+        #expect(target.directory == "/etc/chimera/conf.d/t")
+    }
+
+    @Test func `a program that would run as root has to be said twice`() throws {
+        let site = "site a.example { session -- t/page.html }\n"
+        let machine = "listen 8080\nuser root\n"
+        #expect(load(tenant: site, machine: machine).hasErrors)
+        let target = try target("session user=root -- t/page.html", machine: machine)
+        #expect(target.mayBeRoot)
+        #expect(
+            load(tenant: "site a.example { session user=other -- t/page.html }\n", machine: machine).hasErrors
+        )
+        #expect(load(tenant: "site a.example { session user=www -- t/page.html }\n").hasErrors)
+        let plain = try self.target("session user=www -- t/page.html", machine: "listen 8080\nuser www\n")
+        #expect(!plain.mayBeRoot)
+    }
+
+    @Test(arguments: [
+        ("session pty=on -- t/page.html", true),
+        ("session pty=on open=on -- t/page.html", false),
+        ("session pty=on -- t/page.html { auth basic t/users }", false),
+        ("auth basic t/users\nsession pty=on -- t/page.html", false),
+        ("/shell/* { allow 10.0.0.0/8 }\n/shell session pty=on -- t/page.html", false),
+        ("/shell/* { allow 10.0.0.0/8 }\n/* session pty=on -- t/page.html", true),
+        ("GET /* { allow 10.0.0.0/8 }\nsession pty=on -- t/page.html", true),
+        ("auth basic t/users\nsession pty=on -- t/page.html { auth off }", true),
+        ("session pty=on stderr=inline open=on -- t/page.html", true),
+        ("session pty=on framing=length open=on -- t/page.html", true),
+        ("session -- t/page.html", false),
+    ])
+    func `a terminal is guarded, or said to be open`(_ content: String, _ isRefused: Bool) {
+        let result = load(tenant: "site a.example {\n\(content)\n}\n")
+        #expect(result.hasErrors == isRefused, "\(result.diagnostics.rendered)")
+    }
+
+    @Test func `a terminal's octets are as they are`() throws {
+        #expect(try target("session pty=on open=on -- t/page.html").framing == .raw)
+        #expect(try target("session pty=on open=on framing=lines -- t/page.html").framing == .lines)
+    }
+
+    @Test func `a tenant's directory belongs to it`() {
+        let machine = "listen 8080\ntenants { permit session }\n"
+        let inside = load(tenant: "site a.example { session directory=t -- t/page.html }\n", machine: machine)
+        #expect(!inside.hasErrors, "\(inside.diagnostics.rendered)")
+        let outside = load(
+            tenant: "site a.example { session directory=/etc -- t/page.html }\n", machine: machine)
+        #expect(outside.hasErrors)
+        let denied = load(
+            tenant: "site a.example { session -- t/page.html }\n", machine: "listen 8080\ntenants { }\n")
+        #expect(denied.hasErrors)
+    }
+
+    @Test func `what it keeps is typed`() throws {
+        let kept = try target("session resume=5m replay=1MiB pool=8 request=line -- t/page.html")
+        #expect(kept.resumeMilliseconds == 300_000 && kept.replayBytes == 1 << 20 && kept.poolCount == 8)
+        #expect(kept.tellsRequest && kept.sharing == nil)
+        let shared = try target("session shared=on tag=json linger=0ms -- t/page.html")
+        #expect(shared.sharing?.tag == .json && shared.sharing?.lingerMilliseconds == 0)
+        #expect(shared.sharing?.start == .client && shared.replayBytes == 64 * 1024)
+        let early = try target("session shared=on start=load -- t/page.html")
+        #expect(early.sharing?.start == .load && early.sharing?.tag == .prefix)
+        #expect(try target("session shared=off pty=on open=on pool=1 -- t/page.html").sharing == nil)
+    }
+
+    @Test(arguments: [
+        "shared=on resume=5m", "shared=on pool=2", "shared=on pty=on open=on", "shared=on framing=length",
+        "shared=on request=line", "pty=on open=on request=line", "shared=on start=load linger=1s", "tag=off",
+        "start=client", "linger=1s", "replay=1MiB", "resume=1ms", "resume=2d", "pool=0", "pool=65",
+        "resume=1m replay=1B",
+    ])
+    func `what does not go together is refused`(_ options: String) {
+        #expect(load(tenant: "site a.example { session \(options) -- t/page.html }\n").hasErrors)
+    }
+}

@@ -1,0 +1,56 @@
+import ChimeraWebSocket
+import Testing
+
+@testable import ChimeraServer
+
+@Suite struct ConnectTests {
+    @Test(arguments: [
+        ("ws://localhost", "localhost", "80", "localhost", "/"),
+        ("ws://localhost:8080/a/b?c=d#e", "localhost", "8080", "localhost:8080", "/a/b?c=d"),
+        ("ws://[::1]:81/x", "::1", "81", "[::1]:81", "/x"), ("ws://[::1]", "::1", "80", "[::1]", "/"),
+        ("ws://host?q", "host", "80", "host", "/?q"),
+    ])
+    func `an address has its parts`(
+        _ text: String, _ host: String, _ port: String, _ authority: String, _ target: String
+    ) throws {
+        let address = try WebSocketAddress(text)
+        #expect(address.host == host && address.port == port)
+        #expect(address.authority == authority && address.target == target)
+    }
+
+    @Test(arguments: [
+        "wss://localhost", "http://localhost", "localhost", "ws://", "ws://:80", "ws://a:b", "ws://a:99999",
+        "ws://user@host", "ws://a b",
+    ])
+    func `what is no address is refused`(_ text: String) {
+        #expect(throws: WebSocketAddress.Malformed.self) { try WebSocketAddress(text) }
+    }
+
+    @Test func `only an answer to what was asked is one`() throws {
+        // RFC 6455 §1.3
+        let key = Array("dGhlIHNhbXBsZSBub25jZQ==".utf8)
+        func agreed(_ lines: [String], _ subprotocol: String? = "a") throws -> Bool {
+            try ClientHandshake.agreed(
+                Array(lines.joined(separator: "\r\n").utf8), key, subprotocol)
+        }
+        let right = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        #expect(try !agreed(["HTTP/1.1 101 Switching Protocols", right]))
+        #expect(try agreed(["HTTP/1.1 101 Switching Protocols", right, "sec-websocket-protocol:  a "]))
+        for wrong in [
+            ["HTTP/1.1 200 OK", right], ["HTTP/1.1 101 x"],
+            ["HTTP/1.1 101 x", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOx="],
+            ["HTTP/1.1 101 x", right, "Sec-WebSocket-Protocol: b"],
+            ["HTTP/1.1 101 x", right, "Sec-WebSocket-Extensions: permessage-deflate"], [""],
+        ] {
+            #expect(throws: ClientHandshake.Failure.self) { _ = try agreed(wrong) }
+        }
+    }
+
+    @Test(
+        arguments: [
+            (nil, 0), (1000, 0), (4003, 3), (4255, 255), (4309, 137), (1012, 3), (4300, 3), (4000, 3),
+        ] as [(UInt16?, Int32)])
+    func `a Close tells the exit status`(_ code: UInt16?, _ status: Int32) {
+        #expect(JoinedTerminal.exitStatus(code.map { .init(rawValue: $0) }) == status)
+    }
+}
