@@ -47,14 +47,14 @@ extension FileDecoder {
         if target.hasTerminal { target.framing = .raw }
         if let name = arguments.text("framing") { target.framing = .init(rawValue: name) ?? .lines }
         for key in ["stderr", "framing"] where target.hasTerminal {
-            guard let item = arguments.first(key), key == "stderr" || target.framing == .length else {
+            guard let item = arguments.first(key), key == "stderr" || target.framing.hasLengths else {
                 continue
             }
             report(item.token, "a terminal is one stream of octets: `\(key)=` has no place there")
             return false
         }
         if let name = arguments.text("stderr") { target.errorOutput = .init(rawValue: name) ?? .log }
-        if target.errorOutput == .inline, target.framing == .length, let item = arguments.first("stderr") {
+        if target.errorOutput == .inline, target.framing.hasLengths, let item = arguments.first("stderr") {
             report(item.token, "`stderr=inline` has no place between messages with a length")
             return false
         }

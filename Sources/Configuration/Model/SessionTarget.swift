@@ -7,6 +7,11 @@ package struct SessionTarget: Sendable, Hashable {
         case raw
         /// A message has its length before it, as four octets.
         case length
+        /// A message has its type before it, as one octet, and then its length.
+        case typed
+
+        /// A message's length stands before it.
+        package var hasLengths: Bool { self == .length || self == .typed }
     }
 
     package enum ErrorOutput: String, CaseIterable, Sendable {

@@ -25,7 +25,8 @@ extension Schema {
             default: "lines",
             """
             `lines`: a line is a text message and a message is a line; `raw`: what was written at once is a binary \
-            message; `length`: each message has its length before it, four octets, the highest first
+            message; `length`: each message has its length before it, four octets, the highest first; `typed`: the same \
+            behind one octet, `t` for a text message and `b` for a binary one
             """),
         Option(
             "stderr",

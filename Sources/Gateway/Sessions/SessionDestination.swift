@@ -52,6 +52,7 @@ extension SessionOptions {
         case .lines: framing = .lines
         case .raw: framing = .raw
         case .length: framing = .length
+        case .typed: framing = .typed
         }
         switch target.errorOutput {
         case .log: errorOutput = .log

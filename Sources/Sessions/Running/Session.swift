@@ -44,6 +44,9 @@ package final class Session: PipeObserver {
     /// The last look at the client found something, so there may be more.
     @exclusivity(unchecked) private var mayReadMore = false
     @exclusivity(unchecked) private var operatorWants = false
+    /// How the client broke the protocol, as long as it is not told.
+    @exclusivity(unchecked) private var failure: ConnectionFailure?
+    @exclusivity(unchecked) private var failsAt = Int64.max
 
     // Times in milliseconds of the worker's clock.
     package let startedAt: Int64
@@ -64,6 +67,8 @@ package final class Session: PipeObserver {
     private static let transportMilliseconds: Int64 = 2_000
     /// The same where the gateway cuts its connections off: shorter than the moment that it gives them.
     private static let farewellMilliseconds: Int64 = 700
+    /// How long a program has to answer what a client said before it broke the protocol.
+    private static let lastWordMilliseconds: Int64 = 500
     /// Octets that are made of one turn's reading before they are passed on.
     private static let windowOctets = 64 * 1024
 
@@ -145,6 +150,7 @@ package final class Session: PipeObserver {
         if operatorWants { close(.goingAway, "ended by the operator", .operatorAsked, frames) }
         if !mixesErrors { readErrors() }
         readProgram(frames)
+        tellFailure(frames)
         readClient(frames)
         checkTimes(frames)
         send(frames)
@@ -174,7 +180,7 @@ package final class Session: PipeObserver {
     // MARK: From the client
 
     private func readClient(_ frames: ByteBuffer) {
-        guard closing.mayReceive else { return dropClient() }
+        guard closing.mayReceive, failure == nil else { return dropClient() }
         guard program.unwritten == nil, !exchange.isBlocked else { return }
         let read = scratch.input
         read.clear()
@@ -219,7 +225,7 @@ package final class Session: PipeObserver {
     private func decode(_ buffer: ByteBuffer, _ frames: ByteBuffer) {
         let lines = scratch.forProgram
         let inflated = scratch.inflated
-        while closing.mayReceive {
+        while closing.mayReceive, failure == nil {
             // What is left waits until this went on.
             if lines.count >= Self.windowOctets || frames.count >= Self.windowOctets {
                 mayReadMore = true
@@ -233,7 +239,7 @@ package final class Session: PipeObserver {
             }
             take(event, buffer, inflated, lines, frames)
         }
-        if !closing.mayReceive { buffer.clear() }
+        if !closing.mayReceive || failure != nil { buffer.clear() }
         program.write(lines)
         program.endInputIfDue()
         if program.unwritten == nil { inputProgressAt = worker.now }
@@ -252,7 +258,7 @@ package final class Session: PipeObserver {
             if tagged != nil {
                 if let wish = tagged?.take(octets, isLast: part.isLast) { grant(wish, lines, frames) }
             } else {
-                input.take(octets, isLast: part.isLast, to: lines)
+                input.take(octets, of: part.kind, isLast: part.isLast, to: lines)
             }
             bytes.consume(part.count)
             if part.isLast {
@@ -270,10 +276,27 @@ package final class Session: PipeObserver {
             buffer.consume(reason)
             if end == nil { end = .client(status) }
             perform(closing.peerClosed(status), frames)
-        case .failed(let failure):
-            if end == nil { end = .failure(failure) }
-            perform(closing.failed(failure), frames)
+        case .failed(let failure): fail(failure, frames)
         }
+    }
+
+    /// What the client said before it broke the protocol is answered first, where the program is quick about it.
+    private func fail(_ failure: ConnectionFailure, _ frames: ByteBuffer) {
+        self.failure = failure
+        if messagesIn > 0, program.error != nil, program.output.isOpen, closing.maySend {
+            failsAt = worker.now + Self.lastWordMilliseconds
+            program.endsInput = true
+        } else {
+            failsAt = worker.now
+            tellFailure(frames)
+        }
+    }
+
+    private func tellFailure(_ frames: ByteBuffer) {
+        guard let failure, failsAt != .max, worker.now >= failsAt || !program.output.isOpen else { return }
+        failsAt = .max
+        if end == nil { end = .failure(failure) }
+        perform(closing.failed(failure), frames)
     }
 
     /// What a client of the subprotocol wants.
@@ -308,7 +331,7 @@ package final class Session: PipeObserver {
         }
         read(.stdout, frames)
         if mixesErrors { read(.stderr, frames) }
-        guard let ended = program.launch.end, program.outputHasEnded else { return }
+        guard failure == nil, let ended = program.launch.end, program.outputHasEnded else { return }
         tagged?.exit(ended, &encoder, to: frames)
         let farewell = ProgramFarewell(ended)
         close(farewell.status, farewell.reason, .program(ended), frames)
@@ -495,7 +518,7 @@ package final class Session: PipeObserver {
     }
 
     private func armDeadline() {
-        var limit = closingEndsAt
+        var limit = min(closingEndsAt, failsAt)
         if exchange.isBlocked {
             if let sendMax = options.sendMax { limit = min(limit, sendProgressAt + sendMax) }
         } else if closing.maySend {
