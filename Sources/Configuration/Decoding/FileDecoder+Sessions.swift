@@ -25,6 +25,11 @@ extension FileDecoder {
             target.messageBytesMax = bytes
         }
         target.compresses = arguments.isOn("deflate") ?? true
+        target.answersHTTP = arguments.isOn("http") ?? false
+        if target.answersHTTP, target.hasTerminal, let item = arguments.first("http") {
+            report(item.token, "a terminal needs both ways at once: `http=` has no place there")
+            return nil
+        }
         setTimes(arguments, &target)
         return target
     }
@@ -75,6 +80,27 @@ extension FileDecoder {
             target.environment.append(text)
         }
         return true
+    }
+
+    // MARK: - Listeners
+
+    /// `listen ADDRESS session=TENANT/ROUTE`. Whether that route is there is known when all files are read.
+    func setSession(_ arguments: Arguments, _ listener: inout Listener) {
+        guard let item = arguments.first("session"), case .text(let text) = item.value else { return }
+        guard let address = SessionAddress(text) else {
+            let hint = text.contains("/") ? [] : [text + "/ROUTE"]
+            report(
+                item.token, "a session is named by its tenant and its route's path: session=shop/repl", hint)
+            return
+        }
+        for key in ["tls", "name", "public"] {
+            guard let other = arguments.first(key) else { continue }
+            report(
+                other.token,
+                "`\(key)` has no place beside `session=`: its connections speak no HTTP, and no TLS")
+            return
+        }
+        listener.session = address
     }
 
     // MARK: - Terminals

@@ -30,6 +30,8 @@ package struct SessionTarget: Sendable, Hashable {
     package var origins: [HostPattern] = []
     /// Bytes of a client's message.
     package var messageBytesMax: Int64 = 1 << 20
+    /// A POST without a WebSocket is served as well.
+    package var answersHTTP = false
     /// Whether compression is agreed to.
     package var compresses = true
     package var ping = TimeLimit.milliseconds(30_000)

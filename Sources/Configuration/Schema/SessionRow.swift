@@ -39,6 +39,12 @@ extension Schema {
             "origin", .host, isRepeatable: true,
             "a host whose pages may connect as well; `*` for every page, also one that tells no origin"),
         Option("message", .size, default: "1MiB", "the most that a client's message may have; 1009 past it"),
+        Option(
+            "http", .onOff, default: "off",
+            """
+            a POST without a WebSocket is served as well: its body is the program's input, and its answer the output, as \
+            server-sent events for who asks for `text/event-stream`
+            """),
         Option("deflate", .onOff, default: "on", "whether compression is agreed to with who offers it"),
         Option(
             "env", .word("a variable, as NAME=VALUE"), isRepeatable: true,
@@ -66,7 +72,6 @@ extension Schema {
         Option("resume", .duration, since: .later, "how long the program survives a lost connection"),
         Option("pool", .count, since: .later, "programs that wait for clients"),
         Option("shared", .onOff, since: .later, "one program for all clients"),
-        Option("http", .onOff, since: .later, "plain HTTP as well"),
         Option("memory", .size, since: .later, "the most memory for a program"),
         Option("processes", .count, since: .later, "the most processes for a program"),
     ]

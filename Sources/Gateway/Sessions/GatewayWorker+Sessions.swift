@@ -8,7 +8,7 @@ internal import ChimeraWebSocket
 
 /// A session as its worker lists it.
 struct RunningSession {
-    let session: Session
+    let session: any LiveSession
     let id: String
     let tenant: String
     let site: String
@@ -25,9 +25,12 @@ extension GatewayWorker {
     /// How long a program may take to be started.
     private static let startMilliseconds: Int64 = 10_000
 
-    /// Serves a WebSocket with a program of its own.
+    /// Serves a client with a program of its own: a WebSocket, or what else may have one.
     func serveSession(_ exchange: some GatewayExchange, _ destination: SessionDestination) async {
         let transaction = exchange.transaction
+        if let form = plainForm(of: transaction, destination) {
+            return await servePlain(exchange, destination, form)
+        }
         let handshake: WebSocketRequest
         do throws(WebSocketRequest.Fault) {
             handshake = try WebSocketRequest(
@@ -35,6 +38,19 @@ extension GatewayWorker {
         } catch {
             return await refuse(exchange, error)
         }
+        await withProgram(exchange, destination) { program, connection in
+            await run(exchange, destination, handshake, program, connection)
+        }
+    }
+
+    /// Starts a program for a client, within its limits, and answers where there is none.
+    ///
+    /// - Parameter body: has the client's program, which is its own business from then on.
+    func withProgram(
+        _ exchange: some GatewayExchange, _ destination: SessionDestination,
+        body: (StartedProgram, ProgramConnection) async -> Void
+    ) async {
+        let transaction = exchange.transaction
         guard let site = transaction.context.site, let settings = transaction.context.settings else {
             return await refuse(exchange, status: 404)
         }
@@ -54,7 +70,7 @@ extension GatewayWorker {
         do throws(SystemError) {
             let program = try started.get()
             let connection = try ProgramConnection(program, launch, on: worker, gone: leave)
-            await run(exchange, destination, handshake, program, connection)
+            await body(program, connection)
         } catch {
             leave()
             launch.tell(nil)
@@ -95,13 +111,7 @@ extension GatewayWorker {
     ) async {
         let transaction = exchange.transaction
         let (context, request, response) = (transaction.context, transaction.request, transaction.response)
-        let worker = worker
-        let log = shared.programLog
-        let tenant = String(decoding: context.site?.tenant ?? [], as: UTF8.self)
-        let wantsLines = destination.options.errorOutput == .log
-        let errors = ProgramErrors(clock: { worker.now }) { line in
-            if wantsLines { log.write(line, session: program.id, tenant: tenant, process: program.process) }
-        }
+        let errors = errors(of: destination, program, context)
         // A protocol that proves in another way that it was understood takes the proof of this one out.
         guard handshake.agree(request, response, subprotocols: Self.subprotocols),
             exchange.agrees(to: response)
@@ -115,16 +125,40 @@ extension GatewayWorker {
         exchange.acceptUpgrade(token.span)
         exchange.flush()
         counters.add(.tunnels)
-        counters.add(.sessionsStarted)
-        var options = destination.options
-        options.sendMax = (context.settings ?? dispatcher.machineSettings).timeouts.send
         let session = Session(
-            exchange, connection, options, deflate: handshake.deflate?.agreed,
+            exchange, connection, options(of: destination, context), deflate: handshake.deflate?.agreed,
             isTagged: handshake.subprotocol != nil, scratch: sessionScratch, errors: errors)
+        await run(session, program, destination, context)
+    }
+
+    /// Runs a session among those that are listed and counted.
+    func run(
+        _ session: some LiveSession, _ program: StartedProgram, _ destination: SessionDestination,
+        _ context: RequestContext
+    ) async {
+        counters.add(.sessionsStarted)
         sessions[ObjectIdentifier(session)] = RunningSession(session, program, destination, context, worker)
         _ = await session.run()
         counters.add(.sessionsEnded)
         sessions[ObjectIdentifier(session)] = nil
+    }
+
+    func options(of destination: SessionDestination, _ context: RequestContext) -> SessionOptions {
+        var options = destination.options
+        options.sendMax = (context.settings ?? dispatcher.machineSettings).timeouts.send
+        return options
+    }
+
+    /// Where a program's standard error goes that no client gets.
+    func errors(
+        of destination: SessionDestination, _ program: StartedProgram, _ context: RequestContext
+    ) -> ProgramErrors {
+        let (worker, log) = (worker, shared.programLog)
+        let tenant = String(decoding: context.site?.tenant ?? [], as: UTF8.self)
+        let wantsLines = destination.options.errorOutput == .log
+        return ProgramErrors(clock: { worker.now }) { line in
+            if wantsLines { log.write(line, session: program.id, tenant: tenant, process: program.process) }
+        }
     }
 
     private func refuse(_ exchange: some GatewayExchange, _ fault: WebSocketRequest.Fault) async {
@@ -148,7 +182,7 @@ extension GatewayWorker {
 
 extension RunningSession {
     fileprivate init(
-        _ session: Session, _ program: StartedProgram, _ destination: SessionDestination,
+        _ session: some LiveSession, _ program: StartedProgram, _ destination: SessionDestination,
         _ context: RequestContext, _ worker: Worker
     ) {
         self.session = session
