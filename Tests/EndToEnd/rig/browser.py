@@ -102,7 +102,8 @@ class Browser:
 
     def press(self, key: str, modifiers: int = 0) -> None:
         """Presses a key, a character or a name such as `Enter`, on whatever has the focus. `modifiers`: 2 is Control."""
-        code = KEYS.get(key, ord(key.upper()) if len(key) == 1 else 0)
+        # The codes of letters and digits are their own; those of other characters are other keys'.
+        code = KEYS.get(key, ord(key.upper()) if len(key) == 1 and key.isascii() and key.isalnum() else 0)
         text = {"text": "\r" if key == "Enter" else key} if (len(key) == 1 or key == "Enter") and not modifiers else {}
         self._page("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, modifiers=modifiers,
                    **text)
