@@ -149,4 +149,26 @@ import Testing
         let result = load(tenant: "site a.example { session http=on pty=on open=on -- t/page.html }\n")
         #expect(result.diagnostics.rendered.contains("`http=` has no place there"))
     }
+
+    @Test func `what it keeps is typed`() throws {
+        let kept = try target("session resume=5m replay=1MiB pool=8 request=line -- t/page.html")
+        #expect(kept.resumeMilliseconds == 300_000 && kept.replayBytes == 1 << 20 && kept.poolCount == 8)
+        #expect(kept.tellsRequest && kept.sharing == nil)
+        let shared = try target("session shared=on tag=json linger=0ms -- t/page.html")
+        #expect(shared.sharing?.tag == .json && shared.sharing?.lingerMilliseconds == 0)
+        #expect(shared.sharing?.start == .client && shared.replayBytes == 64 * 1024)
+        let early = try target("session shared=on start=load -- t/page.html")
+        #expect(early.sharing?.start == .load && early.sharing?.tag == .prefix)
+        #expect(try target("session shared=off pty=on open=on pool=1 -- t/page.html").sharing == nil)
+    }
+
+    @Test(arguments: [
+        "shared=on resume=5m", "shared=on pool=2", "shared=on pty=on open=on", "shared=on framing=length",
+        "shared=on request=line", "pty=on open=on request=line", "shared=on start=load linger=1s", "tag=off",
+        "start=client", "linger=1s", "replay=1MiB", "resume=1ms", "resume=2d", "pool=0", "pool=65",
+        "resume=1m replay=1B",
+    ])
+    func `what does not go together is refused`(_ options: String) {
+        #expect(load(tenant: "site a.example { session \(options) -- t/page.html }\n").hasErrors)
+    }
 }

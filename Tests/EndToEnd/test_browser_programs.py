@@ -1,6 +1,7 @@
 """The sample programs in a browser: headless Chromium joined to a shell script, a Python and a C program, and a terminal
 on a page with a program that uses curses."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from rig.browser import PATIENCE, Browser
 from rig.client import wait_until
 from rig.gateway import REPOSITORY
 from rig.programs import program
-from rig.sessions import ROOT
+from rig.sessions import ROOT, join
 
 SAMPLES = REPOSITORY / "conf.d"
 
@@ -54,6 +55,29 @@ def test_a_shell_script_counts_and_a_python_program_plays(page, tmp_path):
         browser.evaluate(f"""(form => {{ form.number.value = '{number}'; form.requestSubmit(); }})(document.querySelector('#guess'))""")
         wait_until(lambda: re.search(pattern, text("#answer")), PATIENCE, f"the answer to {number}")
     browser.screenshot(tmp_path / "live.png")
+    assert browser.complaints() == []
+
+
+def test_a_python_chat_that_speaks_json(page, samples, tmp_path):
+    """Issue: a Python chat program that speaks JSON, one process for two browsers' worth of clients."""
+    browser = page("live.localhost/")
+    browser.await_text(r"guest \d+ has joined")
+    with join(samples, "/chat", host="live.localhost") as other:
+        def heard(kind):
+            while (message := json.loads(other.recv(timeout=PATIENCE)))["type"] != kind:
+                pass
+            return message
+        browser.await_text(f"{heard('joined')['name']} has joined")
+        browser.evaluate("""(form => { form.name.value = 'Ann'; form.text.value = 'Grüße & <b>more</b>'; form.requestSubmit(); })
+                            (document.querySelector('#say'))""")
+        assert heard("said") == {"type": "said", "name": "Ann", "text": "Grüße & <b>more</b>"}
+        browser.await_text("Ann Grüße & <b>more</b>")
+        for nonsense in ("no JSON", "[]", '{"text": 7}'):
+            other.send(nonsense)
+        other.send(json.dumps({"name": "Bob", "text": "fine"}))
+        browser.await_text("Bob fine")
+    browser.await_text("Bob has left")
+    browser.screenshot(tmp_path / "chat.png")
     assert browser.complaints() == []
 
 

@@ -266,6 +266,51 @@ def test_plain_sessions_of_a_site_with_tls(start_gateway, marked, tmp_path):
         assert client.send(b"hello").end().rest() == b"hello"
 
 
+def test_plain_clients_of_a_program_for_all(door):
+    """`shared=on`: each line is a message with its client's number, and what the program says goes to every door."""
+    gateway, address = door(*shell("while read -r line; do echo said $line; done"), options="shared=on")
+
+    def until(client, word):
+        """The line with that word, which every client that has come hears."""
+        line = b""
+        while not line.endswith(word + b"\n"):
+            line = b""
+            while not line.endswith(b"\n"):
+                line += client.exactly(1)
+        return line.decode()
+    with Plain(address) as one, Plain(address) as other, join(gateway, "/door") as third:
+        # Who hears itself has come.
+        until(one.send(b"one\n"), b"one")
+        until(other.send(b"other\n"), b"other")
+        third.send("third")
+        while not third.recv(timeout=30).endswith("third"):
+            pass
+        one.send(b"hel")
+        one.send(b"lo\nagain\n")
+        said = until(one, b"hello")
+        assert until(other, b"hello") == said and third.recv(timeout=30) == said.strip()
+        assert until(one, b"again") == said.replace("hello", "again") == until(other, b"again")
+        assert third.recv(timeout=30).endswith("again")
+        # The end of one client's side is not the end of the program's input.
+        one.send(b"bye").end()
+        assert until(one, b"bye") == said.replace("hello", "bye")
+        assert third.recv(timeout=30).endswith("bye")
+        third.send("still here")
+        assert third.recv(timeout=30).endswith("still here")
+        until(other, b"still here")
+
+
+def test_plain_clients_get_programs_that_have_waited(door, marked):
+    gateway, address = door("cat", options="pool=2")
+    marked.await_count(2)
+    for _ in range(3):
+        with Plain(address) as client:
+            assert client.send(b"hello").end().rest() == b"hello"
+    # The pool goes with the configuration.
+    gateway.reload("site test { /more respond 204 }")
+    marked.await_gone()
+
+
 # Plain HTTP
 
 

@@ -10,7 +10,7 @@ os.environ.setdefault("ESCDELAY", "25")
 def draw(screen, lines, row, column):
     height, width = screen.getmaxyx()
     screen.erase()
-    screen.addnstr(0, 0, " notes ".ljust(width), width, curses.color_pair(1) | curses.A_BOLD)
+    screen.addnstr(0, 0, " notes ".ljust(width), width, curses.color_pair(1))
     body = max(1, height - 2)
     top = max(0, row - body + 1)
     for place, text in enumerate(lines[top:top + body]):

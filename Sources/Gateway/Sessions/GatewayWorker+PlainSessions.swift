@@ -8,53 +8,32 @@ internal import ChimeraTelemetry
 /// Sessions of clients that speak no WebSocket: of `listen … session=`, and of `http=on`.
 extension GatewayWorker {
     /// How a request that asks for no WebSocket is served by a program; nil where it is not.
-    func plainForm(of transaction: Transaction, _ destination: SessionDestination) -> PlainForm? {
-        if transaction.context.isPlain { return .stream }
-        // What is safe by its method must not start anything (RFC 9110 §9.2.1).
-        guard destination.target.answersHTTP, transaction.request.method == .post else { return nil }
-        return transaction.request.acceptsEvents ? .events : .body
-    }
-
-    /// Serves a client with a program of its own, without a WebSocket.
-    func servePlain(
-        _ exchange: some GatewayExchange, _ destination: SessionDestination, _ form: PlainForm
-    ) async {
-        let transaction = exchange.transaction
+    func plainForm(
+        of transaction: Transaction, _ destination: SessionDestination
+    ) throws(WebSocketRequest.Fault) -> PlainForm? {
         let (context, request) = (transaction.context, transaction.request)
-        if form != .stream, !destination.origins.allowsRequest(request, context) {
-            exchange.closeAfterAnswer()
-            return await refuse(exchange, status: 403)
-        }
-        await withProgram(exchange, destination) { program, connection in
-            if form == .stream {
-                begin(stream: exchange)
-            } else {
-                begin(exchange, destination, form)
-            }
-            let session = PlainSession(
-                exchange, connection, options(of: destination, context), form, scratch: sessionScratch,
-                errors: errors(of: destination, program, context))
-            await run(session, program, destination, context)
-        }
+        if context.isPlain { return .stream }
+        // What is safe by its method must not start anything (RFC 9110 §9.2.1).
+        guard destination.target.answersHTTP, request.method == .post else { return nil }
+        guard destination.origins.allowsRequest(request, context) else { throw .foreignOrigin }
+        return request.acceptsEvents ? .events : .body
     }
 
-    private func begin(stream exchange: some GatewayExchange) {
-        let token = Array("session".utf8)
-        exchange.transaction.response.reset(status: 101)
-        exchange.acceptUpgrade(token.span)
-        counters.add(.tunnels)
-    }
-
-    private func begin(
-        _ exchange: some GatewayExchange, _ destination: SessionDestination, _ form: PlainForm
-    ) {
-        let transaction = exchange.transaction
-        let (context, request, response) = (transaction.context, transaction.request, transaction.response)
+    /// Begins what is sent to such a client.
+    func begin(_ exchange: some GatewayExchange, _ destination: SessionDestination, _ form: PlainForm) {
+        let response = exchange.transaction.response
+        guard form != .stream else {
+            let token = Array("session".utf8)
+            response.reset(status: 101)
+            exchange.acceptUpgrade(token.span)
+            return counters.add(.tunnels)
+        }
+        let (context, request) = (exchange.transaction.context, exchange.transaction.request)
         response.reset(status: 200)
         response.body = .unknown
-        switch form {
-        case .events: response.add(.contentType, "text/event-stream")
-        case .stream, .body:
+        if form == .events {
+            response.add(.contentType, "text/event-stream")
+        } else {
             let isText = destination.target.framing == .lines
             response.add(.contentType, isText ? "text/plain; charset=utf-8" : "application/octet-stream")
             // RFC 9110 §6.6.2.

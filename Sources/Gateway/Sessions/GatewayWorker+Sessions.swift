@@ -23,62 +23,92 @@ extension GatewayWorker {
     /// What is spoken beside plain messages.
     static let subprotocols = [TaggedStreams.subprotocol]
     /// How long a program may take to be started.
-    private static let startMilliseconds: Int64 = 10_000
+    static let startMilliseconds: Int64 = 10_000
 
-    /// Serves a client with a program of its own: a WebSocket, or what else may have one.
+    /// Serves a WebSocket, or what else may have one, with a program.
     func serveSession(_ exchange: some GatewayExchange, _ destination: SessionDestination) async {
         let transaction = exchange.transaction
-        if let form = plainForm(of: transaction, destination) {
-            return await servePlain(exchange, destination, form)
-        }
-        let handshake: WebSocketRequest
+        let door: SessionDoor
         do throws(WebSocketRequest.Fault) {
-            handshake = try WebSocketRequest(
-                transaction.request, transaction.context, destination, subprotocols: Self.subprotocols)
+            door = try self.door(transaction, destination)
         } catch {
             return await refuse(exchange, error)
         }
-        await withProgram(exchange, destination) { program, connection in
-            await run(exchange, destination, handshake, program, connection)
-        }
-    }
-
-    /// Starts a program for a client, within its limits, and answers where there is none.
-    ///
-    /// - Parameter body: has the client's program, which is its own business from then on.
-    func withProgram(
-        _ exchange: some GatewayExchange, _ destination: SessionDestination,
-        body: (StartedProgram, ProgramConnection) async -> Void
-    ) async {
-        let transaction = exchange.transaction
         guard let site = transaction.context.site, let settings = transaction.context.settings else {
             return await refuse(exchange, status: 404)
         }
         let environment = ProgramEnvironment(
             transaction.request, transaction.context, destination, serverSoftware: "chimera")
         guard environment.isWhole else { return await refuse(exchange, status: 431) }
+        let visit = SessionVisit(
+            destination: destination, door: door, key: destination.key(transaction.context),
+            environment: environment, site: site, settings: settings)
+        if let handshake = door.handshake, let claim = handshake.claim {
+            return await serveReturning(exchange, visit, handshake, claim)
+        }
+        if visit.key.target.sharing != nil { return await serveShared(exchange, visit) }
+        await serveOwn(exchange, visit)
+    }
+
+    private func door(
+        _ transaction: Transaction, _ destination: SessionDestination
+    ) throws(WebSocketRequest.Fault) -> SessionDoor {
+        if let form = try plainForm(of: transaction, destination) { return .plain(form) }
+        return .webSocket(
+            try WebSocketRequest(
+                transaction.request, transaction.context, destination, subprotocols: Self.subprotocols))
+    }
+
+    /// Serves a client that gets a program of its own.
+    private func serveOwn(_ exchange: some GatewayExchange, _ visit: SessionVisit) async {
         let table = shared.limits.places
-        guard let places = SessionLimits(settings.sessionLimits).enter(transaction, site, table) else {
-            transaction.context.limitHit = .sessions
+        guard
+            let places = SessionLimits(visit.settings.sessionLimits)
+                .enter(exchange.transaction, visit.site, table)
+        else {
+            exchange.transaction.context.limitHit = .sessions
             return await refuse(exchange, status: 503)
         }
         func leave() { for place in places { table.leave(place) } }
-        let launch = ProgramLaunch(
-            destination.order(environment.variables), from: shared.programs, on: worker,
-            scope: exchange.scope)
+        let launch = launch(visit, exchange.scope)
         guard let started = await awaitProgram(exchange, launch) else { return leave() }
         do throws(SystemError) {
             let program = try started.get()
             let connection = try ProgramConnection(program, launch, on: worker, gone: leave)
-            await body(program, connection)
+            tellRequest(visit, connection)
+            // Without a handshake nobody has got a token to come back with.
+            if visit.key.target.resumeMilliseconds != nil, visit.door.handshake != nil {
+                return await serveResumable(exchange, visit, program, connection)
+            }
+            await run(exchange, visit, connection)
         } catch {
             leave()
             launch.tell(nil)
             counters.add(.programsFailed)
-            let tenant = String(decoding: site.tenant, as: UTF8.self)
-            shared.programLog.cannotStart(destination.target.program, error, tenant: tenant)
+            shared.programLog.cannotStart(
+                visit.destination.target.program, error, tenant: visit.key.tenant)
             await refuse(exchange, status: error.isExhaustion ? 503 : 502)
         }
+    }
+
+    /// A program that has waited for this client, or else one that is started for it.
+    private func launch(_ visit: SessionVisit, _ scope: Scope) -> ProgramLaunch {
+        if let warm = shared.kept.takeWarm(visit.key) {
+            return ProgramLaunch(warm, from: shared.programs, on: worker, scope: scope)
+        }
+        // What waits knows nothing of a request, and one that is like it does not either.
+        let order =
+            visit.key.target.poolCount > 0
+            ? visit.key.order : visit.destination.order(visit.environment.variables)
+        return ProgramLaunch(order, from: shared.programs, on: worker, scope: scope)
+    }
+
+    private func tellRequest(_ visit: SessionVisit, _ connection: ProgramConnection) {
+        guard visit.key.target.tellsRequest else { return }
+        let message = RequestFacts.message(visit.environment.request, visit.destination.options.framing)
+        let bytes = ByteBuffer(capacity: message.count)
+        bytes.append(message.span)
+        connection.write(bytes)
     }
 
     /// Waits for the program.
@@ -105,60 +135,82 @@ extension GatewayWorker {
         }
     }
 
-    private func run(
-        _ exchange: some GatewayExchange, _ destination: SessionDestination, _ handshake: WebSocketRequest,
-        _ program: StartedProgram, _ connection: ProgramConnection
-    ) async {
+    /// What a program writes to standard error, on its way to the log.
+    func programErrors(_ id: String, _ process: Int32, tenant: String, isWanted: Bool) -> ProgramErrors {
+        let (worker, log) = (worker, shared.programLog)
+        return ProgramErrors(clock: { worker.now }) { line in
+            if isWanted { log.write(line, session: id, tenant: tenant, process: process) }
+        }
+    }
+
+    /// Sends the head that agrees.
+    ///
+    /// - Parameter program: what the client joins; nil for nothing.
+    /// - Returns: false where it cannot be made; nothing is sent then.
+    func agree(
+        _ exchange: some GatewayExchange, _ handshake: WebSocketRequest, _ program: (any SessionProgram)?
+    ) -> Bool {
         let transaction = exchange.transaction
         let (context, request, response) = (transaction.context, transaction.request, transaction.response)
-        let errors = errors(of: destination, program, context)
         // A protocol that proves in another way that it was understood takes the proof of this one out.
         guard handshake.agree(request, response, subprotocols: Self.subprotocols),
             exchange.agrees(to: response)
-        else {
-            connection.leave(
-                on: worker, scratch: sessionScratch, ending: destination.options.ending, errors: errors)
-            return await refuse(exchange, status: 500)
+        else { return false }
+        if let resumption = program?.resumption {
+            response.add(
+                name: Array(ResumeClaim.fieldName.utf8).span, value: Array(resumption.token.utf8).span)
+        }
+        if let loss = (program as? KeptClient)?.initialLoss {
+            let text = loss.octets.map(String.init) ?? "unknown"
+            response.add(name: Array("Chimera-Lost".utf8).span, value: Array(text.utf8).span)
         }
         dispatcher.finishResponse(context, request, response)
         let token = Array("websocket".utf8)
         exchange.acceptUpgrade(token.span)
         exchange.flush()
         counters.add(.tunnels)
-        let session = Session(
-            exchange, connection, options(of: destination, context), deflate: handshake.deflate?.agreed,
-            isTagged: handshake.subprotocol != nil, scratch: sessionScratch, errors: errors)
-        await run(session, program, destination, context)
+        return true
     }
 
-    /// Runs a session among those that are listed and counted.
+    /// Joins the client and the program until one of them has gone.
     func run(
-        _ session: some LiveSession, _ program: StartedProgram, _ destination: SessionDestination,
-        _ context: RequestContext
+        _ exchange: some GatewayExchange, _ visit: SessionVisit, _ program: some SessionProgram
     ) async {
+        let context = exchange.transaction.context
+        let errors = programErrors(
+            program.id, program.process, tenant: visit.key.tenant,
+            isWanted: visit.destination.options.errorOutput == .log)
+        var options = visit.destination.options
+        options.sendMax = (context.settings ?? dispatcher.machineSettings).timeouts.send
+        let tag = (program as? KeptClient)?.tag
+        let session: any LiveSession
+        switch visit.door {
+        case .webSocket(let handshake):
+            guard agree(exchange, handshake, program) else {
+                program.leave(.lost, LeavingParts(worker, sessionScratch, options.ending, errors))
+                return await refuse(exchange, status: 500)
+            }
+            session = Session(
+                exchange, program, options, deflate: handshake.deflate?.agreed, isTagged: visit.isTagged,
+                scratch: sessionScratch, errors: errors, tag: tag)
+        case .plain(let form):
+            begin(exchange, visit.destination, form)
+            session = PlainSession(
+                exchange, program, options, form, scratch: sessionScratch, errors: errors, tag: tag)
+        }
         counters.add(.sessionsStarted)
-        sessions[ObjectIdentifier(session)] = RunningSession(session, program, destination, context, worker)
-        _ = await session.run()
-        counters.add(.sessionsEnded)
+        sessions[ObjectIdentifier(session)] = RunningSession(session, visit, context, worker)
+        let end = await session.run()
+        count(end, program)
         sessions[ObjectIdentifier(session)] = nil
     }
 
-    func options(of destination: SessionDestination, _ context: RequestContext) -> SessionOptions {
-        var options = destination.options
-        options.sendMax = (context.settings ?? dispatcher.machineSettings).timeouts.send
-        return options
-    }
-
-    /// Where a program's standard error goes that no client gets.
-    func errors(
-        of destination: SessionDestination, _ program: StartedProgram, _ context: RequestContext
-    ) -> ProgramErrors {
-        let (worker, log) = (worker, shared.programLog)
-        let tenant = String(decoding: context.site?.tenant ?? [], as: UTF8.self)
-        let wantsLines = destination.options.errorOutput == .log
-        return ProgramErrors(clock: { worker.now }) { line in
-            if wantsLines { log.write(line, session: program.id, tenant: tenant, process: program.process) }
-        }
+    private func count(_ end: SessionEnd, _ program: some SessionProgram) {
+        counters.add(.sessionsEnded)
+        let figures = shared.kept.figures
+        if end == .takenOver { figures.takenOver.add(1) }
+        if end == .tooSlow { figures.tooSlow.add(1) }
+        if let client = program as? KeptClient { figures.lostOctets.add(client.octetsLost) }
     }
 
     private func refuse(_ exchange: some GatewayExchange, _ fault: WebSocketRequest.Fault) async {
@@ -182,15 +234,14 @@ extension GatewayWorker {
 
 extension RunningSession {
     fileprivate init(
-        _ session: some LiveSession, _ program: StartedProgram, _ destination: SessionDestination,
-        _ context: RequestContext, _ worker: Worker
+        _ session: any LiveSession, _ visit: SessionVisit, _ context: RequestContext, _ worker: Worker
     ) {
         self.session = session
-        id = program.id
-        tenant = String(decoding: context.site?.tenant ?? [], as: UTF8.self)
-        site = String(decoding: context.site?.name ?? [], as: UTF8.self)
-        route = String(decoding: context.route?.text ?? [], as: UTF8.self)
-        self.program = destination.target.command.joined(separator: " ")
+        id = session.program.id
+        tenant = visit.key.tenant
+        site = visit.key.site
+        route = visit.key.route
+        program = visit.key.target.command.joined(separator: " ")
         let text = ByteBuffer(capacity: 48)
         if let client = context.client { text.append(client) } else { text.append("unix") }
         client = String(decoding: Array(copying: text.readable), as: UTF8.self)

@@ -11,12 +11,20 @@ package struct SessionReport: Sendable {
     /// The command.
     package var program: String
     package var process: Int32
-    /// The client's address; `unix` for a Unix socket.
+    /// The client's address; `unix` for a Unix socket, `-` for a program that has none now.
     package var client: String
     package var ageMilliseconds: Int64
     /// Octets from the client to the program and back.
     package var octetsIn: Int
     package var octetsOut: Int
+    package var ownership: Ownership
+
+    package enum Ownership: String, Sendable {
+        case ownProgram = "own"
+        /// It may come back to its program.
+        case resumable
+        case shared
+    }
 }
 
 extension GatewayWorker {
@@ -24,9 +32,10 @@ extension GatewayWorker {
         sessions.values.map { running in
             SessionReport(
                 id: running.id, tenant: running.tenant, site: running.site, route: running.route,
-                program: running.program, process: running.session.process, client: running.client,
+                program: running.program, process: running.session.program.process, client: running.client,
                 ageMilliseconds: worker.now - running.session.startedAt,
-                octetsIn: running.session.octetsIn, octetsOut: running.session.octetsOut)
+                octetsIn: running.session.octetsIn, octetsOut: running.session.octetsOut,
+                ownership: .init((running.session.program as? KeptClient)?.kept))
         }
     }
 
@@ -42,7 +51,10 @@ extension Gateway {
     ///
     /// - Parameter limit: at most so many are reported.
     package func sessions(atMost limit: Int) -> (reports: [SessionReport], total: Int) {
-        let all = ask { $0.sessionReports() }.flatMap { $0 }
+        let now = Clock.monotonicMilliseconds()
+        let all =
+            ask { $0.sessionReports() }.flatMap { $0 }
+            + kept.unattended.map { SessionReport(of: $0, now: now) }
         let oldest = all.sorted { $0.ageMilliseconds > $1.ageMilliseconds }
         return (Array(oldest.prefix(limit)), all.count)
     }
@@ -50,5 +62,33 @@ extension Gateway {
     /// Ends a session: the client is told with 1001, and the program ends as ever.
     ///
     /// - Returns: false where there is none with this id.
-    package func endSession(_ id: String) -> Bool { ask { $0.endSession(id) }.contains(true) }
+    package func endSession(_ id: String) -> Bool {
+        if let program = kept.program(withID: id) {
+            program.end(.operatorAsked)
+            return true
+        }
+        return ask { $0.endSession(id) }.contains(true)
+    }
+}
+
+extension SessionReport {
+    /// A program without a client.
+    init(of kept: KeptProgram, now: Int64) {
+        let octets = kept.octets
+        self.init(
+            id: kept.id, tenant: kept.facts.tenant, site: kept.facts.site, route: kept.facts.route,
+            program: kept.facts.command, process: kept.process, client: "-",
+            ageMilliseconds: now - kept.startedAt, octetsIn: octets.in, octetsOut: octets.out,
+            ownership: Ownership(kept))
+    }
+}
+
+extension SessionReport.Ownership {
+    init(_ kept: KeptProgram?) {
+        guard let kept else {
+            self = .ownProgram
+            return
+        }
+        self = kept.isShared ? .shared : .resumable
+    }
 }

@@ -1,7 +1,6 @@
 /// A session that runs, for who asks what is going on.
 package protocol LiveSession: AnyObject {
-    /// The program's first process.
-    var process: Int32 { get }
+    var program: any SessionProgram { get }
     /// In milliseconds of its worker's clock.
     var startedAt: Int64 { get }
     /// Octets from the client to the program and back, without what they are wrapped in.

@@ -1,6 +1,7 @@
 internal import ChimeraBytes
 package import ChimeraEventLoop
 package import ChimeraHTTPCore
+internal import ChimeraWebSocket
 
 /// How a client gets what a program writes, where no WebSocket is between them.
 package enum PlainForm: Sendable {
@@ -23,13 +24,15 @@ package enum PlainForm: Sendable {
 package final class PlainSession: PipeObserver, LiveSession {
     private let exchange: any Exchange
     private let worker: Worker
-    private let program: ProgramConnection
+    package let program: any SessionProgram
     private let options: SessionOptions
     private let form: PlainForm
     private let scratch: SessionScratch
     private let errors: ProgramErrors
     /// The client gets standard error as well.
     private let mixesErrors: Bool
+    /// Of a program that has several clients, which is told whose line it reads; nil for one that has this one alone.
+    @exclusivity(unchecked) private var lines: PlainLines?
     @exclusivity(unchecked) private var events = EventStream()
     @exclusivity(unchecked) private var errorEvents = EventStream(named: "stderr")
     /// Why it ends, once it does.
@@ -53,9 +56,11 @@ package final class PlainSession: PipeObserver, LiveSession {
     package static let signalTrailer: StaticString = "exit-signal"
 
     /// Joins a client whose answer has begun, or whose connection is a tunnel already, to its program.
+    ///
+    /// - Parameter tag: how the program is told whose lines it reads; nil where it has one client.
     package init(
-        _ exchange: any Exchange, _ program: ProgramConnection, _ options: SessionOptions, _ form: PlainForm,
-        scratch: SessionScratch, errors: ProgramErrors
+        _ exchange: any Exchange, _ program: any SessionProgram, _ options: SessionOptions, _ form: PlainForm,
+        scratch: SessionScratch, errors: ProgramErrors, tag: ClientTag? = nil
     ) {
         self.exchange = exchange
         worker = exchange.worker
@@ -65,11 +70,11 @@ package final class PlainSession: PipeObserver, LiveSession {
         self.scratch = scratch
         self.errors = errors
         mixesErrors = options.errorOutput == .inline
+        lines = tag.map { PlainLines($0, octetsMax: options.messageBytesMax) }
         let now = exchange.worker.now
-        (startedAt, movedAt, sentAt, sendProgressAt) = (now, now, now, now)
+        startedAt = program.startedAt ?? now
+        (movedAt, sentAt, sendProgressAt) = (now, now, now)
     }
-
-    package var process: Int32 { program.process }
 
     package func pipeReady() { exchange.scope.wake(.io) }
 
@@ -87,7 +92,7 @@ package final class PlainSession: PipeObserver, LiveSession {
         while true {
             if let end = advance() {
                 conclude(end)
-                program.leave(on: worker, scratch: scratch, ending: options.ending, errors: errors)
+                program.leave(end, LeavingParts(worker, scratch, options.ending, errors))
                 return end
             }
             if hasWork {
@@ -114,6 +119,7 @@ package final class PlainSession: PipeObserver, LiveSession {
         program.flush()
         if let lost = exchange.lost { return give(up: lost == .draining ? .draining : .lost) }
         if operatorWants { return give(up: .operatorAsked) }
+        if let dismissal = program.dismissal { return give(up: SessionEnd(dismissal)) }
         if !mixesErrors { readErrors() }
         readOutput()
         if end == nil { readClient() }
@@ -127,31 +133,31 @@ package final class PlainSession: PipeObserver, LiveSession {
     /// Whether a turn now would do something.
     private var hasWork: Bool {
         if mayReadMore { return true }
-        if program.unwritten != nil && program.input.isReady { return true }
-        if !mixesErrors, let error = program.error, error.isOpen, error.isReady { return true }
+        if program.mayFlush { return true }
+        if !mixesErrors && program.isReady(.stderr) { return true }
         guard !exchange.isBlocked else { return false }
-        if program.output.isOpen && program.output.isReady { return true }
-        if let error = program.error, error.isOpen, error.isReady { return true }
-        return false
+        return program.isReady(.stdout) || program.isReady(.stderr)
     }
 
     // MARK: From the client
 
     private func readClient() {
-        guard program.unwritten == nil else { return }
+        guard !program.hasUnwritten else { return }
         if inputHasEnded { return lookWhetherClientIsThere() }
         let room = scratch.forProgram
         room.clear()
         let progress = exchange.readBody { room.append($0) }
         octetsIn += room.count
         if !room.isEmpty { movedAt = worker.now }
+        if lines != nil, lines?.take(room, isLast: progress == .ended) == false { return give(up: .lost) }
         program.write(room)
         switch progress {
         case .progressed: mayReadMore = true
         case .pending: break
         case .ended:
             inputHasEnded = true
-            program.endsInput = true
+            // Of a program that others have as well it is the end of nothing.
+            _ = program.endInput()
             program.endInputIfDue()
             lookWhetherClientIsThere()
         case .refused, .aborted: give(up: .lost)
@@ -169,34 +175,35 @@ package final class PlainSession: PipeObserver, LiveSession {
         guard !exchange.isBlocked else { return }
         let frames = scratch.frames
         frames.clear()
-        read(program.output, frames, isError: false)
-        if mixesErrors, let error = program.error { read(error, frames, isError: true) }
+        if program.takeLoss()?.isFatal == true { return give(up: .tooSlow) }
+        read(.stdout, frames)
+        if mixesErrors { read(.stderr, frames) }
         send(frames)
-        if let ended = program.launch.end, program.outputHasEnded { give(up: .program(ended)) }
+        if let ended = program.end, program.outputHasEnded { give(up: .program(ended)) }
     }
 
-    /// Reads a pipe once. Of a program that has ended what it said is there, and what is not there will not come.
-    private func read(_ pipe: PipeEnd, _ frames: ByteBuffer, isError: Bool) {
-        let toTheEnd = program.launch.end != nil
-        guard pipe.isOpen, pipe.isReady || toTheEnd else { return }
+    /// Reads a stream once. Of a program that has ended what it said is there, and what is not there will not come.
+    private func read(_ stream: SessionProgram.Stream, _ frames: ByteBuffer) {
+        let toTheEnd = program.end != nil
+        guard program.isOpen(stream), toTheEnd || program.isReady(stream) else { return }
         let room = scratch.program
         room.clear()
-        switch pipe.read(into: room.writable) {
+        switch program.read(stream, into: room.writable) {
         case .bytes(let count):
             room.commit(count)
             octetsOut += count
             movedAt = worker.now
-            encode(room.readable, frames, isError)
+            encode(stream, room.readable, frames)
             room.clear()
             if toTheEnd { mayReadMore = true }
-        case .wouldBlock: if toTheEnd { endOutput(pipe, frames, isError) }
-        case .end, .failed: endOutput(pipe, frames, isError)
+        case .wouldBlock: if toTheEnd { endOutput(stream, frames) }
+        case .end, .failed: endOutput(stream, frames)
         }
     }
 
-    private func encode(_ bytes: Span<UInt8>, _ frames: ByteBuffer, _ isError: Bool) {
+    private func encode(_ stream: SessionProgram.Stream, _ bytes: Span<UInt8>, _ frames: ByteBuffer) {
         guard form == .events else { return frames.append(bytes) }
-        if isError {
+        if stream == .stderr {
             events.breakOff(to: frames)
             errorEvents.take(bytes, to: frames)
         } else {
@@ -205,10 +212,10 @@ package final class PlainSession: PipeObserver, LiveSession {
         }
     }
 
-    private func endOutput(_ pipe: PipeEnd, _ frames: ByteBuffer, _ isError: Bool) {
-        pipe.close()
+    private func endOutput(_ stream: SessionProgram.Stream, _ frames: ByteBuffer) {
+        program.close(stream)
         guard form == .events else { return }
-        if isError {
+        if stream == .stderr {
             events.breakOff(to: frames)
             errorEvents.end(to: frames)
         } else {
@@ -227,8 +234,8 @@ package final class PlainSession: PipeObserver, LiveSession {
 
     /// A program that has closed its output while it runs has ended our side of the connection.
     private func endSending() {
-        guard form == .stream, !hasEndedSending, end == nil, !program.output.isOpen,
-            !mixesErrors || program.error?.isOpen != true, exchange.flush()
+        guard form == .stream, !hasEndedSending, end == nil, !program.isOpen(.stdout),
+            !mixesErrors || !program.isOpen(.stderr), exchange.flush()
         else { return }
         hasEndedSending = true
         exchange.finishTunnel()
@@ -236,20 +243,20 @@ package final class PlainSession: PipeObserver, LiveSession {
 
     /// Also while the client takes nothing: the log does.
     private func readErrors() {
-        let toTheEnd = program.launch.end != nil
-        guard let pipe = program.error, pipe.isOpen, pipe.isReady || toTheEnd else { return }
+        let toTheEnd = program.end != nil
+        guard program.isOpen(.stderr), toTheEnd || program.isReady(.stderr) else { return }
         let room = scratch.program
         room.clear()
-        switch pipe.read(into: room.writable) {
+        switch program.read(.stderr, into: room.writable) {
         case .bytes(let count):
             room.commit(count)
             errors.take(room.readable)
             room.clear()
             if toTheEnd { mayReadMore = true }
-        case .wouldBlock: if toTheEnd { pipe.close() }
-        case .end, .failed: pipe.close()
+        case .wouldBlock: if toTheEnd { program.close(.stderr) }
+        case .end, .failed: program.close(.stderr)
         }
-        if !pipe.isOpen { errors.end() }
+        if !program.isOpen(.stderr) { errors.end() }
     }
 
     // MARK: The end
@@ -258,12 +265,12 @@ package final class PlainSession: PipeObserver, LiveSession {
         exchange.setDeadline(after: nil)
         switch end {
         case .program(let ended): finish(ended)
-        case .life, .idle, .operatorAsked:
+        case .life, .idle, .operatorAsked, .tooSlow, .takenOver:
             // A stream has no other word for it than its end; an answer must not look whole.
             if form == .stream { return exchange.finish(trailers: nil) }
             exchange.abort(.responseTimeout)
         case .sendTimeout: exchange.abort(.sendTimeout)
-        case .draining: exchange.abort(.draining)
+        case .draining, .handedOver: exchange.abort(.draining)
         default: exchange.abort(exchange.lost ?? .clientClosed)
         }
     }
@@ -333,5 +340,52 @@ package final class PlainSession: PipeObserver, LiveSession {
             if form == .events, let pingAfter = options.pingAfter { limit = min(limit, sentAt + pingAfter) }
         }
         exchange.setDeadline(after: limit == .max ? nil : max(0, limit - worker.now))
+    }
+}
+
+/// What a client without messages says to a program that has several: each line is one.
+private struct PlainLines: ~Copyable {
+    private var input: ProgramInput
+    private let octetsMax: Int
+    /// Octets of a line that has not ended.
+    private var count = 0
+    private let whole = ByteBuffer(capacity: 256)
+
+    init(_ tag: ClientTag, octetsMax: Int) {
+        input = ProgramInput(.lines, tag: tag)
+        self.octetsMax = octetsMax
+    }
+
+    /// Puts what the program is to read in the place of what came.
+    ///
+    /// - Returns: false for a line that is too long.
+    mutating func take(_ buffer: ByteBuffer, isLast: Bool) -> Bool {
+        whole.clear()
+        let bytes = buffer.readable
+        var start = 0
+        while let end = bytes.firstIndex(of: UInt8(ascii: "\n"), from: start) {
+            input.take(bytes.extracting(start..<end), of: .text, isLast: true, to: whole)
+            (start, count) = (end + 1, 0)
+        }
+        count += bytes.count - start
+        guard count <= octetsMax else { return false }
+        let ends = isLast && count > 0
+        if start < bytes.count || ends {
+            input.take(bytes.extracting(start..<bytes.count), of: .text, isLast: ends, to: whole)
+        }
+        buffer.clear()
+        buffer.append(whole.readable)
+        return true
+    }
+}
+
+extension SessionEnd {
+    fileprivate init(_ dismissal: Dismissal) {
+        self =
+            switch dismissal {
+            case .takenOver: .takenOver
+            case .operatorAsked: .operatorAsked
+            case .handedOver: .handedOver
+            }
     }
 }
