@@ -552,3 +552,10 @@ def test_connect_over_tls_to_what_has_none(start_gateway):
     gateway = start_gateway("site * { respond 200 }")
     done = connect("--insecure", f"wss://localhost:{gateway.port}/", input=b"")
     assert done.returncode == 3 and b"no TLS" in done.stderr, done.stderr
+
+
+def test_connect_knows_that_localhost_has_names_below_it(start_gateway, marked):
+    """RFC 6761 6.3: whatever the machine's resolver knows of them, as browsers do it."""
+    gateway = start_gateway(site("cat", options=marked.option).replace("site test", "site live.localhost"))
+    done = connect(f"ws://live.localhost:{gateway.port}/", input=b"hello")
+    assert done.returncode == 0 and done.stdout == b"hello", done.stderr

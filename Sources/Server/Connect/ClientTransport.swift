@@ -43,7 +43,9 @@ final class ClientTransport {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var found: UnsafeMutablePointer<addrinfo>?
-        let result = getaddrinfo(address.host, address.port, &hints, &found)
+        // RFC 6761 §6.3: such a name is this machine's, whether its resolver knows that or not.
+        let host = address.host.hasSuffix(".localhost") ? "localhost" : address.host
+        let result = getaddrinfo(host, address.port, &hints, &found)
         guard result == 0 else {
             throw ClientHandshake.Failure(reason: "\(address.host): \(String(cString: gai_strerror(result)))")
         }

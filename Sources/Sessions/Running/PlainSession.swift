@@ -179,7 +179,11 @@ package final class PlainSession: PipeObserver, LiveSession {
         read(.stdout, frames)
         if mixesErrors { read(.stderr, frames) }
         send(frames)
-        if let ended = program.end, program.outputHasEnded { give(up: .program(ended)) }
+        // A stream's end is the client's to see first.
+        guard let ended = program.end, program.outputHasEnded, form != .stream || hasEndedSending else {
+            return
+        }
+        give(up: .program(ended))
     }
 
     /// Reads a stream once. Of a program that has ended what it said is there, and what is not there will not come.
@@ -239,6 +243,7 @@ package final class PlainSession: PipeObserver, LiveSession {
         else { return }
         hasEndedSending = true
         exchange.finishTunnel()
+        mayReadMore = true
     }
 
     /// Also while the client takes nothing: the log does.
@@ -267,8 +272,9 @@ package final class PlainSession: PipeObserver, LiveSession {
         case .program(let ended): finish(ended)
         case .life, .idle, .operatorAsked, .tooSlow, .takenOver:
             // A stream has no other word for it than its end; an answer must not look whole.
-            if form == .stream { return exchange.finish(trailers: nil) }
-            exchange.abort(.responseTimeout)
+            guard form == .stream else { return exchange.abort(.responseTimeout) }
+            exchange.finishTunnel()
+            exchange.finish(trailers: nil)
         case .sendTimeout: exchange.abort(.sendTimeout)
         case .draining, .handedOver: exchange.abort(.draining)
         default: exchange.abort(exchange.lost ?? .clientClosed)
