@@ -108,7 +108,8 @@ struct ErrorTests {
         ErrorCase("session -- python3 -i", 12, #"there is no program "python3""#),
         ErrorCase("session -- t/none", 12, #"the program "t/none" does not exist"#),
         ErrorCase(
-            "session framing=words -- t/page.html", 17, #"unknown framing "words"; known: lines, raw, length, typed"#
+            "session framing=words -- t/page.html", 17,
+            #"unknown framing "words"; known: lines, raw, length, typed"#
         ),
         ErrorCase(
             "session env=NAME -- t/page.html", 9, "a variable is given as env=NAME=VALUE"),

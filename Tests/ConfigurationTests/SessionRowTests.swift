@@ -118,7 +118,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("t", "did you mean \"t/ROUTE\""), ("t/*", "named by its tenant"), ("u/a", "there is no tenant \"u\""),
+        ("t", "did you mean \"t/ROUTE\""), ("t/*", "named by its tenant"),
+        ("u/a", "there is no tenant \"u\""),
         ("t/b", "did you mean \"session=t/a\""), ("t/page", "this route is no session"),
         ("t/a tls", "`tls` has no place"), ("t/a public=1", "`public` has no place"),
         ("t/secret", "asks for a password"), ("t/post", "not for GET"), ("t/r/1", "no single path"),
