@@ -1,4 +1,5 @@
 import ChimeraBytes
+import ChimeraWebSocket
 import Testing
 
 @testable import ChimeraSessions
