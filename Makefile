@@ -11,6 +11,7 @@ VENV := .build/venv
 PYTEST_FLAGS ?= -n 2
 FUZZ_SECONDS ?= 20
 BENCH_FLAGS ?=
+AUTOBAHN_CASES ?=
 TENANTS_FLAGS ?=
 
 SWIFT_FILES = Package.swift $(shell find Sources Tests -name '*.swift' -not -path '*/.build/*')
@@ -22,7 +23,7 @@ RELEASE = -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=uncheck
 THREAD_SANITIZER = --sanitize thread --scratch-path .build/thread-sanitizer
 
 .PHONY: help build run test check lint format bench fuzz docs clean
-.PHONY: bench-tenants test-slow test-unit test-end-to-end check-end-to-end latency soak
+.PHONY: bench-tenants test-slow test-unit test-end-to-end test-autobahn check-end-to-end latency soak samples
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,22 +33,34 @@ build: ## build .build/release/chimera, which needs Debian's libraries only
 	swift build $(RELEASE) --product chimera
 	@Tools/check-linkage $(BINARY)
 
-run: build ## serve the sample tenants of conf.d/ on ports 8080 and 8443 (TLS), with their backends
+run: build samples ## serve the sample tenants of conf.d/ on ports 8080 and 8443 (TLS), with their backends
 	@Tools/require run
 	@Tools/run $(BINARY) chimera.conf
 
 test: lint test-unit build test-end-to-end ## lint, unit tests, and the release binary against real clients
 	@echo "make test: everything passed"
 
+# The samples' one program that has to be compiled.
+samples: conf.d/life/life
+
+conf.d/life/life: conf.d/life/life.c
+	@Tools/require samples
+	$(CC) -O2 -Wall -Wextra -o $@ $<
+
 test-unit:
 	@Tools/require build
 	@Tools/unit-tests
 
-test-end-to-end:
+test-end-to-end: samples
 	@Tools/require test
 	@Tools/python-packages $(VENV) Tests/EndToEnd/requirements.txt
 	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest $(PYTEST_FLAGS) Tests/EndToEnd
 	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest -q -p no:cacheprovider Tests/Tools
+
+test-autobahn: build ## Autobahn|Testsuite, strictly, against a session that echoes (AUTOBAHN_CASES="9.*")
+	@Tools/require test
+	@Tools/autobahn .build/autobahn
+	python3 Tests/Autobahn/run.py .build/autobahn/wstest $(BINARY) .build/autobahn-reports $(AUTOBAHN_CASES)
 
 test-slow: build ## the tests that take minutes: gigabytes through real applications, a long WebSocket
 	@Tools/require test
@@ -105,5 +118,5 @@ docs: build ## write docs/reference.md and docs/metrics.md from the tables of th
 	mv .build/metrics.md docs/metrics.md
 
 clean: ## remove all that was built
-	rm -rf .build Tests/Fuzz/.build
+	rm -rf .build Tests/Fuzz/.build conf.d/life/life
 	find Tests Tools conf.d -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -210,6 +210,45 @@ SSL_CTX *chimera_server_context(OSSL_LIB_CTX *library) {
     return context;
 }
 
+SSL_CTX *chimera_client_context(void) {
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    if (context == NULL) return NULL;
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    return context;
+}
+
+SSL *chimera_tls_client(SSL_CTX *context, const char *host) {
+    static const unsigned char protocols[] = "\x08http/1.1";
+    SSL *ssl = SSL_new(context);
+    BIO *incoming = BIO_new(BIO_s_mem());
+    BIO *outgoing = BIO_new(BIO_s_mem());
+    if (ssl == NULL || incoming == NULL || outgoing == NULL) {
+        SSL_free(ssl);
+        BIO_free(incoming);
+        BIO_free(outgoing);
+        return NULL;
+    }
+    // An empty one is one that waits, and not one that has ended.
+    BIO_set_mem_eof_return(incoming, -1);
+    BIO_set_mem_eof_return(outgoing, -1);
+    SSL_set_bio(ssl, incoming, outgoing);
+    SSL_set_connect_state(ssl);
+    SSL_set_alpn_protos(ssl, protocols, sizeof protocols - 1);
+    // RFC 6066 §3: an address is no name.
+    bool is_address = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
+    if (!is_address) {
+        SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+        if (SSL_set1_host(ssl, host) != 1 || SSL_set_tlsext_host_name(ssl, host) != 1) {
+            SSL_free(ssl);
+            return NULL;
+        }
+    }
+    ERR_clear_error();
+    return ssl;
+}
+
 bool chimera_context_set_groups(SSL_CTX *context, const char *groups) {
     return SSL_CTX_set1_groups_list(context, groups) == 1;
 }

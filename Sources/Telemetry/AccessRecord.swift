@@ -5,6 +5,8 @@ package import ChimeraTLS
 /// How an exchange's request came, for the log.
 package enum LoggedProtocol: UInt8, Sendable {
     case http10, http11, http2, http3
+    /// A connection that speaks no HTTP.
+    case stream
 
     /// The name as it stands in a request line or is usual in logs.
     @inlinable @inline(__always)
@@ -14,6 +16,7 @@ package enum LoggedProtocol: UInt8, Sendable {
         case .http11: "HTTP/1.1"
         case .http2: "HTTP/2.0"
         case .http3: "HTTP/3.0"
+        case .stream: "stream"
         }
     }
 }

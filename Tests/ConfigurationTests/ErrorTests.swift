@@ -108,7 +108,8 @@ struct ErrorTests {
         ErrorCase("session -- python3 -i", 12, #"there is no program "python3""#),
         ErrorCase("session -- t/none", 12, #"the program "t/none" does not exist"#),
         ErrorCase(
-            "session framing=words -- t/page.html", 17, #"unknown framing "words"; known: lines, raw, length"#
+            "session framing=words -- t/page.html", 17,
+            #"unknown framing "words"; known: lines, raw, length, typed"#
         ),
         ErrorCase(
             "session env=NAME -- t/page.html", 9, "a variable is given as env=NAME=VALUE"),
@@ -412,7 +413,7 @@ struct ErrorTests {
         ),
         ErrorCase(
             "listen 443 tsl", 12,
-            #""tsl" is one word too many: listen ADDRESS [name=NAME] [tls] [public=N] [proxy-protocol=on|off]; did you mean "tls"?"#
+            #""tsl" is one word too many: listen ADDRESS [name=NAME] [tls] [session=TENANT/ROUTE] [public=N] [proxy-protocol=on|off]; did you mean "tls"?"#
         ),
         ErrorCase("listen 80 public=70000", 11, #""public=70000" is not a port"#),
         ErrorCase(

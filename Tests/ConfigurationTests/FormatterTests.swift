@@ -101,7 +101,8 @@ struct ReferenceTests {
     @Test func `the reference page has every directive, variable and matcher of this version`() {
         let page = Reference.markdown()
         for usage in [
-            "### `listen ADDRESS [name=NAME] [tls] [public=N] [proxy-protocol=on|off]`", "### `site HOST…`",
+            "### `listen ADDRESS [name=NAME] [tls] [session=TENANT/ROUTE] [public=N] [proxy-protocol=on|off]`",
+            "### `site HOST…`",
             "### `files DIR [index=NAME,NAME]",
             "### `auth off`",
             "### `redirect URL [STATUS]`", "-- COMMAND…`", "| `head=DURATION\\|none` | for a request's head",

@@ -95,6 +95,62 @@ import Testing
         #expect(denied.hasErrors)
     }
 
+    private func listened(_ line: String, _ route: String) -> LoadResult {
+        load(tenant: "site a.example {\n\(route)\n}\n", machine: "listen 8080\n\(line)\n")
+    }
+
+    @Test func `a listener leads to a session by its tenant and its path`() throws {
+        let result = listened("listen 7000 session=t/live/one", "/live/one session -- t/page.html")
+        let listener = try #require(result.configuration?.listeners.last)
+        #expect(listener.session == SessionAddress("t/live/one"))
+        let address = try #require(listener.session)
+        #expect(address.tenant == "t" && address.path == "/live/one" && address.text == "t/live/one")
+        let site = try #require(result.configuration?.sites.first?.site)
+        #expect(address.leads(to: site))
+        #expect(SessionAddress("t/live").map { $0.leads(to: site) } == false)
+    }
+
+    @Test func `the machine's own sites have sessions for listeners as well`() {
+        let machine =
+            "listen 8080\nlisten unix:/run/x.sock session=/a\nsite a.example { /a session -- t/page.html }\n"
+        let result = load(machine: machine, files: ["t/page.html": ""])
+        #expect(!result.hasErrors, "\(result.diagnostics.rendered)")
+    }
+
+    @Test(arguments: [
+        ("t", "did you mean \"t/ROUTE\""), ("t/*", "named by its tenant"),
+        ("u/a", "there is no tenant \"u\""),
+        ("t/b", "did you mean \"session=t/a\""), ("t/page", "this route is no session"),
+        ("t/a tls", "`tls` has no place"), ("t/a public=1", "`public` has no place"),
+        ("t/secret", "asks for a password"), ("t/post", "not for GET"), ("t/r/1", "no single path"),
+    ])
+    func `a listener whose session is not to be had is an error`(_ words: String, _ said: String) {
+        let routes = """
+            /a session -- t/page.html
+            /page respond 200
+            /secret session -- t/page.html { auth basic t/users }
+            POST /post session -- t/page.html
+            /r/{n} session -- t/page.html
+            """
+        let result = listened("listen 7000 session=\(words)", routes)
+        #expect(result.diagnostics.rendered.contains(said), "\(result.diagnostics.rendered)")
+        #expect(result.hasErrors)
+    }
+
+    @Test func `what a password need not guard is open to plain octets`() {
+        let route = "/a session -- t/page.html { auth basic t/users ; allow 10.0.0.0/8 ; satisfy any }"
+        #expect(!listened("listen 7000 session=t/a", route).hasErrors)
+        let certificate = "/a session -- t/page.html\n/b/* { auth basic t/users }"
+        #expect(!listened("listen 7000 session=t/a", certificate).hasErrors)
+    }
+
+    @Test func `plain HTTP is said, and no terminal has it`() throws {
+        #expect(try target("session http=on -- t/page.html").answersHTTP)
+        #expect(try !target("session -- t/page.html").answersHTTP)
+        let result = load(tenant: "site a.example { session http=on pty=on open=on -- t/page.html }\n")
+        #expect(result.diagnostics.rendered.contains("`http=` has no place there"))
+    }
+
     @Test func `what it keeps is typed`() throws {
         let kept = try target("session resume=5m replay=1MiB pool=8 request=line -- t/page.html")
         #expect(kept.resumeMilliseconds == 300_000 && kept.replayBytes == 1 << 20 && kept.poolCount == 8)

@@ -679,7 +679,7 @@ def check(tmp_path, text: str):
     ("session --", "a command stands behind"),
     ("session pty=on -- cat", "everybody who reaches this terminal may use it"),
     ("session pty=on open=on stderr=inline -- cat", "a terminal is one stream"),
-    ("session http=on -- cat", "this version does not have `http=` yet"),
+    ("session memory=1GB -- cat", "this version does not have `memory=` yet"),
     ("session stderr=inline framing=length -- cat", "no place between messages with a length"),
     ("session user=somebody -- cat", "`user=` names"),
     ("session directory=./missing -- cat", "does not exist"),
@@ -873,7 +873,7 @@ def test_connect_gives_a_program_the_terminal(start_gateway, marked):
 
 
 @pytest.mark.parametrize("url, code, said", [
-    ("wss://localhost/", 2, "without TLS"), ("http://localhost/", 2, "is no URL"), ("ws://", 2, "names no host"),
+    ("wss://", 2, "names no host"), ("http://localhost/", 2, "is no URL"), ("ws://", 2, "names no host"),
     ("ws://127.0.0.1:1/", 3, "refused"), ("ws://127.0.0.1:PORT/plain", 3, "404"),
 ])
 def test_connect_says_what_is_wrong(start_gateway, url, code, said):

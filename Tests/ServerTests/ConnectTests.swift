@@ -8,7 +8,8 @@ import Testing
         ("ws://localhost", "localhost", "80", "localhost", "/"),
         ("ws://localhost:8080/a/b?c=d#e", "localhost", "8080", "localhost:8080", "/a/b?c=d"),
         ("ws://[::1]:81/x", "::1", "81", "[::1]:81", "/x"), ("ws://[::1]", "::1", "80", "[::1]", "/"),
-        ("ws://host?q", "host", "80", "host", "/?q"),
+        ("ws://host?q", "host", "80", "host", "/?q"), ("wss://host/a", "host", "443", "host", "/a"),
+        ("wss://host:8443", "host", "8443", "host:8443", "/"),
     ])
     func `an address has its parts`(
         _ text: String, _ host: String, _ port: String, _ authority: String, _ target: String
@@ -16,10 +17,11 @@ import Testing
         let address = try WebSocketAddress(text)
         #expect(address.host == host && address.port == port)
         #expect(address.authority == authority && address.target == target)
+        #expect(address.isSecure == text.hasPrefix("wss:"))
     }
 
     @Test(arguments: [
-        "wss://localhost", "http://localhost", "localhost", "ws://", "ws://:80", "ws://a:b", "ws://a:99999",
+        "wss://", "http://localhost", "localhost", "ws://", "ws://:80", "ws://a:b", "ws://a:99999",
         "ws://user@host", "ws://a b",
     ])
     func `what is no address is refused`(_ text: String) {

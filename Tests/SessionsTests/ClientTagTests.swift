@@ -1,4 +1,5 @@
 import ChimeraBytes
+import ChimeraWebSocket
 import Testing
 
 @testable import ChimeraSessions
@@ -8,7 +9,7 @@ import Testing
         var input = ProgramInput(.lines, tag: ClientTag(manner, client: 3))
         let output = ByteBuffer(capacity: 16)
         for (index, part) in parts.enumerated() {
-            input.take(Array(part.utf8).span, isLast: index == parts.count - 1, to: output)
+            input.take(Array(part.utf8).span, of: .text, isLast: index == parts.count - 1, to: output)
         }
         return String(decoding: Array(copying: output.readable), as: UTF8.self)
     }

@@ -89,6 +89,21 @@ private func texts(_ pieces: [String]) -> [String] {
         #expect(found.allSatisfy { $0.kind == .binary })
     }
 
+    @Test(arguments: [1, 3, 1000])
+    func `a type stands before a length`(_ size: Int) {
+        let text = Array("grüße 😀".utf8)
+        let payload = (0..<300).map { UInt8(truncatingIfNeeded: $0) }
+        var bytes: [UInt8] = [0x74, 0, 0, 0, UInt8(text.count)] + text
+        bytes += [0x62, 0, 0, 1, 0x2C] + payload + [0x74, 0, 0, 0, 0] + [0x74, 0, 0, 0, 2, 0x61, 0xFF]
+        let pieces = stride(from: 0, to: bytes.count, by: size).map {
+            Array(bytes[$0..<min($0 + size, bytes.count)])
+        }
+        let found = messages(.typed, pieces)
+        // What is no UTF-8 is replaced, as it is in lines.
+        #expect(found.map(\.text) == [text, payload, [], Array("a\u{FFFD}".utf8)])
+        #expect(found.map(\.kind) == [.text, .binary, .text, .text])
+    }
+
     @Test func `raw bytes are binary messages as they were read`() {
         let found = messages(.raw, [[1, 2], [3]])
         #expect(found.map(\.text) == [[1, 2], [3]])
@@ -97,12 +112,13 @@ private func texts(_ pieces: [String]) -> [String] {
     @Test(arguments: [
         (Framing.lines, Array("abc\n".utf8)), (.raw, Array("abc".utf8)),
         (.length, [0, 0, 0, 3] + Array("abc".utf8)),
+        (.typed, [0x74, 0, 0, 0, 3] + Array("abc".utf8)),
     ])
     func `a message in parts is what the program reads`(_ framing: Framing, _ expected: [UInt8]) {
         var input = ProgramInput(framing)
         let output = ByteBuffer(capacity: 16)
-        input.take(Array("ab".utf8).span, isLast: false, to: output)
-        input.take(Array("c".utf8).span, isLast: true, to: output)
+        input.take(Array("ab".utf8).span, of: .text, isLast: false, to: output)
+        input.take(Array("c".utf8).span, of: .text, isLast: true, to: output)
         #expect(Array(copying: output.readable) == expected)
     }
 }

@@ -83,6 +83,10 @@ void chimera_error_text(char *room, size_t capacity);
 // MARK: Contexts
 
 SSL_CTX *chimera_server_context(OSSL_LIB_CTX *library);
+/// For clients: TLS 1.2 at least.
+SSL_CTX *chimera_client_context(void);
+/// A client's end of a connection to `host`, a name or an address, whose records go through memory.
+SSL *chimera_tls_client(SSL_CTX *context, const char *host);
 bool chimera_context_set_groups(SSL_CTX *context, const char *groups);
 /// The name in a ClientHello, before it is checked; NULL where it has none.
 const uint8_t *chimera_hello_server_name(SSL *ssl, size_t *count);

@@ -70,10 +70,11 @@ extension FileDecoder {
             }
             return true
         }
-        if target.framing == .length, let item = arguments.first("framing") {
+        if target.framing.hasLengths, let item = arguments.first("framing") {
             report(
                 item.token,
-                "`framing=length` does not go with `shared=`: a client may come in the middle of a message")
+                "`framing=\(target.framing.rawValue)` does not go with `shared=`: a client may come in the middle of a message"
+            )
             return false
         }
         var sharing = SessionTarget.Sharing()

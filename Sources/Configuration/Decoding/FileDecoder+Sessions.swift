@@ -26,6 +26,11 @@ extension FileDecoder {
             target.messageBytesMax = bytes
         }
         target.compresses = arguments.isOn("deflate") ?? true
+        target.answersHTTP = arguments.isOn("http") ?? false
+        if target.answersHTTP, target.hasTerminal, let item = arguments.first("http") {
+            report(item.token, "a terminal needs both ways at once: `http=` has no place there")
+            return nil
+        }
         setTimes(arguments, &target)
         return target
     }
@@ -48,14 +53,14 @@ extension FileDecoder {
         if target.hasTerminal { target.framing = .raw }
         if let name = arguments.text("framing") { target.framing = .init(rawValue: name) ?? .lines }
         for key in ["stderr", "framing"] where target.hasTerminal {
-            guard let item = arguments.first(key), key == "stderr" || target.framing == .length else {
+            guard let item = arguments.first(key), key == "stderr" || target.framing.hasLengths else {
                 continue
             }
             report(item.token, "a terminal is one stream of octets: `\(key)=` has no place there")
             return false
         }
         if let name = arguments.text("stderr") { target.errorOutput = .init(rawValue: name) ?? .log }
-        if target.errorOutput == .inline, target.framing == .length, let item = arguments.first("stderr") {
+        if target.errorOutput == .inline, target.framing.hasLengths, let item = arguments.first("stderr") {
             report(item.token, "`stderr=inline` has no place between messages with a length")
             return false
         }
@@ -76,6 +81,27 @@ extension FileDecoder {
             target.environment.append(text)
         }
         return true
+    }
+
+    // MARK: - Listeners
+
+    /// `listen ADDRESS session=TENANT/ROUTE`. Whether that route is there is known when all files are read.
+    func setSession(_ arguments: Arguments, _ listener: inout Listener) {
+        guard let item = arguments.first("session"), case .text(let text) = item.value else { return }
+        guard let address = SessionAddress(text) else {
+            let hint = text.contains("/") ? [] : [text + "/ROUTE"]
+            report(
+                item.token, "a session is named by its tenant and its route's path: session=shop/repl", hint)
+            return
+        }
+        for key in ["tls", "name", "public"] {
+            guard let other = arguments.first(key) else { continue }
+            report(
+                other.token,
+                "`\(key)` has no place beside `session=`: its connections speak no HTTP, and no TLS")
+            return
+        }
+        listener.session = address
     }
 
     // MARK: - Terminals

@@ -195,6 +195,9 @@ package final class LiveConfiguration {
         next.rails = round.machine.rails
         next.remembered = round.remembered
         round.machine.warnOfUnusedNames(Set(configuration.sites.flatMap(\.site.on)))
+        round.machine.checkSessionListeners(
+            configuration.sites.lazy.map(\.site), known: Set(round.order),
+            broken: Set(round.order.filter { round.wanted[$0] == nil }))
         let diagnostics =
             round.machine.decoder.sortedDiagnostics + round.refusals + tenantDiagnostics(next)
         configuration.warnings = diagnostics.filter { $0.severity == .warning }

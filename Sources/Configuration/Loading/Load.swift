@@ -53,6 +53,9 @@ struct Load {
             }
         }
         machine.warnOfUnusedNames(Set(configuration.sites.flatMap(\.site.on)))
+        machine.checkSessionListeners(
+            configuration.sites.lazy.map(\.site), known: Set(tenants.map(\.id) + unreadable.map(\.id)),
+            broken: Set(refused))
         var diagnostics = machine.decoder.sortedDiagnostics + unreadable.map(\.diagnostic)
         for tenant in tenants { diagnostics += tenant.decoder.sortedDiagnostics }
         configuration.files = machine.session.filesRead

@@ -95,6 +95,8 @@ package struct Listener: Sendable, Equatable {
     package var hasProxyHeaders = false
     /// The port to name in redirects where it is not the listener's own.
     package var publicPort: UInt16?
+    /// The session that connections get; nil where they speak HTTP.
+    package var session: SessionAddress?
     package var position: SourcePosition
 
     package init(address: Address, tls: Bool = false, name: String? = nil, position: SourcePosition) {

@@ -7,6 +7,11 @@ package struct SessionTarget: Sendable, Hashable {
         case raw
         /// A message has its length before it, as four octets.
         case length
+        /// A message has its type before it, as one octet, and then its length.
+        case typed
+
+        /// A message's length stands before it.
+        package var hasLengths: Bool { self == .length || self == .typed }
     }
 
     package enum ErrorOutput: String, CaseIterable, Sendable {
@@ -52,6 +57,8 @@ package struct SessionTarget: Sendable, Hashable {
     package var origins: [HostPattern] = []
     /// Bytes of a client's message.
     package var messageBytesMax: Int64 = 1 << 20
+    /// A POST without a WebSocket is served as well.
+    package var answersHTTP = false
     /// Whether compression is agreed to.
     package var compresses = true
     package var ping = TimeLimit.milliseconds(30_000)

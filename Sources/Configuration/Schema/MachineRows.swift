@@ -7,7 +7,9 @@ extension Schema {
             options: [
                 Option("name", .name("listener's name"), "only sites with `on NAME` answer here"),
                 Option("tls", .flag, "TLS; which certificate is shown is the sites' business"),
-                Option("session", .word("TENANT/ROUTE"), since: .later, "plain bytes to that session route"),
+                Option(
+                    "session", .word("TENANT/ROUTE"),
+                    "each connection gets a program of that session route, and speaks nothing but its octets"),
                 Option(
                     "public", .count, "the port to name in redirects, where something maps it to this one"),
                 Option(
@@ -35,6 +37,7 @@ extension Schema {
                     if listener.publicPort == nil { decoder.reportMismatch(item.token, "a port") }
                 }
                 listener.hasProxyHeaders = arguments.isOn("proxy-protocol") ?? false
+                decoder.setSession(arguments, &listener)
                 configuration.listeners.append(listener)
             }),
         Directive(

@@ -26,7 +26,8 @@ extension Schema {
             default: "lines",
             """
             `lines`: a line is a text message and a message is a line; `raw`: what was written at once is a binary \
-            message; `length`: each message has its length before it, four octets, the highest first
+            message; `length`: each message has its length before it, four octets, the highest first; `typed`: the same \
+            behind one octet, `t` for a text message and `b` for a binary one
             """),
         Option(
             "stderr",
@@ -39,6 +40,12 @@ extension Schema {
             "origin", .host, isRepeatable: true,
             "a host whose pages may connect as well; `*` for every page, also one that tells no origin"),
         Option("message", .size, default: "1MiB", "the most that a client's message may have; 1009 past it"),
+        Option(
+            "http", .onOff, default: "off",
+            """
+            a POST without a WebSocket is served as well: its body is the program's input, and its answer the output, as \
+            server-sent events for who asks for `text/event-stream`
+            """),
         Option("deflate", .onOff, default: "on", "whether compression is agreed to with who offers it"),
         Option(
             "env", .word("a variable, as NAME=VALUE"), isRepeatable: true,
@@ -93,7 +100,6 @@ extension Schema {
     ]
 
     private static let laterOptions: [Option] = [
-        Option("http", .onOff, since: .later, "plain HTTP as well"),
         Option("memory", .size, since: .later, "the most memory for a program"),
         Option("processes", .count, since: .later, "the most processes for a program"),
     ]

@@ -220,7 +220,8 @@ public final class Gateway: Sendable {
             }
         }
         opened.wait(milliseconds: 5_000)
-        logger.info("listening on \(listener.text)\(listener.listener.tls ? " with TLS" : "")")
+        let session = listener.listener.session.map { " for session=\($0.text)" } ?? ""
+        logger.info("listening on \(listener.text)\(listener.listener.tls ? " with TLS" : "")\(session)")
     }
 
     // MARK: Running

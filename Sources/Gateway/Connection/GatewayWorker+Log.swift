@@ -52,6 +52,7 @@ extension GatewayWorker {
 
     private func version(of request: RequestHead) -> LoggedProtocol {
         if request.majorVersion == 2 { return .http2 }
+        if request.majorVersion == 0 { return .stream }
         return request.minorVersion == 0 ? .http10 : .http11
     }
 

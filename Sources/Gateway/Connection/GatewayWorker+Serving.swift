@@ -49,6 +49,11 @@ extension GatewayWorker {
             refusal.status, transaction.context, transaction.request, transaction.response)
     }
 
+    /// The answer to a request for what is not served to it.
+    func refuse(_ transaction: Transaction, status: Int) -> AnswerBody {
+        dispatcher.refuse(status, transaction.context, transaction.request, transaction.response)
+    }
+
     /// Serves what has to wait, from its verdict to the end of its response.
     func serve(_ exchange: some GatewayExchange, _ first: Verdict) async {
         var verdict = first

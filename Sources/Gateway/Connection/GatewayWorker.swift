@@ -9,41 +9,6 @@ internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
 
-/// What a connection knows of the listener that accepted it.
-final class ListenerFacts {
-    /// The listener's address, by which other workers know it.
-    let text: String
-    /// The listener's `name=`; nil where it has none.
-    @exclusivity(unchecked) private(set) var name: String?
-    /// The port to name in redirects; 0 for a Unix socket.
-    @exclusivity(unchecked) private(set) var port: UInt16
-    /// Connections begin with TLS.
-    @exclusivity(unchecked) private(set) var isSecure: Bool
-    /// Trusted peers begin with a PROXY header.
-    @exclusivity(unchecked) private(set) var hasProxyHeaders: Bool
-    /// The listener's number for the dispatcher; another after each change of configuration.
-    @exclusivity(unchecked) var id = ListenerID.unnamed
-
-    /// It is that of `metrics ADDRESS`, which answers until the end of a drain.
-    var isTelemetry: Bool { name == Site.telemetryListener }
-
-    init(_ listener: BoundListener) {
-        text = listener.text
-        isSecure = listener.listener.tls
-        hasProxyHeaders = listener.listener.hasProxyHeaders
-        name = listener.listener.name
-        port = listener.listener.publicPort ?? listener.port
-    }
-
-    /// The line of the same address says something else now.
-    func changed(to listener: BoundListener) {
-        name = listener.listener.name
-        port = listener.listener.publicPort ?? listener.port
-        isSecure = listener.listener.tls
-        hasProxyHeaders = listener.listener.hasProxyHeaders
-    }
-}
-
 /// A listener that is closed, as long as connections which it accepted are open: they go on to be told apart by its name.
 private struct RetiredListener {
     weak var facts: ListenerFacts?
@@ -328,7 +293,9 @@ final class GatewayWorker {
         if listener.isSecure {
             shakeHands(socket, client)
         } else {
-            add(HTTP1Connection(socket, client, host: self))
+            let connection = HTTP1Connection(socket, client, host: self)
+            add(connection)
+            if let session = listener.session { return connection.beginPlain(session) }
         }
         // What came behind a PROXY header is news to nobody.
         if socket.isOpen && socket.isReadable { socket.tellAgain() }

@@ -326,6 +326,11 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
         precondition(!hasSentHead, "a second final response")
         hasSentHead = true
         transaction.hasAnswer = true
+        if connection.isPlain {
+            // Whoever speaks no HTTP finds the connection closed.
+            keepsOpen = false
+            return
+        }
         // RFC 9112 §9.3: a client that still waits for 100 may or may not send its body, so nobody can tell what the
         // next bytes are.
         if owesContinue && !bodyHasEnded { keepsOpen = false }
@@ -343,7 +348,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
         transaction.hasAnswer = true
         isTunnel = true
         keepsOpen = false
-        HeadWriter.writeSwitch(response, upgrade: token, into: output)
+        if !connection.isPlain { HeadWriter.writeSwitch(response, upgrade: token, into: output) }
         socket.enableKeepAlive(afterSeconds: 60)
     }
 

@@ -25,7 +25,8 @@ extension Dispatcher {
         _ response: ResponseHead
     ) -> Verdict? {
         if let closed = settings.closed { return .answer(answerClosed(closed, context, request, response)) }
-        if let canonical = settings.canonical, !context.canonicalHost.equals(canonical.span) {
+        if let canonical = settings.canonical, !context.isPlain, !context.canonicalHost.equals(canonical.span)
+        {
             return .answer(redirect(toHost: canonical, context, request, response))
         }
         if settings.hasLimits, let verdict = checkLimits(settings, context, request, response) {

@@ -76,6 +76,11 @@ final class Dispatcher {
     /// The number of the listeners with that name, for `RequestContext.begin`. It is another after `update`.
     func listener(named name: String?) -> ListenerID { snapshot.directory.listener(named: name) }
 
+    /// The site that has every host of a listener; nil where there is none.
+    func defaultSite(on listener: ListenerID) -> Site? {
+        table.defaultSite(on: listener).flatMap { snapshot.places[$0]?.site.site }
+    }
+
     /// How many sites were compiled so far.
     var compiledSites: Int { sites.reduce(0) { $1 == nil ? $0 : $0 + 1 } }
 
@@ -98,7 +103,7 @@ final class Dispatcher {
                 return .answer(answerAsterisk(context, request, response))
             }
             try findPath(context, request)
-            if let security = site.security, !context.isSecure, security.redirects,
+            if let security = site.security, !context.isSecure, !context.isPlain, security.redirects,
                 !context.isACMEChallenge
             {
                 context.settings = site.baseSettings

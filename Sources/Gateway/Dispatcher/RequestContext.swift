@@ -27,6 +27,9 @@ final class RequestContext {
     /// The request came over TLS, to us or to a trusted peer that says so in `X-Forwarded-Proto`.
     @exclusivity(unchecked) private(set) var isSecure = false
 
+    /// No request of HTTP: a connection of `listen … session=`, which cannot be told to go elsewhere.
+    @exclusivity(unchecked) private(set) var isPlain = false
+
     /// What the connection itself came to agree on; nil where it is without TLS.
     @exclusivity(unchecked) var tls: TLSConnection?
 
@@ -109,6 +112,7 @@ final class RequestContext {
         self.listener = listener
         self.port = port
         self.isSecure = isSecure
+        isPlain = false
         client = peer
         authentication = .unasked
         storedID = nil
@@ -122,6 +126,7 @@ final class RequestContext {
         begin(
             peer: client.peer.ip, peerPort: client.peer.port, listener: client.listener.id,
             port: client.listener.port, isSecure: tls != nil)
+        isPlain = client.listener.session != nil
         self.tls = tls
     }
 

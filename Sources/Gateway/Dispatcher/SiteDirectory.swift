@@ -16,17 +16,27 @@ struct ListenerID: Equatable, Hashable, Sendable {
 final class SiteDirectory: Sendable {
     let table: SiteTable
     private let listeners: [String: ListenerID]
+    /// The sites to which `listen … session=` leads, by their numbers.
+    let sessions: [SessionAddress: Int]
 
     /// - Parameters:
     ///   - sites: by number; of a host that two of them claim on one listener, the first has it.
+    ///   - sessions: the sites to which `listen … session=` leads.
     ///   - seed: what the places in the table depend on, so that nobody can choose hosts that share one.
     ///   - pause: called between sites.
-    init(_ sites: [SharedSite?], seed: UInt64 = .random(in: 0 ... .max), pause: () -> Void = {}) {
+    init(
+        _ sites: [SharedSite?], sessions: [SessionAddress: Int] = [:],
+        seed: UInt64 = .random(in: 0 ... .max), pause: () -> Void = {}
+    ) {
+        self.sessions = sessions
         var listeners: [String: ListenerID] = [:]
         for site in sites {
             for name in site?.site.on ?? [] where listeners[name] == nil {
                 listeners[name] = ListenerID(rawValue: UInt32(listeners.count + 1))
             }
+        }
+        for session in sessions.keys {
+            listeners[Self.name(ofSession: session)] = ListenerID(rawValue: UInt32(listeners.count + 1))
         }
         self.listeners = listeners
         var builder = SiteTable.Builder(listeners: listeners.count + 1, seed: seed)
@@ -38,8 +48,15 @@ final class SiteDirectory: Sendable {
                 for host in site.hosts { builder.add(host, on: listener, site: index) }
             }
         }
+        for (session, site) in sessions {
+            guard let listener = listeners[Self.name(ofSession: session)] else { continue }
+            builder.add(.any, on: listener, site: site)
+        }
         table = builder.finish(pause: pause)
     }
+
+    /// The name of the listeners of a session, which no `name=` can say.
+    static func name(ofSession session: SessionAddress) -> String { "session=" + session.text }
 
     deinit { table.deallocate() }
 

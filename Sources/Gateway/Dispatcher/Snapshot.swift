@@ -114,7 +114,9 @@ struct SnapshotSequence {
         }
         changed += removed + coming.map(\.number)
         let snapshot = Snapshot(
-            configuration, directory: directory(places, changed, pause), handler: handler, places: places,
+            configuration,
+            directory: directory(places, sessions(configuration.listeners, places), changed, pause),
+            handler: handler, places: places,
             changed: changed.sorted())
         latest = snapshot
         return snapshot
@@ -146,11 +148,23 @@ struct SnapshotSequence {
         return counters.exchange(leaving.map(key), for: coming.map(key))
     }
 
+    /// Where `listen … session=` leads.
+    private func sessions(
+        _ listeners: [Listener], _ places: ContiguousArray<Snapshot.Place?>
+    ) -> [SessionAddress: Int] {
+        var found: [SessionAddress: Int] = [:]
+        for case let session? in listeners.map(\.session) where found[session] == nil {
+            found[session] = places.firstIndex { $0.map { session.leads(to: $0.site.site) } ?? false }
+        }
+        return found
+    }
+
     /// The same table as before where every host leads to the same number.
     private func directory(
-        _ places: ContiguousArray<Snapshot.Place?>, _ changed: [Int], _ pause: () -> Void
+        _ places: ContiguousArray<Snapshot.Place?>, _ sessions: [SessionAddress: Int], _ changed: [Int],
+        _ pause: () -> Void
     ) -> SiteDirectory {
-        if let latest {
+        if let latest, latest.directory.sessions == sessions {
             let isSame = changed.allSatisfy { number in
                 let before = latest.places.indices.contains(number) ? latest.places[number]?.site.site : nil
                 let after = places[number]?.site.site
@@ -158,6 +172,6 @@ struct SnapshotSequence {
             }
             if isSame { return latest.directory }
         }
-        return SiteDirectory(places.map { $0?.site }, pause: pause)
+        return SiteDirectory(places.map { $0?.site }, sessions: sessions, pause: pause)
     }
 }

@@ -6,17 +6,27 @@ internal import ChimeraSessions
 internal import ChimeraTelemetry
 internal import ChimeraWebSocket
 
+/// How a client speaks with a program.
+enum SessionDoor {
+    case webSocket(WebSocketRequest)
+    case plain(PlainForm)
+
+    var handshake: WebSocketRequest? {
+        if case .webSocket(let handshake) = self { handshake } else { nil }
+    }
+}
+
 /// A request for a session, once it is known what it wants.
 struct SessionVisit {
     let destination: SessionDestination
-    let handshake: WebSocketRequest
+    let door: SessionDoor
     let key: RouteKey
     /// As a program of its own would have them.
     let environment: ProgramEnvironment
     let site: CompiledSite
     let settings: CompiledSettings
 
-    var isTagged: Bool { handshake.subprotocol != nil }
+    var isTagged: Bool { door.handshake?.subprotocol != nil }
     /// The client can tell standard error apart, or gets it as it is.
     var getsErrors: Bool { isTagged || destination.options.errorOutput == .inline }
 }
@@ -27,7 +37,8 @@ extension GatewayWorker {
 
     /// Serves a client that has a token.
     func serveReturning(
-        _ exchange: some GatewayExchange, _ visit: SessionVisit, _ claim: ResumeClaim
+        _ exchange: some GatewayExchange, _ visit: SessionVisit, _ handshake: WebSocketRequest,
+        _ claim: ResumeClaim
     ) async {
         let facts = visit.key.facts(user: user(of: exchange.transaction))
         guard visit.key.target.resumeMilliseconds != nil,
@@ -36,10 +47,10 @@ extension GatewayWorker {
         else {
             // It may be on its way to the process that serves next.
             if shared.kept.isDraining {
-                return await turnAway(exchange, visit.handshake, .serviceRestart, "")
+                return await turnAway(exchange, handshake, .serviceRestart, "")
             }
             shared.kept.figures.unknownTokens.add(1)
-            return await turnAway(exchange, visit.handshake, .noSuchSession, "no such session")
+            return await turnAway(exchange, handshake, .noSuchSession, "no such session")
         }
         shared.kept.figures.resumed.add(1)
         await run(exchange, visit, client)

@@ -8,7 +8,7 @@ internal import ChimeraWebSocket
 
 /// A session as its worker lists it.
 struct RunningSession {
-    let session: Session
+    let session: any LiveSession
     let id: String
     let tenant: String
     let site: String
@@ -25,13 +25,12 @@ extension GatewayWorker {
     /// How long a program may take to be started.
     static let startMilliseconds: Int64 = 10_000
 
-    /// Serves a WebSocket with a program.
+    /// Serves a WebSocket, or what else may have one, with a program.
     func serveSession(_ exchange: some GatewayExchange, _ destination: SessionDestination) async {
         let transaction = exchange.transaction
-        let handshake: WebSocketRequest
+        let door: SessionDoor
         do throws(WebSocketRequest.Fault) {
-            handshake = try WebSocketRequest(
-                transaction.request, transaction.context, destination, subprotocols: Self.subprotocols)
+            door = try self.door(transaction, destination)
         } catch {
             return await refuse(exchange, error)
         }
@@ -42,11 +41,22 @@ extension GatewayWorker {
             transaction.request, transaction.context, destination, serverSoftware: "chimera")
         guard environment.isWhole else { return await refuse(exchange, status: 431) }
         let visit = SessionVisit(
-            destination: destination, handshake: handshake, key: destination.key(transaction.context),
+            destination: destination, door: door, key: destination.key(transaction.context),
             environment: environment, site: site, settings: settings)
-        if let claim = handshake.claim { return await serveReturning(exchange, visit, claim) }
+        if let handshake = door.handshake, let claim = handshake.claim {
+            return await serveReturning(exchange, visit, handshake, claim)
+        }
         if visit.key.target.sharing != nil { return await serveShared(exchange, visit) }
         await serveOwn(exchange, visit)
+    }
+
+    private func door(
+        _ transaction: Transaction, _ destination: SessionDestination
+    ) throws(WebSocketRequest.Fault) -> SessionDoor {
+        if let form = try plainForm(of: transaction, destination) { return .plain(form) }
+        return .webSocket(
+            try WebSocketRequest(
+                transaction.request, transaction.context, destination, subprotocols: Self.subprotocols))
     }
 
     /// Serves a client that gets a program of its own.
@@ -66,7 +76,8 @@ extension GatewayWorker {
             let program = try started.get()
             let connection = try ProgramConnection(program, launch, on: worker, gone: leave)
             tellRequest(visit, connection)
-            if visit.key.target.resumeMilliseconds != nil {
+            // Without a handshake nobody has got a token to come back with.
+            if visit.key.target.resumeMilliseconds != nil, visit.door.handshake != nil {
                 return await serveResumable(exchange, visit, program, connection)
             }
             await run(exchange, visit, connection)
@@ -166,22 +177,28 @@ extension GatewayWorker {
         _ exchange: some GatewayExchange, _ visit: SessionVisit, _ program: some SessionProgram
     ) async {
         let context = exchange.transaction.context
-        let (destination, handshake) = (visit.destination, visit.handshake)
         let errors = programErrors(
             program.id, program.process, tenant: visit.key.tenant,
-            isWanted: destination.options.errorOutput == .log)
-        guard agree(exchange, handshake, program) else {
-            program.leave(.lost, LeavingParts(worker, sessionScratch, destination.options.ending, errors))
-            return await refuse(exchange, status: 500)
-        }
-        counters.add(.sessionsStarted)
-        var options = destination.options
+            isWanted: visit.destination.options.errorOutput == .log)
+        var options = visit.destination.options
         options.sendMax = (context.settings ?? dispatcher.machineSettings).timeouts.send
         let tag = (program as? KeptClient)?.tag
-        let session = Session(
-            exchange, program, options, deflate: handshake.deflate?.agreed,
-            isTagged: visit.isTagged, scratch: sessionScratch, errors: errors,
-            tag: tag)
+        let session: any LiveSession
+        switch visit.door {
+        case .webSocket(let handshake):
+            guard agree(exchange, handshake, program) else {
+                program.leave(.lost, LeavingParts(worker, sessionScratch, options.ending, errors))
+                return await refuse(exchange, status: 500)
+            }
+            session = Session(
+                exchange, program, options, deflate: handshake.deflate?.agreed, isTagged: visit.isTagged,
+                scratch: sessionScratch, errors: errors, tag: tag)
+        case .plain(let form):
+            begin(exchange, visit.destination, form)
+            session = PlainSession(
+                exchange, program, options, form, scratch: sessionScratch, errors: errors, tag: tag)
+        }
+        counters.add(.sessionsStarted)
         sessions[ObjectIdentifier(session)] = RunningSession(session, visit, context, worker)
         let end = await session.run()
         count(end, program)
@@ -217,7 +234,7 @@ extension GatewayWorker {
 
 extension RunningSession {
     fileprivate init(
-        _ session: Session, _ visit: SessionVisit, _ context: RequestContext, _ worker: Worker
+        _ session: any LiveSession, _ visit: SessionVisit, _ context: RequestContext, _ worker: Worker
     ) {
         self.session = session
         id = session.program.id

@@ -55,10 +55,12 @@ struct ProgramEnvironment {
     ) {
         add("GATEWAY_INTERFACE", "CGI/1.1")
         add("SERVER_SOFTWARE", serverSoftware)
-        add("SERVER_PROTOCOL", request.majorVersion == 1 ? "HTTP/1.1" : "HTTP/\(request.majorVersion)")
+        add("SERVER_PROTOCOL", context.isPlain ? "stream" : Self.name(ofVersion: request.majorVersion))
         add("SERVER_NAME", context.canonicalHost)
         add("SERVER_PORT", context.port == 0 ? (context.isSecure ? "443" : "80") : "\(context.port)")
-        add("REQUEST_METHOD", request[request.methodBytes])
+        if !context.isPlain { add("REQUEST_METHOD", request[request.methodBytes]) }
+        if case .known(let count) = request.body { add("CONTENT_LENGTH", "\(count)") }
+        if let type = request[.contentType] { add("CONTENT_TYPE", type) }
         if context.hasQuery { add("QUERY_STRING", request[context.query]) } else { add("QUERY_STRING", "") }
         add("REQUEST_URI", request[request.pathAndQuery])
         if context.isSecure { add("HTTPS", "on") }
@@ -68,6 +70,8 @@ struct ProgramEnvironment {
             if !subject.isEmpty { add("TLS_CLIENT", subject.span) }
         }
     }
+
+    private static func name(ofVersion major: UInt8) -> String { major == 1 ? "HTTP/1.1" : "HTTP/\(major)" }
 
     /// RFC 3875 §4.1.5, §4.1.13: what the route's pattern names, and what its `*` stands for.
     private mutating func addPath(_ context: RequestContext, _ destination: SessionDestination) {

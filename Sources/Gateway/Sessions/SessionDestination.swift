@@ -10,6 +10,8 @@ final class SessionDestination {
     let options: SessionOptions
     /// What is agreed to of compression; nil for none.
     let deflate: DeflatePolicy?
+    /// Which pages may reach the program.
+    let origins: OriginRule
     /// The captures of the route's pattern: the number of the segment and the variable that a program gets.
     let captures: [(segment: Int, variable: String)]
     /// Where `*` of the route's pattern begins.
@@ -21,6 +23,7 @@ final class SessionDestination {
     init(_ target: SessionTarget, _ pattern: PathPattern) {
         self.target = target
         options = SessionOptions(target)
+        origins = OriginRule(allowed: target.origins)
         deflate = target.compresses ? DeflatePolicy() : nil
         var captures: [(segment: Int, variable: String)] = []
         var restSegment: Int?
@@ -60,6 +63,7 @@ extension SessionOptions {
         case .lines: framing = .lines
         case .raw: framing = .raw
         case .length: framing = .length
+        case .typed: framing = .typed
         }
         switch target.errorOutput {
         case .log: errorOutput = .log

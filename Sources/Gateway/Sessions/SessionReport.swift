@@ -32,7 +32,7 @@ extension GatewayWorker {
         sessions.values.map { running in
             SessionReport(
                 id: running.id, tenant: running.tenant, site: running.site, route: running.route,
-                program: running.program, process: running.session.process, client: running.client,
+                program: running.program, process: running.session.program.process, client: running.client,
                 ageMilliseconds: worker.now - running.session.startedAt,
                 octetsIn: running.session.octetsIn, octetsOut: running.session.octetsOut,
                 ownership: .init((running.session.program as? KeptClient)?.kept))

@@ -37,7 +37,7 @@ struct WebSocketRequest {
             request.occurrences(of: .secWebsocketVersion) == 1,
             let key = request[.secWebsocketKey], OpeningHandshake.isValid(key: key)
         else { throw .malformed }
-        guard Self.isOriginAllowed(request, context, destination.target.origins) else { throw .foreignOrigin }
+        guard destination.origins.allowsWebSocket(request, context) else { throw .foreignOrigin }
         try negotiate(request, destination, subprotocols)
     }
 
@@ -79,35 +79,6 @@ struct WebSocketRequest {
             if offered.extracting(element).equalsIgnoringCase("websocket") { return true }
         }
         return false
-    }
-
-    // MARK: Origin
-
-    /// RFC 6455 §10.2: a page may connect to where it came from, and where it is named; what is no page has no origin.
-    private static func isOriginAllowed(
-        _ request: RequestHead, _ context: RequestContext, _ allowed: [HostPattern]
-    ) -> Bool {
-        guard let origin = request[.origin] else { return true }
-        if allowed.contains(.any) { return true }
-        guard request.occurrences(of: .origin) == 1 else { return false }
-        let isSecure = origin.startsIgnoringCase(with: "https://")
-        guard isSecure || origin.startsIgnoringCase(with: "http://") else { return false }
-        let rest = origin.extracting(droppingFirst: isSecure ? 8 : 7)
-        guard let theirs = try? Authority(rest) else { return false }
-        let host = rest.extracting(theirs.host)
-        if isOwn(host, theirs.port ?? (isSecure ? 443 : 80), isSecure, request, context) { return true }
-        let name = String(decoding: Array(copying: host), as: UTF8.self).lowercased()
-        return allowed.contains { $0.matches(name) }
-    }
-
-    private static func isOwn(
-        _ host: Span<UInt8>, _ port: UInt16, _ isSecure: Bool, _ request: RequestHead,
-        _ context: RequestContext
-    ) -> Bool {
-        let authority = request[request.authority]
-        guard isSecure == context.isSecure, let ours = try? Authority(authority) else { return false }
-        return authority.extracting(ours.host).equalsIgnoringCase(host)
-            && (ours.port ?? (context.isSecure ? 443 : 80)) == port
     }
 
     // MARK: Answer

@@ -1,7 +1,6 @@
-internal import CLinux
 internal import ChimeraBytes
+internal import ChimeraTLS
 internal import ChimeraWebSocket
-internal import Glibc
 
 /// The opening of a WebSocket as its client (RFC 6455 §4.1), over a connection of its own.
 enum ClientHandshake {
@@ -14,7 +13,7 @@ enum ClientHandshake {
 
     /// A connection that has become a WebSocket.
     struct Opened {
-        let descriptor: Int32
+        let transport: ClientTransport
         /// The subprotocol was agreed to.
         let isTagged: Bool
         /// What came behind the head.
@@ -23,44 +22,20 @@ enum ClientHandshake {
 
     private static let headOctetsMax = 64 * 1024
 
-    /// Connects and asks. The connection is the caller's to close.
-    static func open(_ address: WebSocketAddress, subprotocol: String?) throws(Failure) -> Opened {
-        let descriptor = try connect(address)
-        do throws(Failure) {
-            let key = OpeningHandshake.key(
-                (UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max)))
-            try send(request(address, key, subprotocol), descriptor)
-            let (head, rest) = try readHead(descriptor)
-            let isTagged = try agreed(head, key, subprotocol)
-            return Opened(descriptor: descriptor, isTagged: isTagged, rest: rest)
-        } catch {
-            close(descriptor)
-            throw error
+    /// Connects and asks.
+    static func open(
+        _ address: WebSocketAddress, subprotocol: String?, trust: TLSClient.Trust
+    ) throws(Failure) -> Opened {
+        let transport = try ClientTransport.connect(to: address, trust: trust)
+        let key = OpeningHandshake.key((UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max)))
+        let head = ByteBuffer(capacity: 1024)
+        head.append(request(address, key, subprotocol).span)
+        guard transport.send(head, waits: true) else {
+            throw Failure(reason: "the connection ended before a word")
         }
-    }
-
-    private static func connect(_ address: WebSocketAddress) throws(Failure) -> Int32 {
-        var hints = addrinfo()
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        var found: UnsafeMutablePointer<addrinfo>?
-        let result = getaddrinfo(address.host, address.port, &hints, &found)
-        guard result == 0 else {
-            throw Failure(reason: "\(address.host): \(String(cString: gai_strerror(result)))")
-        }
-        defer { freeaddrinfo(found) }
-        var next = found
-        var number: Int32 = 0
-        while let place = next?.pointee {
-            let descriptor = socket(
-                place.ai_family, place.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), place.ai_protocol)
-            if descriptor >= 0 {
-                if Glibc.connect(descriptor, place.ai_addr, place.ai_addrlen) == 0 { return descriptor }
-                number = errno
-                close(descriptor)
-            }
-            next = place.ai_next
-        }
-        throw Failure(reason: "\(address.authority): \(String(cString: strerror(number)))")
+        let (answer, rest) = try readHead(transport)
+        let isTagged = try agreed(answer, key, subprotocol)
+        return Opened(transport: transport, isTagged: isTagged, rest: rest)
     }
 
     static func request(_ address: WebSocketAddress, _ key: [UInt8], _ subprotocol: String?) -> [UInt8] {
@@ -73,20 +48,18 @@ enum ClientHandshake {
         return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
     }
 
-    private static func send(_ bytes: [UInt8], _ descriptor: Int32) throws(Failure) {
-        let count = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
-        guard count == bytes.count else { throw Failure(reason: "the connection ended before a word") }
-    }
-
-    private static func readHead(_ descriptor: Int32) throws(Failure) -> (head: [UInt8], rest: [UInt8]) {
+    private static func readHead(_ transport: ClientTransport) throws(Failure) -> (
+        head: [UInt8], rest: [UInt8]
+    ) {
         let mark = Array("\r\n\r\n".utf8)
-        var bytes: [UInt8] = []
-        var room = [UInt8](repeating: 0, count: 4096)
-        while bytes.count < headOctetsMax {
-            let count = read(descriptor, &room, room.count)
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw Failure(reason: "the connection ended before an answer") }
-            bytes += room[..<count]
+        let received = ByteBuffer(capacity: 4096)
+        while received.count < headOctetsMax {
+            switch transport.receive(into: received, waits: true) {
+            case .something: break
+            case .nothing: continue
+            case .end: throw Failure(reason: "the connection ended before an answer")
+            }
+            let bytes = Array(copying: received.readable)
             guard bytes.count >= mark.count else { continue }
             for index in 0...(bytes.count - mark.count)
             where bytes[index..<(index + mark.count)].elementsEqual(mark) {

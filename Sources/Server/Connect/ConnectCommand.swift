@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import ChimeraSessions
+internal import ChimeraTLS
 internal import Glibc
 
 /// `chimera connect URL`: joins this terminal to a WebSocket.
@@ -12,15 +13,26 @@ struct ConnectCommand: ParsableCommand {
             and each message a line.
             """)
 
-    @Argument(help: "ws://HOST[:PORT][/PATH]")
+    @Argument(help: "ws://HOST[:PORT][/PATH], or wss:// with TLS")
     var url: String
     @Flag(help: "Speak plain messages to a session as well.")
     var plain = false
+    @Option(help: "Trust the authorities of this file, and not the system's.", completion: .file())
+    var ca: String?
+    @Flag(help: "Connect to whoever answers: the certificate is not looked at.")
+    var insecure = false
+
+    func validate() throws {
+        if ca != nil && insecure { throw ValidationError("--insecure looks at no authority of --ca.") }
+    }
 
     func run() throws {
         let status: Int32
         do {
             let address = try WebSocketAddress(url)
+            if insecure && address.isSecure {
+                Stream.error.write("--insecure: nobody has proved to be \(address.host)\n")
+            }
             status = JoinedTerminal(try open(address)).run()
         } catch let malformed as WebSocketAddress.Malformed {
             Stream.error.write("\(malformed.reason)\n")
@@ -35,11 +47,14 @@ struct ConnectCommand: ParsableCommand {
 
     private func open(_ address: WebSocketAddress) throws(ClientHandshake.Failure) -> ClientHandshake.Opened {
         do throws(ClientHandshake.Failure) {
-            return try ClientHandshake.open(address, subprotocol: plain ? nil : TaggedStreams.subprotocol)
+            return try ClientHandshake.open(
+                address, subprotocol: plain ? nil : TaggedStreams.subprotocol, trust: trust)
         } catch {
             // Some refuse who offers nothing that they speak, where RFC 6455 §4.2.2 has them name none.
             guard error.isRefusal, !plain else { throw error }
-            return try ClientHandshake.open(address, subprotocol: nil)
+            return try ClientHandshake.open(address, subprotocol: nil, trust: trust)
         }
     }
+
+    private var trust: TLSClient.Trust { insecure ? .anybody : ca.map { .file($0) } ?? .system }
 }

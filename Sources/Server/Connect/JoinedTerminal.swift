@@ -9,7 +9,7 @@ internal import Glibc
 ///
 /// What is typed is not read while the other side takes nothing.
 final class JoinedTerminal {
-    private let socket: Int32
+    private let transport: ClientTransport
     private let isTagged: Bool
     private var decoder = MessageDecoder(
         .server, limits: MessageLimits(frameBytesMax: 64 << 20, messageBytesMax: 64 << 20))
@@ -27,12 +27,10 @@ final class JoinedTerminal {
     private var signals: Int32 = -1
 
     init(_ opened: ClientHandshake.Opened) {
-        socket = opened.descriptor
+        transport = opened.transport
         isTagged = opened.isTagged
         received.append(opened.rest.span)
     }
-
-    deinit { close(socket) }
 
     /// Serves until the end.
     ///
@@ -43,7 +41,9 @@ final class JoinedTerminal {
         var isOpen = takeMessages()
         while isOpen {
             var polled = [
-                pollfd(fd: socket, events: Int16(unsent.isEmpty ? POLLIN : POLLIN | POLLOUT), revents: 0),
+                pollfd(
+                    fd: transport.descriptor, events: Int16(isBlocked ? POLLIN | POLLOUT : POLLIN), revents: 0
+                ),
                 pollfd(fd: takesInput ? STDIN_FILENO : -1, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
             ]
@@ -154,28 +154,14 @@ final class JoinedTerminal {
     /// RFC 6455 §5.3: nobody can foresee it.
     private var key: UInt32 { UInt32.random(in: .min ... .max) }
 
-    private func flush() {
-        while !unsent.isEmpty {
-            let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
-            let count = send(socket, unsent.pending.baseAddress, unsent.count, flags)
-            if count > 0 {
-                unsent.consume(count)
-            } else if errno != EINTR {
-                return
-            }
-        }
-    }
+    private var isBlocked: Bool { !unsent.isEmpty || transport.isBlocked }
+
+    private func flush() { transport.send(unsent) }
 
     // MARK: From the other side
 
     /// - Returns: false for the end.
-    private func receive() -> Bool {
-        received.reserve(16 * 1024)
-        let count = read(socket, received.writable.baseAddress, received.writable.count)
-        if count < 0 { return errno == EINTR || errno == EAGAIN }
-        received.commit(count)
-        return count > 0
-    }
+    private func receive() -> Bool { transport.receive(into: received) != .end }
 
     /// - Returns: false for the end.
     private func takeMessages() -> Bool {

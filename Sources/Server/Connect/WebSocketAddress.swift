@@ -1,4 +1,4 @@
-/// Where `chimera connect` goes: `ws://HOST[:PORT][/PATH]`.
+/// Where `chimera connect` goes: `ws://HOST[:PORT][/PATH]`, or `wss://` over TLS.
 struct WebSocketAddress: Equatable {
     /// Why a text is none; for the operator.
     struct Malformed: Error, Equatable {
@@ -12,21 +12,21 @@ struct WebSocketAddress: Equatable {
     var authority: String
     /// Path and query.
     var target: String
+    /// Over TLS.
+    var isSecure: Bool
 
     init(_ text: String) throws(Malformed) {
-        if text.hasPrefix("wss://") {
-            throw Malformed(reason: "this version connects without TLS: ws://HOST[:PORT][/PATH]")
-        }
-        guard text.hasPrefix("ws://"), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+        isSecure = text.hasPrefix("wss://")
+        guard isSecure || text.hasPrefix("ws://"), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw Malformed(reason: "\"\(text)\" is no URL such as ws://localhost:8080/path")
         }
-        let rest = text.dropFirst("ws://".count)
+        let rest = text.dropFirst(isSecure ? "wss://".count : "ws://".count)
         let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
         authority = String(rest[..<end])
         let path = rest[end...].prefix { $0 != "#" }
         target = path.hasPrefix("/") ? String(path) : "/" + path
         var name = authority[...]
-        var number = "80"
+        var number = isSecure ? "443" : "80"
         if let colon = authority.lastIndex(of: ":"), !authority[colon...].contains("]") {
             name = authority[..<colon]
             number = String(authority[authority.index(after: colon)...])

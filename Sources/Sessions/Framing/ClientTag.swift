@@ -88,7 +88,8 @@ package enum RequestFacts {
     /// The first that a program reads: an object in a line, or behind its length.
     package static func message(_ variables: [String], _ framing: Framing) -> [UInt8] {
         let text = Array(object(variables).text.utf8)
-        guard framing == .length else { return text + [UInt8(ascii: "\n")] }
-        return [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: text.count >> $0) } + text
+        guard framing == .length || framing == .typed else { return text + [UInt8(ascii: "\n")] }
+        let kind = framing == .typed ? [UInt8(ascii: "t")] : []
+        return kind + [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: text.count >> $0) } + text
     }
 }

@@ -9,6 +9,8 @@ package enum Framing: String, CaseIterable, Sendable {
     case raw
     /// A message has its length before it, as four octets, the highest first; binary messages.
     case length
+    /// The same with one octet more before it, `t` for text and `b` for binary.
+    case typed
 }
 
 /// What a program writes, on its way to a client.
@@ -20,6 +22,8 @@ package struct ProgramOutput: ~Copyable {
     private var left = 0
     /// The line began as a message that is sent in parts.
     private var isInLine = false
+    /// The message with a length is text.
+    private var isText = false
 
     /// A line that is longer is sent in fragments as it comes, so that no program can make memory grow.
     package static let lineOctetsHeld = 32 * 1024
@@ -34,7 +38,7 @@ package struct ProgramOutput: ~Copyable {
         switch framing {
         case .lines: takeLines(bytes, &encoder, output)
         case .raw: if bytes.count > 0 { encoder.append(.binary, bytes, to: output) }
-        case .length: takeLengths(bytes, &encoder, output)
+        case .length, .typed: takeLengths(bytes, &encoder, output)
         }
     }
 
@@ -54,7 +58,7 @@ package struct ProgramOutput: ~Copyable {
                 emit(Self.nothing.span, isLast: true, &encoder, output)
             }
         case .raw: break
-        case .length:
+        case .length, .typed:
             partial = nil
             left = 0
             // The peer sees that it is not whole by the close status alone; the frame has to end all the same.
@@ -121,6 +125,8 @@ package struct ProgramOutput: ~Copyable {
 
     // MARK: Lengths
 
+    private var headerOctets: Int { framing == .typed ? 5 : 4 }
+
     private mutating func takeLengths(
         _ bytes: Span<UInt8>, _ encoder: inout MessageEncoder, _ output: ByteBuffer
     ) {
@@ -129,24 +135,51 @@ package struct ProgramOutput: ~Copyable {
             if left > 0 {
                 let here = min(left, bytes.count - position)
                 left -= here
-                encoder.appendPart(
-                    bytes.extracting(position..<(position + here)), isLast: left == 0, to: output)
+                sendPart(bytes.extracting(position..<(position + here)), &encoder, output)
                 position += here
                 continue
             }
-            let held = partial ?? ByteBuffer(capacity: 4)
+            let held = partial ?? ByteBuffer(capacity: headerOctets)
             partial = held
             held.append(bytes[position])
             position += 1
-            guard held.count == 4 else { continue }
-            left = held.readable.bigEndian32
+            guard held.count == headerOctets else { continue }
+            isText = framing == .typed && held.readable[0] == UInt8(ascii: "t")
+            left = held.readable.extracting(droppingFirst: headerOctets - 4).bigEndian32
             partial = nil
             if left == 0 {
-                encoder.append(.binary, Self.nothing.span, to: output)
+                encoder.append(isText ? .text : .binary, Self.nothing.span, to: output)
             } else {
-                encoder.begin(.binary)
+                encoder.begin(isText ? .text : .binary)
             }
         }
+    }
+
+    /// Sends a part of a message whose end is known: of a text whole characters alone, so that each can be mended.
+    private mutating func sendPart(
+        _ bytes: Span<UInt8>, _ encoder: inout MessageEncoder, _ output: ByteBuffer
+    ) {
+        let isLast = left == 0
+        guard isText else { return encoder.appendPart(bytes, isLast: isLast, to: output) }
+        let held = partial ?? ByteBuffer(capacity: bytes.count + 4)
+        partial = nil
+        held.append(bytes)
+        let whole = isLast ? held.count : held.readable.endOfWholeCharacters(holdsReturn: false)
+        emitPart(held.readable.extracting(0..<whole), isLast, &encoder, output)
+        held.consume(whole)
+        if !held.isEmpty { partial = held }
+    }
+
+    private mutating func emitPart(
+        _ text: Span<UInt8>, _ isLast: Bool, _ encoder: inout MessageEncoder, _ output: ByteBuffer
+    ) {
+        if text.count == 0 && !isLast { return }
+        var validator = UTF8Validator()
+        if validator.take(text), validator.isComplete {
+            return encoder.appendPart(text, isLast: isLast, to: output)
+        }
+        let repaired = Array(String(decoding: Array(copying: text), as: UTF8.self).utf8)
+        encoder.appendPart(repaired.span, isLast: isLast, to: output)
     }
 }
 
@@ -166,15 +199,19 @@ package struct ProgramInput: ~Copyable {
     var isTagged: Bool { tag != nil }
 
     /// Appends a part of a message as the program is to read it. How long a message may be is the decoder's business.
-    package mutating func take(_ bytes: Span<UInt8>, isLast: Bool, to output: ByteBuffer) {
+    package mutating func take(
+        _ bytes: Span<UInt8>, of kind: MessageKind, isLast: Bool, to output: ByteBuffer
+    ) {
         if let tag { return hold(bytes, isLast) { tag.append($0, to: output) } }
         switch framing {
         case .lines:
             output.append(bytes)
             if isLast { output.append(UInt8(ascii: "\n")) }
         case .raw: output.append(bytes)
-        case .length:
+        case .length, .typed:
+            let isTyped = framing == .typed
             hold(bytes, isLast) {
+                if isTyped { output.append(UInt8(ascii: kind == .text ? "t" : "b")) }
                 output.append(bigEndian32: $0.count)
                 output.append($0)
             }

@@ -33,6 +33,28 @@ extension Session {
 
     func perform(_ step: ClosingHandshake.Step, _ frames: ByteBuffer) { perform(step, "", frames) }
 
+    /// How long a program has to answer what a client said before it broke the protocol.
+    private static let lastWordMilliseconds: Int64 = 500
+
+    /// What the client said before it broke the protocol is answered first, where the program is quick about it.
+    func fail(_ failure: ConnectionFailure, _ frames: ByteBuffer) {
+        self.failure = failure
+        let mayAnswer = messagesIn > 0 && program.isOpen(.stdout) && closing.maySend
+        if mayAnswer, !program.hasTerminal, program is ProgramConnection, program.endInput() {
+            failsAt = worker.now + Self.lastWordMilliseconds
+        } else {
+            failsAt = worker.now
+            tellFailure(frames)
+        }
+    }
+
+    func tellFailure(_ frames: ByteBuffer) {
+        guard let failure, failsAt != .max, worker.now >= failsAt || !program.isOpen(.stdout) else { return }
+        failsAt = .max
+        if end == nil { end = .failure(failure) }
+        perform(closing.failed(failure), frames)
+    }
+
     /// §7.1.1: a server ends its side first, once all is sent.
     func endSending() {
         guard endsSending, !hasEndedSending, exchange.flush() else { return }

@@ -53,7 +53,7 @@ extension Session {
     }
 
     func armDeadline() {
-        var limit = closingEndsAt
+        var limit = min(closingEndsAt, failsAt)
         if exchange.isBlocked {
             if let sendMax = options.sendMax { limit = min(limit, sendProgressAt + sendMax) }
         } else if closing.maySend {

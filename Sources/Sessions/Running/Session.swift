@@ -44,6 +44,10 @@ package final class Session: PipeObserver {
     /// The last look at the client found something, so there may be more.
     @exclusivity(unchecked) var mayReadMore = false
     @exclusivity(unchecked) private var operatorWants = false
+    /// How the client broke the protocol.
+    @exclusivity(unchecked) var failure: ConnectionFailure?
+    /// When it is told of that at the latest.
+    @exclusivity(unchecked) var failsAt = Int64.max
 
     // Times in milliseconds of the worker's clock.
     package let startedAt: Int64
@@ -149,6 +153,7 @@ package final class Session: PipeObserver {
         if let dismissal = program.dismissal { dismiss(dismissal, frames) }
         if !mixesErrors { readErrors() }
         readProgram(frames)
+        tellFailure(frames)
         readClient(frames)
         checkTimes(frames)
         send(frames)
@@ -176,7 +181,7 @@ package final class Session: PipeObserver {
     // MARK: From the client
 
     private func readClient(_ frames: ByteBuffer) {
-        guard closing.mayReceive else { return dropClient() }
+        guard closing.mayReceive, failure == nil else { return dropClient() }
         guard !program.hasUnwritten, !exchange.isBlocked else { return }
         let read = scratch.input
         read.clear()
@@ -221,7 +226,7 @@ package final class Session: PipeObserver {
     private func decode(_ buffer: ByteBuffer, _ frames: ByteBuffer) {
         let lines = scratch.forProgram
         let inflated = scratch.inflated
-        while closing.mayReceive {
+        while closing.mayReceive, failure == nil {
             // What is left waits until this went on.
             if lines.count >= Self.windowOctets || frames.count >= Self.windowOctets {
                 mayReadMore = true
@@ -235,7 +240,7 @@ package final class Session: PipeObserver {
             }
             take(event, buffer, inflated, lines, frames)
         }
-        if !closing.mayReceive { buffer.clear() }
+        if !closing.mayReceive || failure != nil { buffer.clear() }
         program.write(lines)
         program.endInputIfDue()
         if !program.hasUnwritten { inputProgressAt = worker.now }
@@ -254,7 +259,7 @@ package final class Session: PipeObserver {
             if tagged != nil {
                 if let wish = tagged?.take(octets, isLast: part.isLast) { grant(wish, lines, frames) }
             } else {
-                input.take(octets, isLast: part.isLast, to: lines)
+                input.take(octets, of: part.kind, isLast: part.isLast, to: lines)
             }
             bytes.consume(part.count)
             if part.isLast {
@@ -272,9 +277,7 @@ package final class Session: PipeObserver {
             buffer.consume(reason)
             if end == nil { end = .client(status) }
             perform(closing.peerClosed(status), frames)
-        case .failed(let failure):
-            if end == nil { end = .failure(failure) }
-            perform(closing.failed(failure), frames)
+        case .failed(let failure): fail(failure, frames)
         }
     }
 
@@ -283,7 +286,7 @@ package final class Session: PipeObserver {
         switch wish {
         case .input(let bytes):
             if input.isTagged {
-                input.take(bytes.span, isLast: true, to: lines)
+                input.take(bytes.span, of: .text, isLast: true, to: lines)
             } else {
                 lines.append(bytes.span)
             }
@@ -318,7 +321,7 @@ package final class Session: PipeObserver {
         tellLoss(frames)
         read(.stdout, frames)
         if mixesErrors { read(.stderr, frames) }
-        guard let ended = program.end, program.outputHasEnded else { return }
+        guard failure == nil, let ended = program.end, program.outputHasEnded else { return }
         tagged?.exit(ended, &encoder, to: frames)
         let farewell = ProgramFarewell(ended)
         close(farewell.status, farewell.reason, .program(ended), frames)

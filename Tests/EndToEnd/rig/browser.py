@@ -20,6 +20,7 @@ from .programs import program
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--no-proxy-server", "--hide-scrollbars",
          "--host-resolver-rules=MAP *.localhost 127.0.0.1, MAP localhost 127.0.0.1, MAP * ~NOTFOUND"]
+KEYS = {"Enter": 13, "Backspace": 8, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38, "ArrowDown": 40}
 PATIENCE = 60.0
 """Seconds for any one step: a browser on a busy machine."""
 
@@ -98,6 +99,32 @@ class Browser:
 
     def await_text(self, pattern: str) -> str:
         return wait_until(lambda: re.search(pattern, self.text()) and self.text(), PATIENCE, f"{pattern!r} on the page", 0.1)
+
+    def press(self, key: str, modifiers: int = 0) -> None:
+        """Presses a key, a character or a name such as `Enter`, on whatever has the focus. `modifiers`: 2 is Control."""
+        # The codes of letters and digits are their own; those of other characters are other keys'.
+        code = KEYS.get(key, ord(key.upper()) if len(key) == 1 and key.isascii() and key.isalnum() else 0)
+        text = {"text": "\r" if key == "Enter" else key} if (len(key) == 1 or key == "Enter") and not modifiers else {}
+        self._page("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, modifiers=modifiers,
+                   **text)
+        self._page("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code, modifiers=modifiers)
+
+    def type(self, text: str) -> None:
+        for character in text:
+            self.press("Enter" if character == "\n" else character)
+
+    def click(self, x: float, y: float) -> None:
+        for kind in ("mousePressed", "mouseReleased"):
+            self._page("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def resize(self, width: int, height: int) -> None:
+        self._page("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def complaints(self) -> list[str]:
+        """What the browser has to say against the page: its policy was broken, something was not found."""
+        self._page("Log.enable")
+        entries = [event["params"]["entry"] for event in self._events if event["method"] == "Log.entryAdded"]
+        return [entry["text"] for entry in entries if entry["level"] == "error"]
 
     def protocols(self) -> dict[str, str]:
         """What was loaded since the page was opened, and by which protocol; what came from a cache has none."""

@@ -59,8 +59,8 @@ def shell(script: str) -> tuple[str, ...]:
     return "/bin/sh", "-c", script
 
 
-def join(gateway, target: str = "/", **options):
+def join(gateway, target: str = "/", host: str = "test", **options):
     """A client of the websockets library that does not need a loop."""
     options = {"open_timeout": 60, "close_timeout": 30, "max_size": None, "compression": None, "legacy": True, **options}
-    return connect(f"ws://test:{gateway.port}{target}", sock=socket.create_connection(gateway.address), proxy=None,
+    return connect(f"ws://{host}:{gateway.port}{target}", sock=socket.create_connection(gateway.address), proxy=None,
                    **options)
