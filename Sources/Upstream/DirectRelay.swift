@@ -15,7 +15,14 @@ package protocol RelayOwner: AnyObject {
 /// adds to a proxied request. What goes another way (connecting, sending again, errors) is served by a task.
 package final class DirectRelay: ScopeObserver, TurnTarget {
     /// Where the relay lies while there is one: used in place, since copying it would count every reference in it.
-    private let relay: UnsafeMutablePointer<Relay>
+    private var relay: UnsafeMutablePointer<Relay> {
+        if let place { return place }
+        let made = UnsafeMutablePointer<Relay>.allocate(capacity: 1)
+        place = made
+        return made
+    }
+    /// Nil before the first: not every exchange has one.
+    @exclusivity(unchecked) private var place: UnsafeMutablePointer<Relay>?
     @exclusivity(unchecked) private var isActive = false
     @exclusivity(unchecked) private unowned(unsafe) var owner: (any RelayOwner)?
     private let worker: Worker
@@ -24,12 +31,11 @@ package final class DirectRelay: ScopeObserver, TurnTarget {
     package init(worker: Worker, scope: Scope) {
         self.worker = worker
         self.scope = scope
-        relay = .allocate(capacity: 1)
     }
 
     deinit {
         precondition(!isActive, "a relay was freed before its end")
-        relay.deallocate()
+        place?.deallocate()
     }
 
     /// Starts; the owner may be told of the end before this returns.

@@ -1,7 +1,8 @@
 extension Schema {
     /// `session … -- COMMAND…`
     static let sessionDirective = Directive(
-        name: "session", family: .verb, places: .site, options: runningOptions + endingOptions + laterOptions,
+        name: "session", family: .verb, places: .site,
+        options: runningOptions + endingOptions + resourceOptions + laterOptions,
         block: .route,
         meaning: """
             A WebSocket client gets a program of its own, joined to it through standard input, output and error. COMMAND \
@@ -66,7 +67,27 @@ extension Schema {
         Option("pool", .count, since: .later, "programs that wait for clients"),
         Option("shared", .onOff, since: .later, "one program for all clients"),
         Option("http", .onOff, since: .later, "plain HTTP as well"),
-        Option("memory", .size, since: .later, "the most memory for a program"),
-        Option("processes", .count, since: .later, "the most processes for a program"),
+    ]
+
+    private static let resourceOptions: [Option] = [
+        Option(
+            "memory", .size,
+            """
+            the most memory of a program with all that it starts, which is killed past it; where there is no cgroup for \
+            it, the most address space of each process
+            """),
+        Option(
+            "processes", .count,
+            "the most processes and threads of a program at once; only where there is a cgroup for it"),
+        Option(
+            "cpu", .word("a part of a core"),
+            """
+            the most processor time of a program with all that it starts, `50%` of a core or `200%` for two; only where \
+            there is a cgroup for it
+            """),
+        Option(
+            "cpu-time", .duration,
+            "the most processor time of each process in all, in whole seconds; SIGXCPU past it"),
+        Option("files", .count, "the most descriptors that each process may have open"),
     ]
 }

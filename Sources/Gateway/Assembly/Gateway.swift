@@ -170,6 +170,10 @@ public final class Gateway: Sendable {
             state.startedAt = Clock.monotonicMilliseconds()
         }
         metrics.state.configured(configuration)
+        if configuration.hasSessions {
+            let ceiling = SessionCeiling.ofMachine()
+            logger.info("room for \(ceiling.count) sessions at once, which \(ceiling.reason) sets")
+        }
         for listener in bound { open(listener, on: workers) }
     }
 

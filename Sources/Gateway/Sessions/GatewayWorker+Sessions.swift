@@ -9,14 +9,9 @@ internal import ChimeraWebSocket
 /// A session as its worker lists it.
 struct RunningSession {
     let session: Session
-    let id: String
-    let tenant: String
-    let site: String
-    let route: String
-    let program: String
-    let client: String
-    /// In seconds since 1970.
-    let startedAt: Int64
+    let destination: SessionDestination
+    /// Of the site, the route and the client.
+    let context: RequestContext
 }
 
 extension GatewayWorker {
@@ -42,9 +37,14 @@ extension GatewayWorker {
             transaction.request, transaction.context, destination, serverSoftware: "chimera")
         guard environment.isWhole else { return await refuse(exchange, status: 431) }
         let table = shared.limits.places
-        guard let places = SessionLimits(settings.sessionLimits).enter(transaction, site, table) else {
+        let places: [Int32]
+        let now = Int64(truncatingIfNeeded: dispatcher.clock())
+        switch SessionLimits(settings).admit(transaction, site, shared.limits, now: now) {
+        case .admitted(let entered): places = entered
+        case .full:
             transaction.context.limitHit = .sessions
             return await refuse(exchange, status: 503)
+        case .tooFast(let wait): return await refuse(exchange, startsAgainIn: wait)
         }
         func leave() { for place in places { table.leave(place) } }
         let launch = ProgramLaunch(
@@ -121,10 +121,25 @@ extension GatewayWorker {
         let session = Session(
             exchange, connection, options, deflate: handshake.deflate?.agreed,
             isTagged: handshake.subprotocol != nil, scratch: sessionScratch, errors: errors)
-        sessions[ObjectIdentifier(session)] = RunningSession(session, program, destination, context, worker)
-        _ = await session.run()
-        counters.add(.sessionsEnded)
-        sessions[ObjectIdentifier(session)] = nil
+        let key = ObjectIdentifier(session)
+        sessions[key] = RunningSession(session: session, destination: destination, context: context)
+        transaction.settle()
+        exchange.handOver()
+        session.begin { [self] _ in
+            counters.add(.sessionsEnded)
+            sessions[key] = nil
+            exchange.takeBack()
+        }
+    }
+
+    /// RFC 9110 §10.2.3: Retry-After says in how many seconds it may go better.
+    private func refuse(_ exchange: some GatewayExchange, startsAgainIn nanoseconds: Int64) async {
+        let transaction = exchange.transaction
+        transaction.context.limitHit = .sessionStarts
+        let body = dispatcher.refuse(503, transaction.context, transaction.request, transaction.response)
+        let text = Array("\(max(1, (nanoseconds + 999_999_999) / 1_000_000_000))".utf8)
+        transaction.response.add(.retryAfter, text.span)
+        await answer(exchange, body)
     }
 
     private func refuse(_ exchange: some GatewayExchange, _ fault: WebSocketRequest.Fault) async {
@@ -143,23 +158,5 @@ extension GatewayWorker {
             transaction.response.add(.secWebsocketVersion, OpeningHandshake.version)
         }
         await answer(exchange, body)
-    }
-}
-
-extension RunningSession {
-    fileprivate init(
-        _ session: Session, _ program: StartedProgram, _ destination: SessionDestination,
-        _ context: RequestContext, _ worker: Worker
-    ) {
-        self.session = session
-        id = program.id
-        tenant = String(decoding: context.site?.tenant ?? [], as: UTF8.self)
-        site = String(decoding: context.site?.name ?? [], as: UTF8.self)
-        route = String(decoding: context.route?.text ?? [], as: UTF8.self)
-        self.program = destination.target.command.joined(separator: " ")
-        let text = ByteBuffer(capacity: 48)
-        if let client = context.client { text.append(client) } else { text.append("unix") }
-        client = String(decoding: Array(copying: text.readable), as: UTF8.self)
-        startedAt = worker.wallSeconds
     }
 }

@@ -1,3 +1,5 @@
+internal import ChimeraBytes
+internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraSessions
 
@@ -21,19 +23,27 @@ package struct SessionReport: Sendable {
 
 extension GatewayWorker {
     func sessionReports() -> [SessionReport] {
-        sessions.values.map { running in
-            SessionReport(
-                id: running.id, tenant: running.tenant, site: running.site, route: running.route,
-                program: running.program, process: running.session.process, client: running.client,
-                ageMilliseconds: worker.now - running.session.startedAt,
-                octetsIn: running.session.octetsIn, octetsOut: running.session.octetsOut)
-        }
+        sessions.values.map { $0.report(now: worker.now) }
     }
 
     func endSession(_ id: String) -> Bool {
-        guard let running = sessions.values.first(where: { $0.id == id }) else { return false }
+        guard let running = sessions.values.first(where: { $0.session.id == id }) else { return false }
         running.session.endByOperator()
         return true
+    }
+}
+
+extension RunningSession {
+    fileprivate func report(now: Int64) -> SessionReport {
+        let text = ByteBuffer(capacity: 48)
+        if let client = context.client { text.append(client) } else { text.append("unix") }
+        return SessionReport(
+            id: session.id, tenant: String(decoding: context.site?.tenant ?? [], as: UTF8.self),
+            site: String(decoding: context.site?.name ?? [], as: UTF8.self),
+            route: String(decoding: context.route?.text ?? [], as: UTF8.self),
+            program: destination.target.command.joined(separator: " "), process: session.process,
+            client: String(copying: text.readable), ageMilliseconds: now - session.startedAt,
+            octetsIn: session.octetsIn, octetsOut: session.octetsOut)
     }
 }
 

@@ -33,6 +33,9 @@ struct ControlMessage: Equatable, Sendable {
         /// A signal for a program's process group: `text` is its id, `count` the signal's number.
         case signalProgram = 10
 
+        /// Programs will have limits that need cgroups: `text` has the controllers' names, with a space between them.
+        case programLimits = 20
+
         /// Sockets as descriptors: `request`, `count` for the port, `more` for how many are still to come.
         case sockets = 64
         /// The address cannot be had: `request`, `text` for the system call, `count` for the error number.
@@ -79,6 +82,8 @@ struct ControlMessage: Equatable, Sendable {
         case killMilliseconds = 13
         /// 1 where a program gets a terminal.
         case terminal = 14
+        /// What bounds a program: `NAME=NUMBER`, with a space between them.
+        case limits = 30
     }
 
     var kind: Kind

@@ -232,7 +232,7 @@ final class SupervisorLine: ListenerSource {
         case .tickets: adoptTickets(message)
         case .changed: orders.put(.lookAgain)
         case .listen, .unlisten, .ready, .administer, .reloading, .reloaded, .openKey, .startProgram,
-            .endProgram, .signalProgram:
+            .endProgram, .signalProgram, .programLimits:
             break
         }
     }

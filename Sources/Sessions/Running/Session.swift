@@ -3,7 +3,7 @@ package import ChimeraEventLoop
 package import ChimeraHTTPCore
 package import ChimeraWebSocket
 
-/// One WebSocket joined to one program, from the agreed upgrade to the end of the WebSocket, in one task.
+/// One WebSocket joined to one program, from the agreed upgrade to the end of the WebSocket, without a task.
 ///
 /// ```
 ///           readBody            decode                write
@@ -44,6 +44,7 @@ package final class Session: PipeObserver {
     /// The last look at the client found something, so there may be more.
     @exclusivity(unchecked) private var mayReadMore = false
     @exclusivity(unchecked) private var operatorWants = false
+    @exclusivity(unchecked) var driving = Driving()
 
     // Times in milliseconds of the worker's clock.
     package let startedAt: Int64
@@ -94,9 +95,10 @@ package final class Session: PipeObserver {
         (startedAt, heardAt, movedAt, sendProgressAt, inputProgressAt) = (now, now, now, now, now)
     }
 
-    package func pipeReady() { exchange.scope.wake(.io) }
-
     package var process: Int32 { program.process }
+
+    /// The value of `CHIMERA_SESSION`.
+    package var id: String { program.id }
 
     /// Ends the session, on an operator's word.
     package func endByOperator() {
@@ -106,17 +108,8 @@ package final class Session: PipeObserver {
 
     // MARK: The whole way
 
-    /// Serves the session until its WebSocket has ended. The program goes on by itself until it has ended too.
-    package func run() async -> SessionEnd {
-        program.observe(self)
-        while !advance() {
-            if hasWork {
-                await worker.yield()
-            } else {
-                armDeadline()
-                _ = await exchange.scope.wait()
-            }
-        }
+    /// The WebSocket has ended. The program goes on by itself until it has ended too.
+    func leave() -> SessionEnd {
         let end = end ?? .lost
         conclude(end)
         program.leave(on: worker, scratch: scratch, ending: options.ending, errors: errors)
@@ -126,7 +119,7 @@ package final class Session: PipeObserver {
     /// Does what can be done now, but not more than a few windows: then the others of the worker have a turn.
     ///
     /// - Returns: whether it is over.
-    private func advance() -> Bool {
+    func advance() -> Bool {
         for _ in 0..<4 {
             turn()
             if isReleased { return true }
@@ -152,7 +145,7 @@ package final class Session: PipeObserver {
     }
 
     /// Whether a turn now would do something.
-    private var hasWork: Bool {
+    var hasWork: Bool {
         if isReleased || mayReadMore { return true }
         if program.unwritten != nil && program.input.isReady { return true }
         if !mixesErrors, let error = program.error, error.isOpen, error.isReady { return true }
@@ -494,7 +487,7 @@ package final class Session: PipeObserver {
         isReleased = true
     }
 
-    private func armDeadline() {
+    func armDeadline() {
         var limit = closingEndsAt
         if exchange.isBlocked {
             if let sendMax = options.sendMax { limit = min(limit, sendProgressAt + sendMax) }
