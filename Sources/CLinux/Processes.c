@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -101,4 +102,13 @@ int chimera_drop_capabilities(void) {
     memset(none, 0, sizeof none);
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     return (int)syscall(SYS_capset, &header, none);
+}
+
+int chimera_memory_file(void) { return memfd_create("chimera", MFD_CLOEXEC); }
+
+int chimera_broken_pipe(void) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return -1;
+    close(ends[0]);
+    return ends[1];
 }

@@ -100,10 +100,33 @@ extension MetricFamily {
         "chimera_sessions", .gauge, "Clients that have a program.")
     package static let programsFailed = MetricFamily(
         "chimera_program_failures_total", .counter, "Programs of sessions that could not be started.")
+    package static let programsWarm = MetricFamily(
+        "chimera_programs_warm", .gauge, "Programs that wait for a client (`pool=`).")
+    package static let poolRequests = MetricFamily(
+        "chimera_pool_requests_total", .counter, ["outcome"],
+        "Clients of routes with `pool=`, by whether a program waited for them.")
+    package static let poolDeaths = MetricFamily(
+        "chimera_pool_deaths_total", .counter, "Programs that ended while they waited for a client.")
+    package static let programsUnattended = MetricFamily(
+        "chimera_programs_unattended", .gauge,
+        "Programs without a client: of `resume=`, whose client may come back, and of `shared=`.")
+    package static let sessionReturns = MetricFamily(
+        "chimera_session_returns_total", .counter, ["outcome"],
+        "Clients that presented a token, by whether there was a program for it.")
+    package static let sessionTakeovers = MetricFamily(
+        "chimera_session_takeovers_total", .counter,
+        "Clients that had to go since another one presented their token.")
+    package static let sessionLost = MetricFamily(
+        "chimera_session_lost_bytes_total", .counter, "Bytes of output that a client was told to have lost.")
+    package static let sessionSlow = MetricFamily(
+        "chimera_session_slow_total", .counter,
+        "Clients of `shared=` that were cut off since they took too little.")
 
     private static let requests = [
         requestsTotal, requestDuration, siteRequests, siteErrors, siteReceived, siteSent, received, sent,
         refusals, limitHits, tunnels, sessions, sessionsOpen, programsFailed,
+        programsWarm, poolRequests, poolDeaths, programsUnattended, sessionReturns, sessionTakeovers,
+        sessionLost, sessionSlow,
     ]
 
     // MARK: Connections

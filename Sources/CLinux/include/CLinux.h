@@ -142,3 +142,9 @@ static inline void chimera_count(uint64_t *cell, int64_t amount) {
 static inline uint64_t chimera_counted(const uint64_t *cell) {
     return __atomic_load_n(cell, __ATOMIC_RELAXED);
 }
+
+/// A file that is nowhere but in memory, closed on exec.
+int chimera_memory_file(void);
+
+/// The end of a pipe for writing, which nobody reads, closed on exec.
+int chimera_broken_pipe(void);

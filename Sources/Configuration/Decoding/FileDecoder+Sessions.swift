@@ -12,7 +12,8 @@ extension FileDecoder {
         }
         var target = SessionTarget(
             program: program, command: words.map(\.token.text), directory: directory)
-        guard mayRun(arguments, &target), setFraming(arguments, &target), setEnvironment(arguments, &target)
+        guard mayRun(arguments, &target), setFraming(arguments, &target), setEnvironment(arguments, &target),
+            setKeeping(arguments, &target)
         else { return nil }
         for item in arguments.all("origin") {
             if case .host(let host) = item.value { target.origins.append(host) }

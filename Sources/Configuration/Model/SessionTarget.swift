@@ -13,6 +13,33 @@ package struct SessionTarget: Sendable, Hashable {
         case log, inline, off
     }
 
+    /// How a program that has several clients is told whose message it reads.
+    package enum Tag: String, CaseIterable, Sendable {
+        /// The client's number and a space before each line.
+        case prefix
+        /// A JSON object for each message, and for clients that come and go.
+        case json
+        case off
+    }
+
+    /// When a program for all clients is started.
+    package enum Start: String, CaseIterable, Sendable {
+        /// With the first of them.
+        case client
+        /// With the configuration, and again whenever it has ended.
+        case load
+    }
+
+    /// One program for all clients.
+    package struct Sharing: Sendable, Hashable {
+        package var tag = Tag.prefix
+        package var start = Start.client
+        /// How long it runs without clients, in milliseconds.
+        package var lingerMilliseconds: Int64 = 10_000
+
+        package init() {}
+    }
+
     /// An absolute path.
     package var program: String
     /// At least one; the first is the program as it was written.
@@ -56,6 +83,16 @@ package struct SessionTarget: Sendable, Hashable {
         /// Seconds of processor time of each process.
         package var cpuSeconds: Int?
     }
+    /// How long the program lives without its client, in milliseconds; nil: it ends with that.
+    package var resumeMilliseconds: Int64?
+    /// Bytes of output that are kept for a client that comes back, or is slow among several.
+    package var replayBytes: Int64 = 64 * 1024
+    /// Programs that wait for clients.
+    package var poolCount = 0
+    /// Nil: each client has a program of its own.
+    package var sharing: Sharing?
+    /// The first that the program reads is the request.
+    package var tellsRequest = false
 
     package init(program: String, command: [String], directory: String) {
         self.program = program

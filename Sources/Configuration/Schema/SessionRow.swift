@@ -2,7 +2,7 @@ extension Schema {
     /// `session … -- COMMAND…`
     static let sessionDirective = Directive(
         name: "session", family: .verb, places: .site,
-        options: runningOptions + endingOptions + resourceOptions + laterOptions,
+        options: runningOptions + endingOptions + keepingOptions + resourceOptions + laterOptions,
         block: .route,
         meaning: """
             A WebSocket client gets a program of its own, joined to it through standard input, output and error. COMMAND \
@@ -62,11 +62,38 @@ extension Schema {
         Option("kill", .duration, default: "5s", "and from SIGTERM to SIGKILL"),
     ]
 
+    private static let keepingOptions: [Option] = [
+        Option(
+            "resume", .duration,
+            "how long the program survives a lost connection, for a client that comes back with its token"),
+        Option(
+            "replay", .size, default: "64KiB",
+            "how much of the last output is kept for a client that comes back, or is slow among several"),
+        Option(
+            "pool", .count,
+            "programs that wait for clients, so that connecting is instant; they know nothing of a request"),
+        Option("shared", .onOff, default: "off", "one program for all clients: its output goes to each"),
+        Option(
+            "tag", .keyword(noun: "tag", SessionTarget.Tag.allCases.map { ValueType.Keyword($0.rawValue) }),
+            default: "prefix",
+            """
+            of `shared`, how the program is told whose message it reads: the client's number and a space before each \
+            line, a JSON object, or not at all
+            """),
+        Option(
+            "start",
+            .keyword(noun: "start", SessionTarget.Start.allCases.map { ValueType.Keyword($0.rawValue) }),
+            default: "client",
+            "of `shared`, whether the program starts with the first client or with the configuration"),
+        Option("linger", .duration, default: "10s", "of `shared`, how long it runs without clients"),
+        Option(
+            "request",
+            .keyword(noun: "way", [ValueType.Keyword("off"), ValueType.Keyword("line")]), default: "off",
+            "whether the first line that the program reads is a JSON object of the request"),
+    ]
+
     private static let laterOptions: [Option] = [
-        Option("resume", .duration, since: .later, "how long the program survives a lost connection"),
-        Option("pool", .count, since: .later, "programs that wait for clients"),
-        Option("shared", .onOff, since: .later, "one program for all clients"),
-        Option("http", .onOff, since: .later, "plain HTTP as well"),
+        Option("http", .onOff, since: .later, "plain HTTP as well")
     ]
 
     private static let resourceOptions: [Option] = [

@@ -59,6 +59,7 @@ public final class Gateway: Sendable {
     private let source: any ListenerSource
     private let programs: any ProgramSource
     private let programLog: ProgramLog
+    let kept: KeptPrograms
     private let files: any ConfigurationFileSystem
     /// One change of configuration at a time.
     private let reloading = Mutex(())
@@ -92,6 +93,7 @@ public final class Gateway: Sendable {
     ) throws {
         self.programs = programs
         programLog = ProgramLog(logger)
+        kept = KeptPrograms(programs, programLog)
         authority = AuthoritySource(directory: configuration.dataDirectory ?? dataDirectory, logger)
         self.tickets = tickets ?? TicketSecret(now: ProcessFigures.wallSeconds)
         self.source = source
@@ -108,7 +110,7 @@ public final class Gateway: Sendable {
                 sequence: SnapshotSequence(handler: handler, counters: counters)))
         metrics = MetricsSource(
             state: ServiceState(), counters: counters, loads: loads, limits: limits,
-            pools: [("files", pool), ("names", namePool), ("passwords", passwordPool)], log: log)
+            pools: [("files", pool), ("names", namePool), ("passwords", passwordPool)], log: log, kept: kept)
     }
 
     private static func makeLog(_ wanted: AccessLog?, _ logger: Logger) throws -> AccessLogWriter? {
@@ -170,6 +172,7 @@ public final class Gateway: Sendable {
             state.startedAt = Clock.monotonicMilliseconds()
         }
         metrics.state.configured(configuration)
+        kept.begin(workers, configuration)
         if configuration.hasSessions {
             let ceiling = SessionCeiling.ofMachine()
             logger.info("room for \(ceiling.count) sessions at once, which \(ceiling.reason) sets")
@@ -205,7 +208,7 @@ public final class Gateway: Sendable {
         SharedParts(
             pool: pool, passwordPool: passwordPool, resolver: Resolver(pool: namePool), counters: counters,
             log: log, welcome: welcome, loads: loads, handover: handover, limits: limits, metrics: metrics,
-            tickets: tickets, authority: authority, programs: programs, programLog: programLog,
+            tickets: tickets, authority: authority, programs: programs, kept: kept, programLog: programLog,
             drained: { [weak self] index in self?.workerDrained(index) })
     }
 
@@ -264,6 +267,7 @@ public final class Gateway: Sendable {
                 state.withLock { $0.sequence.workersAreDone() }
             }
         }
+        kept.configured(configuration)
         for listener in change.gone { leave(listener, workers, change.handshakeMilliseconds(of: listener)) }
     }
 
@@ -396,6 +400,7 @@ public final class Gateway: Sendable {
         metrics.state.drainBegins()
         onThread("chimera-drain") { [self] in
             stopAccepting(workers, keepsMetrics: keepsMetrics)
+            kept.drain()
             for worker in workers {
                 worker.drain(idleMilliseconds: idleMilliseconds, keepsMetrics: keepsMetrics)
             }
@@ -462,6 +467,7 @@ public final class Gateway: Sendable {
             return state.workers
         }
         guard !workers.isEmpty else { return }
+        kept.close(milliseconds: Gateway.cutOffMilliseconds)
         handover.set([])
         for worker in workers { worker.stop() }
         for worker in workers { worker.waitUntilEnded() }

@@ -73,6 +73,8 @@ struct SharedParts: Sendable {
     let authority: AuthoritySource
     /// Who starts programs.
     let programs: any ProgramSource
+    /// Programs that do not belong to one connection.
+    let kept: KeptPrograms
     /// Where lines of programs go that nobody else takes.
     let programLog: ProgramLog
     /// Told once when a worker's last connection has ended while it drains.

@@ -17,6 +17,7 @@ final class MetricsSource: Sendable {
     /// By what is done in them.
     private let pools: [(name: String, pool: BlockingPool)]
     private let log: AccessLogWriter?
+    private let kept: KeptPrograms
     private let workers = Mutex<[TurnCounters]>([])
     private let connectionsMax = Atomic<Int>(0)
 
@@ -25,8 +26,9 @@ final class MetricsSource: Sendable {
 
     init(
         state: ServiceState, counters: CounterBoard, loads: WorkerLoads, limits: LimitTables,
-        pools: [(name: String, pool: BlockingPool)], log: AccessLogWriter?
+        pools: [(name: String, pool: BlockingPool)], log: AccessLogWriter?, kept: KeptPrograms
     ) {
+        self.kept = kept
         self.limits = limits
         self.state = state
         self.counters = counters
@@ -98,6 +100,29 @@ final class MetricsSource: Sendable {
         page.sample(started > ended ? started - ended : 0)
         page.begin(.programsFailed)
         page.sample(totals[.programsFailed])
+        writeKept(&page)
+    }
+
+    private func writeKept(_ page: inout ExpositionWriter) {
+        let figures = kept.figures
+        page.begin(.programsWarm)
+        page.sample(UInt64(kept.warmCount))
+        page.begin(.poolRequests)
+        page.sample(figures.poolHits.count, [("outcome", "ready")])
+        page.sample(figures.poolMisses.count, [("outcome", "empty")])
+        page.begin(.poolDeaths)
+        page.sample(figures.poolDeaths.count)
+        page.begin(.programsUnattended)
+        page.sample(UInt64(kept.unattended.count))
+        page.begin(.sessionReturns)
+        page.sample(figures.resumed.count, [("outcome", "resumed")])
+        page.sample(figures.unknownTokens.count, [("outcome", "unknown")])
+        page.begin(.sessionTakeovers)
+        page.sample(figures.takenOver.count)
+        page.begin(.sessionLost)
+        page.sample(figures.lostOctets.count)
+        page.begin(.sessionSlow)
+        page.sample(figures.tooSlow.count)
     }
 
     /// `2xx`

@@ -18,9 +18,9 @@ extension GatewayWorker {
     /// What is spoken beside plain messages.
     static let subprotocols = [TaggedStreams.subprotocol]
     /// How long a program may take to be started.
-    private static let startMilliseconds: Int64 = 10_000
+    static let startMilliseconds: Int64 = 10_000
 
-    /// Serves a WebSocket with a program of its own.
+    /// Serves a WebSocket with a program.
     func serveSession(_ exchange: some GatewayExchange, _ destination: SessionDestination) async {
         let transaction = exchange.transaction
         let handshake: WebSocketRequest
@@ -36,33 +36,64 @@ extension GatewayWorker {
         let environment = ProgramEnvironment(
             transaction.request, transaction.context, destination, serverSoftware: "chimera")
         guard environment.isWhole else { return await refuse(exchange, status: 431) }
+        let visit = SessionVisit(
+            destination: destination, handshake: handshake, key: destination.key(transaction.context),
+            environment: environment, site: site, settings: settings)
+        if let claim = handshake.claim { return await serveReturning(exchange, visit, claim) }
+        if visit.key.target.sharing != nil { return await serveShared(exchange, visit) }
+        await serveOwn(exchange, visit)
+    }
+
+    /// Serves a client that gets a program of its own.
+    private func serveOwn(_ exchange: some GatewayExchange, _ visit: SessionVisit) async {
         let table = shared.limits.places
         let places: [Int32]
-        let now = Int64(truncatingIfNeeded: dispatcher.clock())
-        switch SessionLimits(settings).admit(transaction, site, shared.limits, now: now) {
+        switch admit(exchange.transaction, visit) {
         case .admitted(let entered): places = entered
         case .full:
-            transaction.context.limitHit = .sessions
+            exchange.transaction.context.limitHit = .sessions
             return await refuse(exchange, status: 503)
         case .tooFast(let wait): return await refuse(exchange, startsAgainIn: wait)
         }
         func leave() { for place in places { table.leave(place) } }
-        let launch = ProgramLaunch(
-            destination.order(environment.variables), from: shared.programs, on: worker,
-            scope: exchange.scope)
+        let launch = launch(visit, exchange.scope)
         guard let started = await awaitProgram(exchange, launch) else { return leave() }
         do throws(SystemError) {
             let program = try started.get()
             let connection = try ProgramConnection(program, launch, on: worker, gone: leave)
-            await run(exchange, destination, handshake, program, connection)
+            tellRequest(visit, connection)
+            if visit.key.target.resumeMilliseconds != nil {
+                return await serveResumable(exchange, visit, program, connection)
+            }
+            await run(exchange, visit, connection)
         } catch {
             leave()
             launch.tell(nil)
             counters.add(.programsFailed)
-            let tenant = String(decoding: site.tenant, as: UTF8.self)
-            shared.programLog.cannotStart(destination.target.program, error, tenant: tenant)
+            shared.programLog.cannotStart(
+                visit.destination.target.program, error, tenant: visit.key.tenant)
             await refuse(exchange, status: error.isExhaustion ? 503 : 502)
         }
+    }
+
+    /// A program that has waited for this client, or else one that is started for it.
+    private func launch(_ visit: SessionVisit, _ scope: Scope) -> ProgramLaunch {
+        if let warm = shared.kept.takeWarm(visit.key) {
+            return ProgramLaunch(warm, from: shared.programs, on: worker, scope: scope)
+        }
+        // What waits knows nothing of a request, and one that is like it does not either.
+        let order =
+            visit.key.target.poolCount > 0
+            ? visit.key.order : visit.destination.order(visit.environment.variables)
+        return ProgramLaunch(order, from: shared.programs, on: worker, scope: scope)
+    }
+
+    private func tellRequest(_ visit: SessionVisit, _ connection: ProgramConnection) {
+        guard visit.key.target.tellsRequest else { return }
+        let message = RequestFacts.message(visit.environment.request, visit.destination.options.framing)
+        let bytes = ByteBuffer(capacity: message.count)
+        bytes.append(message.span)
+        connection.write(bytes)
     }
 
     /// Waits for the program.
@@ -89,57 +120,100 @@ extension GatewayWorker {
         }
     }
 
-    private func run(
-        _ exchange: some GatewayExchange, _ destination: SessionDestination, _ handshake: WebSocketRequest,
-        _ program: StartedProgram, _ connection: ProgramConnection
-    ) async {
+    /// What a program writes to standard error, on its way to the log.
+    func programErrors(_ id: String, _ process: Int32, tenant: String, isWanted: Bool) -> ProgramErrors {
+        let (worker, log) = (worker, shared.programLog)
+        return ProgramErrors(clock: { worker.now }) { line in
+            if isWanted { log.write(line, session: id, tenant: tenant, process: process) }
+        }
+    }
+
+    /// Sends the head that agrees.
+    ///
+    /// - Parameter program: what the client joins; nil for nothing.
+    /// - Returns: false where it cannot be made; nothing is sent then.
+    func agree(
+        _ exchange: some GatewayExchange, _ handshake: WebSocketRequest, _ program: (any SessionProgram)?
+    ) -> Bool {
         let transaction = exchange.transaction
         let (context, request, response) = (transaction.context, transaction.request, transaction.response)
-        let worker = worker
-        let log = shared.programLog
-        let tenant = String(decoding: context.site?.tenant ?? [], as: UTF8.self)
-        let wantsLines = destination.options.errorOutput == .log
-        let errors = ProgramErrors(clock: { worker.now }) { line in
-            if wantsLines { log.write(line, session: program.id, tenant: tenant, process: program.process) }
-        }
         // A protocol that proves in another way that it was understood takes the proof of this one out.
         guard handshake.agree(request, response, subprotocols: Self.subprotocols),
             exchange.agrees(to: response)
-        else {
-            connection.leave(
-                on: worker, scratch: sessionScratch, ending: destination.options.ending, errors: errors)
-            return await refuse(exchange, status: 500)
+        else { return false }
+        if let resumption = program?.resumption {
+            response.add(
+                name: Array(ResumeClaim.fieldName.utf8).span, value: Array(resumption.token.utf8).span)
+        }
+        if let loss = (program as? KeptClient)?.initialLoss {
+            let text = loss.octets.map(String.init) ?? "unknown"
+            response.add(name: Array("Chimera-Lost".utf8).span, value: Array(text.utf8).span)
         }
         dispatcher.finishResponse(context, request, response)
         let token = Array("websocket".utf8)
         exchange.acceptUpgrade(token.span)
         exchange.flush()
         counters.add(.tunnels)
+        return true
+    }
+
+    /// Joins the client and the program until one of them has gone, which goes on behind the return.
+    func run(
+        _ exchange: some GatewayExchange, _ visit: SessionVisit, _ program: some SessionProgram,
+        whenOver: @escaping () -> Void = {}
+    ) async {
+        let context = exchange.transaction.context
+        let (destination, handshake) = (visit.destination, visit.handshake)
+        let errors = programErrors(
+            program.id, program.process, tenant: visit.key.tenant,
+            isWanted: destination.options.errorOutput == .log)
+        guard agree(exchange, handshake, program) else {
+            program.leave(.lost, LeavingParts(worker, sessionScratch, destination.options.ending, errors))
+            whenOver()
+            return await refuse(exchange, status: 500)
+        }
         counters.add(.sessionsStarted)
         var options = destination.options
         options.sendMax = (context.settings ?? dispatcher.machineSettings).timeouts.send
+        let tag = (program as? KeptClient)?.tag
         let session = Session(
-            exchange, connection, options, deflate: handshake.deflate?.agreed,
-            isTagged: handshake.subprotocol != nil, scratch: sessionScratch, errors: errors)
+            exchange, program, options, deflate: handshake.deflate?.agreed,
+            isTagged: visit.isTagged, scratch: sessionScratch, errors: errors,
+            tag: tag)
         let key = ObjectIdentifier(session)
         sessions[key] = RunningSession(session: session, destination: destination, context: context)
-        transaction.settle()
+        exchange.transaction.settle()
         exchange.handOver()
-        session.begin { [self] _ in
-            counters.add(.sessionsEnded)
+        session.begin { [self] end in
+            count(end, program)
             sessions[key] = nil
+            whenOver()
             exchange.takeBack()
         }
     }
 
+    /// Takes a place for a session, and a start.
+    func admit(_ transaction: Transaction, _ visit: SessionVisit) -> SessionLimits.Admission {
+        SessionLimits(visit.settings).admit(
+            transaction, visit.site, shared.limits, now: Int64(truncatingIfNeeded: dispatcher.clock()))
+    }
+
     /// RFC 9110 §10.2.3: Retry-After says in how many seconds it may go better.
-    private func refuse(_ exchange: some GatewayExchange, startsAgainIn nanoseconds: Int64) async {
+    func refuse(_ exchange: some GatewayExchange, startsAgainIn nanoseconds: Int64) async {
         let transaction = exchange.transaction
         transaction.context.limitHit = .sessionStarts
         let body = dispatcher.refuse(503, transaction.context, transaction.request, transaction.response)
         let text = Array("\(max(1, (nanoseconds + 999_999_999) / 1_000_000_000))".utf8)
         transaction.response.add(.retryAfter, text.span)
         await answer(exchange, body)
+    }
+
+    private func count(_ end: SessionEnd, _ program: some SessionProgram) {
+        counters.add(.sessionsEnded)
+        let figures = shared.kept.figures
+        if end == .takenOver { figures.takenOver.add(1) }
+        if end == .tooSlow { figures.tooSlow.add(1) }
+        if let client = program as? KeptClient { figures.lostOctets.add(client.octetsLost) }
     }
 
     private func refuse(_ exchange: some GatewayExchange, _ fault: WebSocketRequest.Fault) async {

@@ -7,6 +7,8 @@ internal import Glibc
 /// The environment of a program: what RFC 3875 names, and what the gateway knows beyond that.
 struct ProgramEnvironment {
     private(set) var variables: [String] = []
+    /// Those of them that are the request's.
+    private(set) var request: [String] = []
     private var octets = 0
 
     /// Past it the request is too large for a program.
@@ -22,11 +24,27 @@ struct ProgramEnvironment {
             if let value = getenv(name) { add(name, String(cString: value)) }
         }
         if destination.target.hasTerminal { add("TERM", "xterm-256color") }
+        let general = variables.count
         addServer(request, context, serverSoftware)
         addPath(context, destination)
         addClient(request, context)
         addFields(of: request)
+        self.request = Array(variables[general...])
         for variable in destination.target.environment { add(variable) }
+    }
+
+    /// That of a program which is started before there is a request.
+    init(of key: RouteKey, serverSoftware: String) {
+        for name in Self.inherited {
+            if let value = getenv(name) { add(name, String(cString: value)) }
+        }
+        if key.target.hasTerminal { add("TERM", "xterm-256color") }
+        add("GATEWAY_INTERFACE", "CGI/1.1")
+        add("SERVER_SOFTWARE", serverSoftware)
+        add("CHIMERA_TENANT", key.tenant)
+        add("CHIMERA_SITE", key.site)
+        add("CHIMERA_ROUTE", key.route)
+        for variable in key.target.environment { add(variable) }
     }
 
     /// Nothing was left out for want of room.
@@ -103,7 +121,7 @@ struct ProgramEnvironment {
 
     private static let hidden: Set<String> = [
         "HTTP_AUTHORIZATION", "HTTP_PROXY_AUTHORIZATION", "HTTP_PROXY", "HTTP_CONNECTION", "HTTP_UPGRADE",
-        "HTTP_SEC_WEBSOCKET_KEY",
+        "HTTP_SEC_WEBSOCKET_KEY", "HTTP_CHIMERA_RESUME",
     ]
 
     private static func variable(_ name: Span<UInt8>) -> String? {

@@ -1,3 +1,4 @@
+internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import Logging
 
@@ -23,6 +24,27 @@ final class ProgramLog: Sendable {
             logger.error(
                 "a program cannot be started: \(error)",
                 metadata: ["program": "\(program)", "tenant": "\(tenant)"])
+        }
+    }
+
+    /// Programs that wait for clients do not stay alive.
+    func poolWaits(_ key: RouteKey, milliseconds: Int64) {
+        warn("a program ended while it waited for a client", key, milliseconds)
+    }
+
+    /// The program for all clients does not stay alive.
+    func sharedWaits(_ key: RouteKey, milliseconds: Int64) {
+        warn("a program for all clients ended soon after its start", key, milliseconds)
+    }
+
+    private func warn(_ what: String, _ key: RouteKey, _ milliseconds: Int64) {
+        _ = pool.submit { [logger] in
+            logger.warning(
+                "\(what)",
+                metadata: [
+                    "tenant": "\(key.tenant)", "site": "\(key.site)", "route": "\(key.route)",
+                    "program": "\(key.target.program)", "again_ms": "\(milliseconds)",
+                ])
         }
     }
 }

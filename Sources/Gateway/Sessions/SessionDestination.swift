@@ -15,6 +15,9 @@ final class SessionDestination {
     /// Where `*` of the route's pattern begins.
     let restSegment: Int?
 
+    /// The route as all workers know it, once it was asked for.
+    @exclusivity(unchecked) private var knownKey: RouteKey?
+
     init(_ target: SessionTarget, _ pattern: PathPattern) {
         self.target = target
         options = SessionOptions(target)
@@ -35,14 +38,18 @@ final class SessionDestination {
 
     /// What the program is started with, but for the environment.
     func order(_ environment: [String]) -> ProgramOrder {
-        var order = ProgramOrder(
-            path: target.program, arguments: target.command, environment: environment,
-            directory: target.directory)
-        order.ending = options.ending
-        order.mayBeRoot = target.mayBeRoot
-        order.hasTerminal = target.hasTerminal
-        order.limits = ProgramLimits(target.resources)
-        return order
+        ProgramOrder(target, environment: environment)
+    }
+
+    /// The route of a request that leads here.
+    func key(_ context: RequestContext) -> RouteKey {
+        if let knownKey { return knownKey }
+        let key = RouteKey(
+            tenant: String(decoding: context.site?.tenant ?? [], as: UTF8.self),
+            site: String(decoding: context.site?.name ?? [], as: UTF8.self),
+            route: String(decoding: context.route?.text ?? [], as: UTF8.self), target: target)
+        knownKey = key
+        return key
     }
 }
 

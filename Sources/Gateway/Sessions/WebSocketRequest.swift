@@ -1,6 +1,7 @@
 internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraHTTPCore
+internal import ChimeraSessions
 internal import ChimeraWebSocket
 
 /// A request for a WebSocket, as far as a server has to look at it (RFC 6455 §4.2.1).
@@ -17,6 +18,8 @@ struct WebSocketRequest {
 
     /// What is agreed about compression.
     private(set) var deflate: DeflateNegotiation?
+    /// The token of a client that comes back; nil for one that is new.
+    private(set) var claim: ResumeClaim?
     /// The index of the subprotocol that is spoken.
     private(set) var subprotocol: Int?
 
@@ -49,9 +52,24 @@ struct WebSocketRequest {
             if line.name == .secWebsocketExtensions, deflate?.take(request[line.value]) == false {
                 throw .malformed
             }
-            if line.name == .secWebsocketProtocol, !choice.take(request[line.value]) { throw .malformed }
+            if line.name == .secWebsocketProtocol {
+                guard choice.take(request[line.value]) else { throw .malformed }
+                takeClaim(request[line.value])
+            }
+            if line.name == .other, request[line.nameBytes].equalsIgnoringCase("chimera-resume") {
+                claim = ResumeClaim(request[line.value]) ?? ResumeClaim(token: "")
+            }
         }
         subprotocol = choice.chosen
+    }
+
+    /// A page can set no other field of its handshake, and what stands in a URL stands in logs.
+    private mutating func takeClaim(_ list: Span<UInt8>) {
+        var elements = ListElements(list)
+        while let range = elements.next() {
+            let element = list.extracting(range)
+            if let found = ResumeClaim(subprotocol: element) { claim = found }
+        }
     }
 
     private static func asksForWebSocket(_ request: RequestHead) -> Bool {

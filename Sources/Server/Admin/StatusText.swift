@@ -89,7 +89,7 @@ enum StatusText {
             "\(text(session["id"]))  \(text(session["site"])) \(text(session["route"]))  "
                 + "process \(text(session["process"]))  \(text(session["client"]))  "
                 + "\(duration(session["age_ms"]))  \(text(session["octets_in"])) in  "
-                + "\(text(session["octets_out"])) out  \(text(session["program"]))"
+                + "\(text(session["octets_out"])) out  \(text(session["ownership"]))  \(text(session["program"]))"
         }
         let total = answer.last?["total"]?.integer ?? 0
         lines.append(total == 1 ? "1 session" : "\(total) sessions")

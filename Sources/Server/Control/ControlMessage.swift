@@ -32,6 +32,18 @@ struct ControlMessage: Equatable, Sendable {
         case endProgram = 9
         /// A signal for a program's process group: `text` is its id, `count` the signal's number.
         case signalProgram = 10
+        /// A program is to outlive this data plane: `text` is its id, `token`, `facts` and `milliseconds` what its client
+        /// comes back with, what the next data plane has to know, and how long it lives without; its ends as descriptors, as
+        /// in `programStarted`.
+        case keepProgram = 11
+        /// A program's input ends, and no copy of it may stay open: `text` is its id.
+        case endInput = 12
+        /// Asks for the program with a `token`: `request`; answered by `programFound`, behind `programKept` where it comes.
+        case findProgram = 13
+        /// This data plane has let go of a program: `text` is its id, and as a descriptor what was kept of its output.
+        case releaseProgram = 14
+        /// From now on it takes the programs that others have left.
+        case takesPrograms = 15
 
         /// Programs will have limits that need cgroups: `text` has the controllers' names, with a space between them.
         case programLimits = 20
@@ -60,6 +72,13 @@ struct ControlMessage: Equatable, Sendable {
         case programStarted = 74
         /// A program's first process has ended: `text` is its id, `count` what waitpid(2) says.
         case programEnded = 75
+        /// A program that another data plane has left: as in `keepProgram`, `count` for its process, `more` for how many data
+        /// planes have had it, `terminal`, and `log` 1 where the last descriptor is what was kept of its output.
+        case programKept = 76
+        /// All that can be said of a token was said: `request`.
+        case programFound = 77
+        /// Another data plane has the client of a program: let go of it. `text` is its id.
+        case release = 78
     }
 
     /// What a field is.
@@ -82,6 +101,9 @@ struct ControlMessage: Equatable, Sendable {
         case killMilliseconds = 13
         /// 1 where a program gets a terminal.
         case terminal = 14
+        case token = 15
+        case facts = 16
+        case log = 17
         /// What bounds a program: `NAME=NUMBER`, with a space between them.
         case limits = 30
     }

@@ -188,6 +188,7 @@ final class DataPlaneAdministration: Sendable {
                 "client": .string(report.client), "age_ms": .integer(report.ageMilliseconds),
                 "octets_in": .integer(Int64(report.octetsIn)),
                 "octets_out": .integer(Int64(report.octetsOut)),
+                "ownership": .string(report.ownership.rawValue),
             ])
         }
         return lines + [AdminRequest.done(.of(["total": .integer(Int64(total))]))]

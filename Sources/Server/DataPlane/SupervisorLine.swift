@@ -119,14 +119,23 @@ final class SupervisorLine: ListenerSource {
     /// Sends a message now, or as soon as there is room, without waiting for that.
     ///
     /// - Returns: false where it cannot be sent.
-    func tellSoon(_ message: ControlMessage) -> Bool {
-        let packet = PacketSocket.Packet(message.encoded)
+    ///
+    /// - Parameter descriptors: they stay the caller's.
+    func tellSoon(_ message: ControlMessage, descriptors: [Int32] = []) -> Bool {
+        let packet = PacketSocket.Packet(message.encoded, descriptors: descriptors)
         do throws(SystemError) {
             if try socket.send(packet, wait: false) { return true }
         } catch {
             return false
         }
-        return sender.submit { [self] in _ = try? socket.send(packet, wait: true) }
+        // By then the caller may have closed them.
+        let later = PacketSocket.Packet(packet.bytes, descriptors: FileDescriptors.copies(of: descriptors))
+        let isQueued = sender.submit { [self] in
+            _ = try? socket.send(later, wait: true)
+            later.descriptors.forEach(FileDescriptors.close)
+        }
+        if !isQueued { later.descriptors.forEach(FileDescriptors.close) }
+        return isQueued
     }
 
     private func send(_ message: ControlMessage) throws(SystemError) {
@@ -216,6 +225,9 @@ final class SupervisorLine: ListenerSource {
         case .refused: if !programs.refused(message) { refuse(message) }
         case .programStarted: programs.started(message, &descriptors)
         case .programEnded: programs.ended(message)
+        case .programKept: programs.kept(message, &descriptors)
+        case .programFound: programs.found(message)
+        case .release: programs.release(message)
         case .drain: orders.put(.drain(isLast: message.number(.count) != 1))
         case .stopNow: orders.put(.stopNow)
         case .reload: orders.put(.reload)
@@ -232,7 +244,8 @@ final class SupervisorLine: ListenerSource {
         case .tickets: adoptTickets(message)
         case .changed: orders.put(.lookAgain)
         case .listen, .unlisten, .ready, .administer, .reloading, .reloaded, .openKey, .startProgram,
-            .endProgram, .signalProgram, .programLimits:
+            .endProgram, .signalProgram, .keepProgram, .endInput, .findProgram, .releaseProgram,
+            .takesPrograms, .programLimits:
             break
         }
     }

@@ -15,6 +15,8 @@ final class DataPlaneProcess {
     /// In milliseconds of the monotonic clock.
     let startedAt: Int64
     var version = "?"
+    /// It takes the programs that others have left.
+    var takesPrograms = false
     /// Whom it serves as, once that was asked for.
     var user: ProgramUser?
     /// The addresses of which it has sockets.
@@ -66,13 +68,13 @@ final class DataPlaneProcess {
 
     var hasUnsent: Bool { !unsent.isEmpty }
 
-    /// The next message; nil where there is none now.
-    func nextMessage() -> ControlMessage? {
+    /// The next message, and the descriptors that came with it, which are the caller's; nil where there is none now.
+    func nextMessage() -> (message: ControlMessage, descriptors: [Int32])? {
         while !hasHungUp {
             switch line.receive(wait: false) {
             case .packet(let packet):
+                if let message = ControlMessage(packet.bytes) { return (message, packet.descriptors) }
                 packet.descriptors.forEach(FileDescriptors.close)
-                if let message = ControlMessage(packet.bytes) { return message }
             case .damaged: continue
             case .nothing: return nil
             case .end: hasHungUp = true

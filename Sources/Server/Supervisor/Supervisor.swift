@@ -48,9 +48,11 @@ final class Supervisor {
     private var unsaid: [UInt8] = []
     private var nextSign: Int64 = .max
     private var unixPaths: Set<String> = []
-    private var status: Int32?
+    private(set) var status: Int32?
     /// The programs of sessions; nil until there is one, or a list of those that somebody else has left.
-    private var keeper: ProgramKeeper?
+    var keeper: ProgramKeeper?
+    /// Those that outlive a data plane.
+    var kept = KeptTable()
     /// When the end does not wait for programs any more.
     private var programsEndAt = Int64.max
     /// Limits of programs of which was said that they are not enforced.
@@ -142,12 +144,14 @@ final class Supervisor {
         let now = Clock.monotonicMilliseconds()
         for visit in desk.visits(now: now) { receive(visit) }
         perform(plan.expired(now: now))
+        endForgottenKept(now)
         keeper?.expired(now: now)
         signOfLife(now)
     }
 
     private func waitMilliseconds() -> Int32 {
-        let next = min(plan.deadline, desk.deadline, nextSign, keeper?.deadline ?? .max, programsEndAt)
+        let next = min(
+            plan.deadline, desk.deadline, nextSign, keeper?.deadline ?? .max, programsEndAt, kept.deadline)
         guard next != .max else { return -1 }
         return Int32(clamping: max(0, next - Clock.monotonicMilliseconds()))
     }
@@ -230,10 +234,12 @@ final class Supervisor {
             return Death(generation: plane.generation, end: end, at: now, lines: plane.lastLines.all)
         }
         planes[plane.generation] = nil
+        orphanKept(of: plane.generation)
         keeper?.ownerEnded(plane.generation, now: now)
         keys.forget(plane.generation)
         perform(actions.filter { if case .start = $0 { false } else { true } })
         if plan.serving != nil { closeUnused() }
+        handOutKept()
     }
 
     func perform(_ actions: [ProcessPlan.Action]) {
@@ -338,7 +344,11 @@ final class Supervisor {
 
     private func serve(_ plane: DataPlaneProcess) {
         plane.sendUnsent()
-        while let message = plane.nextMessage() { receive(message, from: plane) }
+        while let (message, descriptors) = plane.nextMessage() {
+            var left = descriptors
+            if !receiveKept(message, &left, from: plane) { receive(message, from: plane) }
+            left.forEach(FileDescriptors.close)
+        }
     }
 
     private func receive(_ message: ControlMessage, from plane: DataPlaneProcess) {
@@ -352,6 +362,7 @@ final class Supervisor {
             plane.version = message.text(.version) ?? "?"
             if let time = message.number(.milliseconds) { plan.drainMilliseconds = max(0, time) }
             perform(plan.ready(plane.generation, now: Clock.monotonicMilliseconds()))
+            handOutKept()
         case .administer: administer(message.text(.text) ?? "")
         case .reloading:
             settings.notification.reloading(microseconds: Clock.monotonicNanoseconds() / 1000)
@@ -363,6 +374,7 @@ final class Supervisor {
         case .startProgram: startProgram(message, for: plane)
         case .endProgram:
             guard let id = message.text(.text) else { return }
+            forgetKept(id)
             keeper?.end(id, now: Clock.monotonicMilliseconds())
         case .signalProgram:
             guard let id = message.text(.text), let number = message.number(.count), (1...64).contains(number)
@@ -371,7 +383,8 @@ final class Supervisor {
         case .programLimits: prepareLimits(message.text(.text) ?? "")
         case .programStarted, .programEnded: break
         case .sockets, .refused, .drain, .stopNow, .reload, .reopenLogs, .leave, .question, .tickets,
-            .changed:
+            .changed, .keepProgram, .endInput, .findProgram, .releaseProgram, .takesPrograms, .programKept,
+            .programFound, .release:
             break
         }
     }
@@ -480,6 +493,7 @@ final class Supervisor {
     private func programEnded(_ process: pid_t, _ waitStatus: Int32) {
         let now = Clock.monotonicMilliseconds()
         guard let told = keeper?.reaped(process, waitStatus: waitStatus, now: now) else { return }
+        forgetKept(told.id)
         planes[told.owner]?.tell(
             ControlMessage(.programEnded).with(.text, told.id).with(.count, Int64(waitStatus)))
     }
@@ -489,6 +503,7 @@ final class Supervisor {
         guard let keeper, keeper.hasWork else { return false }
         let now = Clock.monotonicMilliseconds()
         if programsEndAt == .max {
+            for id in kept.ids { forgetKept(id) }
             keeper.endAll(now: now)
             programsEndAt = now + Self.programsEndMilliseconds
         }

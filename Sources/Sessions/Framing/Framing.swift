@@ -153,31 +153,43 @@ package struct ProgramOutput: ~Copyable {
 /// What a client says, on its way to a program.
 package struct ProgramInput: ~Copyable {
     private let framing: Framing
-    /// The parts of a message whose length has to stand before it.
+    /// Says which client it is, where a program has several.
+    private let tag: ClientTag?
+    /// The parts of a message whose length has to stand before it, or which has a tag.
     private var held: ByteBuffer?
 
-    package init(_ framing: Framing) { self.framing = framing }
+    package init(_ framing: Framing, tag: ClientTag? = nil) {
+        self.framing = framing
+        self.tag = tag
+    }
+
+    var isTagged: Bool { tag != nil }
 
     /// Appends a part of a message as the program is to read it. How long a message may be is the decoder's business.
     package mutating func take(_ bytes: Span<UInt8>, isLast: Bool, to output: ByteBuffer) {
+        if let tag { return hold(bytes, isLast) { tag.append($0, to: output) } }
         switch framing {
         case .lines:
             output.append(bytes)
             if isLast { output.append(UInt8(ascii: "\n")) }
         case .raw: output.append(bytes)
         case .length:
-            if isLast && held == nil {
-                output.append(bigEndian32: bytes.count)
-                return output.append(bytes)
+            hold(bytes, isLast) {
+                output.append(bigEndian32: $0.count)
+                output.append($0)
             }
-            let buffer = held ?? ByteBuffer(capacity: max(256, bytes.count))
-            held = buffer
-            buffer.append(bytes)
-            guard isLast else { return }
-            output.append(bigEndian32: buffer.count)
-            output.append(buffer.readable)
-            held = nil
         }
+    }
+
+    /// Passes a message on that is whole.
+    private mutating func hold(_ bytes: Span<UInt8>, _ isLast: Bool, _ pass: (Span<UInt8>) -> Void) {
+        if isLast && held == nil { return pass(bytes) }
+        let buffer = held ?? ByteBuffer(capacity: max(256, bytes.count))
+        held = buffer
+        buffer.append(bytes)
+        guard isLast else { return }
+        pass(buffer.readable)
+        held = nil
     }
 }
 

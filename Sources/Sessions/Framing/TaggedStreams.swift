@@ -13,6 +13,7 @@ internal import Glibc
 ///  {"type":"eof","stream":"stdout"}                  {"type":"resize","columns":80,"rows":24}
 ///  {"type":"exit","status":0} or "signal":9
 ///  {"type":"error","message":TEXT}
+///  {"type":"lost","octets":N,"position":N}
 /// ```
 /// Output comes as it was written, and not by lines; a character is never cut. What is no UTF-8 has `base64` in the place
 /// of `data`. A member that is not known here is passed over, so that later versions may have more.
@@ -43,6 +44,8 @@ package struct TaggedStreams: Sendable {
     private var held: [UInt8] = []
     /// The octets of a character that is not whole, of each stream.
     private var cut: (stdout: [UInt8], stderr: [UInt8]) = ([], [])
+    /// Where those began, where positions are told.
+    private var cutAt: (stdout: Int64?, stderr: Int64?) = (nil, nil)
 
     /// - Parameter signals: those that a client may send.
     package init(signals: Set<Int32>) { allowed = signals }
@@ -92,36 +95,65 @@ package struct TaggedStreams: Sendable {
     // MARK: To the client
 
     /// What a program wrote.
+    ///
+    /// - Parameter position: where the stream stands behind it, for a client that may come back.
     package mutating func output(
-        _ stream: Stream, _ bytes: Span<UInt8>, _ encoder: inout MessageEncoder, to output: ByteBuffer
+        _ stream: Stream, _ bytes: Span<UInt8>, behind position: Int64? = nil,
+        _ encoder: inout MessageEncoder, to output: ByteBuffer
     ) {
         let before = stream == .stdout ? cut.stdout : cut.stderr
         var all = before + Array(copying: bytes)
         let whole = all.span.endOfWholeCharacters(holdsReturn: false)
-        keep(Array(all[whole...]), of: stream)
+        let rest = Array(all[whole...])
+        // Nothing came but a further part of the same character.
+        if whole > 0 || before.isEmpty {
+            keep(rest, from: position.map { rest.isEmpty ? nil : $0 - Int64(rest.count) } ?? nil, of: stream)
+        } else {
+            keep(rest, from: stream == .stdout ? cutAt.stdout : cutAt.stderr, of: stream)
+        }
         all.removeSubrange(whole...)
-        if !all.isEmpty { send(stream, all, &encoder, output) }
+        if !all.isEmpty { send(stream, all, delivered(position), &encoder, output) }
+    }
+
+    /// Up to where a client has all of it: what waits for the rest of its character is still to come.
+    private func delivered(_ position: Int64?) -> Int64? {
+        position.map { min($0, cutAt.stdout ?? .max, cutAt.stderr ?? .max) }
     }
 
     /// A program has closed a stream.
     package mutating func end(
-        _ stream: Stream, _ encoder: inout MessageEncoder, to output: ByteBuffer
+        _ stream: Stream, behind position: Int64? = nil, _ encoder: inout MessageEncoder,
+        to output: ByteBuffer
     ) {
         let rest = stream == .stdout ? cut.stdout : cut.stderr
-        keep([], of: stream)
-        if !rest.isEmpty { send(stream, rest, &encoder, output) }
+        keep([], from: nil, of: stream)
+        if !rest.isEmpty { send(stream, rest, delivered(position), &encoder, output) }
         send(["type": .string("eof"), "stream": .string(stream.rawValue)], &encoder, output)
     }
 
     /// The first message: which program it is, and whether it has a terminal.
     package func start(
-        session: String, process: Int32, hasTerminal: Bool, _ encoder: inout MessageEncoder,
-        to output: ByteBuffer
+        session: String, process: Int32, hasTerminal: Bool, resumption: Resumption? = nil,
+        _ encoder: inout MessageEncoder, to output: ByteBuffer
     ) {
         send(
             [
                 "type": .string("start"), "session": .string(session), "process": .integer(Int64(process)),
-                "terminal": .bool(hasTerminal),
+                "terminal": .bool(hasTerminal), "resume": resumption.map { .string($0.token) },
+                "position": resumption.map { .integer($0.position) },
+                "resumed": resumption.map { .bool($0.isBack) },
+            ], &encoder, output)
+    }
+
+    /// Output is missing before what follows. A character that had begun before it has no rest.
+    package mutating func lost(
+        _ loss: LostOutput, _ encoder: inout MessageEncoder, to output: ByteBuffer
+    ) {
+        for stream in [Stream.stdout, .stderr] { keep([], from: nil, of: stream) }
+        send(
+            [
+                "type": .string("lost"), "octets": loss.octets.map { .integer($0) },
+                "position": .integer(loss.position),
             ], &encoder, output)
     }
 
@@ -139,19 +171,27 @@ package struct TaggedStreams: Sendable {
         send(["type": .string("error"), "message": .string(message)], &encoder, output)
     }
 
-    private mutating func keep(_ bytes: [UInt8], of stream: Stream) {
-        if stream == .stdout { cut.stdout = bytes } else { cut.stderr = bytes }
+    private mutating func keep(_ bytes: [UInt8], from position: Int64?, of stream: Stream) {
+        if stream == .stdout {
+            (cut.stdout, cutAt.stdout) = (bytes, position)
+        } else {
+            (cut.stderr, cutAt.stderr) = (bytes, position)
+        }
     }
 
     private func send(
-        _ stream: Stream, _ bytes: [UInt8], _ encoder: inout MessageEncoder, _ output: ByteBuffer
+        _ stream: Stream, _ bytes: [UInt8], _ position: Int64?, _ encoder: inout MessageEncoder,
+        _ output: ByteBuffer
     ) {
+        let place: JSON? = position.map { .integer($0) }
         if let text = String(validating: bytes, as: UTF8.self) {
             return send(
-                ["type": .string(stream.rawValue), "data": .string(text)], &encoder, output)
+                ["type": .string(stream.rawValue), "data": .string(text), "position": place], &encoder, output
+            )
         }
         let text = String(decoding: Base64.encode(bytes.span), as: UTF8.self)
-        send(["type": .string(stream.rawValue), "base64": .string(text)], &encoder, output)
+        send(
+            ["type": .string(stream.rawValue), "base64": .string(text), "position": place], &encoder, output)
     }
 
     private func send(

@@ -29,7 +29,7 @@ package final class ProgramKeeper {
 
     private struct Program {
         let process: Int32
-        let owner: Int
+        var owner: Int
         let delays: EndingDelays
         var step = Step.running
         /// It has a cgroup of its own.
@@ -183,6 +183,15 @@ package final class ProgramKeeper {
     package func ownerEnded(_ owner: Int, now: Int64) {
         for (id, program) in programs where program.owner == owner { end(id, now: now) }
     }
+
+    /// Whoever a program is for; nil for one that is not there.
+    package func owner(of id: String) -> Int? { programs[id]?.owner }
+
+    /// A program's first process; nil for a program that is not there.
+    package func process(of id: String) -> Int32? { programs[id]?.process }
+
+    /// A program is for somebody else from now on.
+    package func pass(_ id: String, to owner: Int) { programs[id]?.owner = owner }
 
     /// Everybody is to end.
     package func endAll(now: Int64) { for id in programs.keys { end(id, now: now) } }

@@ -94,4 +94,68 @@ package protocol ProgramSource: Sendable {
 
     /// Sends a signal to the program's process group.
     func signal(_ id: String, _ number: Int32)
+
+    // MARK: Programs that outlive the process which serves them
+
+    /// Keeps a program's descriptors, so that it goes on where this process ends without a word.
+    func keep(_ program: StartedProgram, _ record: KeptRecord)
+
+    /// The program's input ends, while it may go on: no copy of it must stay open.
+    func endInput(_ id: String)
+
+    /// Another process may have the program with this token. Where it is handed over, the receiver is told before `done`.
+    func find(_ token: String, done: @escaping @Sendable () -> Void)
+
+    /// From now on `receiver` gets the programs that others have left or handed over.
+    func receive(
+        _ receiver: @escaping @Sendable (HandedProgram) -> Void,
+        release: @escaping @Sendable (String) -> Void)
+
+    /// This process lets go of a program, whose descriptors are closed here by now.
+    ///
+    /// - Parameter log: what was kept of its output; see `OutputLog.encoded`.
+    func release(_ id: String, log: [UInt8])
+}
+
+extension ProgramSource {
+    package func keep(_ program: StartedProgram, _ record: KeptRecord) {}
+    package func endInput(_ id: String) {}
+    package func find(_ token: String, done: @escaping @Sendable () -> Void) { done() }
+    package func receive(
+        _ receiver: @escaping @Sendable (HandedProgram) -> Void,
+        release: @escaping @Sendable (String) -> Void
+    ) {}
+    package func release(_ id: String, log: [UInt8]) { end(id) }
+}
+
+/// What is known of a program that outlives the process which serves it.
+package struct KeptRecord: Equatable, Sendable {
+    package var token: String
+    /// Whatever the next process needs to know.
+    package var facts: String
+    /// How long it lives without a client.
+    package var milliseconds: Int64
+
+    package init(token: String, facts: String, milliseconds: Int64) {
+        self.token = token
+        self.facts = facts
+        self.milliseconds = milliseconds
+    }
+}
+
+/// A program that another process has left.
+package struct HandedProgram: Sendable {
+    package var running: RunningProgram
+    package var record: KeptRecord
+    /// How many processes have had it, this one included.
+    package var handovers: Int64
+    /// What was kept of its output, as `OutputLog.encoded`; nil where that is lost.
+    package var log: [UInt8]?
+
+    package init(_ running: RunningProgram, _ record: KeptRecord, handovers: Int64, log: [UInt8]?) {
+        self.running = running
+        self.record = record
+        self.handovers = handovers
+        self.log = log
+    }
 }

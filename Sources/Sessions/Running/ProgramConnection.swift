@@ -1,16 +1,16 @@
 internal import CLinux
-internal import ChimeraBytes
+package import ChimeraBytes
 package import ChimeraEventLoop
 
 /// A program that runs, on its worker: its pipes, and what is known of its end.
 package final class ProgramConnection {
-    let launch: ProgramLaunch
+    package let launch: ProgramLaunch
     let input: PipeEnd
     let output: PipeEnd
     /// Nil where the program has a terminal.
     let error: PipeEnd?
-    let id: String
-    let process: Int32
+    package let id: String
+    package let process: Int32
     /// The client has said that there is no more.
     @exclusivity(unchecked) var endsInput = false
     /// What the program has not taken of its input.
@@ -44,19 +44,16 @@ package final class ProgramConnection {
         (input, output, error) = (made[0], made[1], made.count > 2 ? made[2] : nil)
     }
 
-    func observe(_ observer: (any PipeObserver)?) {
+    package func observe(_ observer: (any PipeObserver)?) {
         for pipe in pipes { pipe.observer = observer }
     }
 
     private var pipes: [PipeEnd] { [input, output] + (error.map { [$0] } ?? []) }
 
-    /// Nothing of what the program writes is left to be read.
-    var outputHasEnded: Bool { !output.isOpen && error?.isOpen != true }
-
     /// Tells a program with a terminal how large that is.
     ///
     /// - Returns: false where it has none.
-    func resize(columns: Int, rows: Int) -> Bool {
+    package func resize(columns: Int, rows: Int) -> Bool {
         guard error == nil, output.isOpen else { return false }
         return chimera_resize_terminal(output.descriptor, UInt16(clamping: columns), UInt16(clamping: rows))
             == 0
@@ -66,7 +63,7 @@ package final class ProgramConnection {
     ///
     /// - Returns: whether anything went.
     @discardableResult
-    func flush() -> Bool {
+    package func flush() -> Bool {
         guard let unwritten else { return false }
         guard input.isOpen else {
             self.unwritten = nil
@@ -89,7 +86,7 @@ package final class ProgramConnection {
     }
 
     /// Writes `bytes` behind what waits, and keeps what does not go.
-    func write(_ bytes: ByteBuffer) {
+    package func write(_ bytes: ByteBuffer) {
         guard input.isOpen, !bytes.isEmpty else { return bytes.clear() }
         if let unwritten {
             unwritten.append(bytes.readable)
@@ -111,7 +108,7 @@ package final class ProgramConnection {
     }
 
     /// Closes the program's input behind all that was said, where nothing else will be.
-    func endInputIfDue() {
+    package func endInputIfDue() {
         guard endsInput, unwritten == nil, input.isOpen else { return }
         endsInput = false
         guard error == nil else { return input.close() }
@@ -186,6 +183,9 @@ package final class ProgramConnection {
         }
     }
 
+    /// The program goes on with somebody else, who has its pipes as well.
+    func handOver() { close() }
+
     private func close() {
         observe(nil)
         launch.tell(nil)
@@ -221,11 +221,11 @@ final class ScopeWaker: PipeObserver {
 }
 
 /// Wakes a scope at a time.
-final class ScopeTimer: TimerTarget {
+package final class ScopeTimer: TimerTarget {
     private let scope: Scope
-    private(set) lazy var timer = Timer(target: self)
+    package private(set) lazy var timer = Timer(target: self)
 
-    init(_ scope: Scope) { self.scope = scope }
+    package init(_ scope: Scope) { self.scope = scope }
 
-    func deadlineReached(now: Int64) { scope.wake(.deadline) }
+    package func deadlineReached(now: Int64) { scope.wake(.deadline) }
 }

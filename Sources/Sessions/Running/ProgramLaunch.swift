@@ -26,6 +26,17 @@ package final class ProgramLaunch: @unchecked Sendable {
         }
     }
 
+    /// Takes a program that runs already.
+    package init(_ running: RunningProgram, from source: any ProgramSource, on worker: Worker, scope: Scope) {
+        self.worker = worker
+        self.source = source
+        self.scope = scope
+        result = .success(running.program)
+        running.tell { [self] end in
+            worker.submit { [self] _ in ended(end) }
+        }
+    }
+
     /// Another scope is woken from now on.
     package func tell(_ scope: Scope?) { self.scope = scope }
 

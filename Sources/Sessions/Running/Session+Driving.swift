@@ -46,7 +46,7 @@ extension Session: ScopeObserver, TurnTarget {
         driving.isWoken = false
         let isOver = advance()
         driving.isInTurn = false
-        if isOver { return end() }
+        if isOver { return finish() }
         if hasWork || driving.isWoken { return postpone() }
         armDeadline()
     }
@@ -57,7 +57,7 @@ extension Session: ScopeObserver, TurnTarget {
         worker.postpone(self)
     }
 
-    private func end() {
+    private func finish() {
         exchange.scope.observe(nil)
         let told = driving.whenEnded
         driving.whenEnded = nil

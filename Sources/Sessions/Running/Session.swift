@@ -17,43 +17,43 @@ package import ChimeraWebSocket
 package final class Session: PipeObserver {
     let exchange: any Exchange
     let worker: Worker
-    let program: ProgramConnection
+    package let program: any SessionProgram
     let options: SessionOptions
     /// The client gets standard error as well.
     private let mixesErrors: Bool
     private let scratch: SessionScratch
     private let errors: ProgramErrors
     @exclusivity(unchecked) private var decoder: MessageDecoder
-    @exclusivity(unchecked) private var encoder: MessageEncoder
+    @exclusivity(unchecked) var encoder: MessageEncoder
     @exclusivity(unchecked) private var output: ProgramOutput
     @exclusivity(unchecked) private var errorOutput: ProgramOutput
     @exclusivity(unchecked) private var input: ProgramInput
     /// Nil where a client speaks plain messages.
-    @exclusivity(unchecked) private var tagged: TaggedStreams?
+    @exclusivity(unchecked) var tagged: TaggedStreams?
     @exclusivity(unchecked) private var hasStarted = false
     /// Octets of the client that wait until the program takes what came before them.
     @exclusivity(unchecked) private var received: ByteBuffer?
     /// All that came was decoded, as far as it can be.
     @exclusivity(unchecked) private var isStarved = true
-    @exclusivity(unchecked) private(set) var closing = ClosingHandshake(.server)
+    @exclusivity(unchecked) var closing = ClosingHandshake(.server)
     /// Why it ends, once it does.
-    @exclusivity(unchecked) private var end: SessionEnd?
-    @exclusivity(unchecked) private var endsSending = false
-    @exclusivity(unchecked) private var hasEndedSending = false
-    @exclusivity(unchecked) private var isReleased = false
+    @exclusivity(unchecked) var end: SessionEnd?
+    @exclusivity(unchecked) var endsSending = false
+    @exclusivity(unchecked) var hasEndedSending = false
+    @exclusivity(unchecked) var isReleased = false
     /// The last look at the client found something, so there may be more.
-    @exclusivity(unchecked) private var mayReadMore = false
+    @exclusivity(unchecked) var mayReadMore = false
     @exclusivity(unchecked) private var operatorWants = false
     @exclusivity(unchecked) var driving = Driving()
 
     // Times in milliseconds of the worker's clock.
     package let startedAt: Int64
-    @exclusivity(unchecked) private var heardAt: Int64
-    @exclusivity(unchecked) private var movedAt: Int64
-    @exclusivity(unchecked) private var sendProgressAt: Int64
-    @exclusivity(unchecked) private var inputProgressAt: Int64
-    @exclusivity(unchecked) private var closingEndsAt = Int64.max
-    @exclusivity(unchecked) private var awaitsPong = false
+    @exclusivity(unchecked) var heardAt: Int64
+    @exclusivity(unchecked) var movedAt: Int64
+    @exclusivity(unchecked) var sendProgressAt: Int64
+    @exclusivity(unchecked) var inputProgressAt: Int64
+    @exclusivity(unchecked) var closingEndsAt = Int64.max
+    @exclusivity(unchecked) var awaitsPong = false
 
     /// Octets between client and program, without frames.
     @exclusivity(unchecked) package private(set) var octetsIn = 0
@@ -61,19 +61,21 @@ package final class Session: PipeObserver {
     @exclusivity(unchecked) package private(set) var messagesIn = 0
 
     /// How long a client may take to answer a Close, and then to end its side.
-    private static let answerMilliseconds: Int64 = 5_000
-    private static let transportMilliseconds: Int64 = 2_000
+    static let answerMilliseconds: Int64 = 5_000
+    static let transportMilliseconds: Int64 = 2_000
     /// The same where the gateway cuts its connections off: shorter than the moment that it gives them.
-    private static let farewellMilliseconds: Int64 = 700
+    static let farewellMilliseconds: Int64 = 700
     /// Octets that are made of one turn's reading before they are passed on.
     private static let windowOctets = 64 * 1024
 
     /// - Parameters:
     ///   - deflate: what was agreed about compression; nil for none.
     ///   - isTagged: the subprotocol is `TaggedStreams`.
+    ///   - tag: how the program is told whose messages it reads; nil where it has one client.
     package init(
-        _ exchange: any Exchange, _ program: ProgramConnection, _ options: SessionOptions,
-        deflate: DeflateParameters?, isTagged: Bool, scratch: SessionScratch, errors: ProgramErrors
+        _ exchange: any Exchange, _ program: any SessionProgram, _ options: SessionOptions,
+        deflate: DeflateParameters?, isTagged: Bool, scratch: SessionScratch, errors: ProgramErrors,
+        tag: ClientTag? = nil
     ) {
         self.exchange = exchange
         worker = exchange.worker
@@ -88,11 +90,12 @@ package final class Session: PipeObserver {
             .server, deflate: deflate?.server, compression: MessageEncoder.Compression(octetsMin: 256))
         output = ProgramOutput(options.framing)
         errorOutput = ProgramOutput(options.framing)
-        input = ProgramInput(options.framing)
+        input = ProgramInput(options.framing, tag: tag)
         tagged = isTagged ? TaggedStreams(signals: options.signals) : nil
         mixesErrors = isTagged || options.errorOutput == .inline
         let now = exchange.worker.now
-        (startedAt, heardAt, movedAt, sendProgressAt, inputProgressAt) = (now, now, now, now, now)
+        startedAt = program.startedAt ?? now
+        (heardAt, movedAt, sendProgressAt, inputProgressAt) = (now, now, now, now)
     }
 
     package var process: Int32 { program.process }
@@ -112,7 +115,7 @@ package final class Session: PipeObserver {
     func leave() -> SessionEnd {
         let end = end ?? .lost
         conclude(end)
-        program.leave(on: worker, scratch: scratch, ending: options.ending, errors: errors)
+        program.leave(end, LeavingParts(worker, scratch, options.ending, errors))
         return end
     }
 
@@ -136,6 +139,7 @@ package final class Session: PipeObserver {
         if program.flush() { inputProgressAt = worker.now }
         if let lost = exchange.lost { clientLost(lost, frames) }
         if operatorWants { close(.goingAway, "ended by the operator", .operatorAsked, frames) }
+        if let dismissal = program.dismissal { dismiss(dismissal, frames) }
         if !mixesErrors { readErrors() }
         readProgram(frames)
         readClient(frames)
@@ -147,12 +151,10 @@ package final class Session: PipeObserver {
     /// Whether a turn now would do something.
     var hasWork: Bool {
         if isReleased || mayReadMore { return true }
-        if program.unwritten != nil && program.input.isReady { return true }
-        if !mixesErrors, let error = program.error, error.isOpen, error.isReady { return true }
+        if program.mayFlush { return true }
+        if !mixesErrors && program.isReady(.stderr) { return true }
         guard closing.maySend, !exchange.isBlocked else { return false }
-        if program.output.isOpen && program.output.isReady { return true }
-        if let error = program.error, error.isOpen, error.isReady { return true }
-        return false
+        return program.isReady(.stdout) || program.isReady(.stderr)
     }
 
     private func send(_ frames: ByteBuffer) {
@@ -168,7 +170,7 @@ package final class Session: PipeObserver {
 
     private func readClient(_ frames: ByteBuffer) {
         guard closing.mayReceive else { return dropClient() }
-        guard program.unwritten == nil, !exchange.isBlocked else { return }
+        guard !program.hasUnwritten, !exchange.isBlocked else { return }
         let read = scratch.input
         read.clear()
         if let kept = received {
@@ -229,7 +231,7 @@ package final class Session: PipeObserver {
         if !closing.mayReceive { buffer.clear() }
         program.write(lines)
         program.endInputIfDue()
-        if program.unwritten == nil { inputProgressAt = worker.now }
+        if !program.hasUnwritten { inputProgressAt = worker.now }
     }
 
     private func take(
@@ -272,9 +274,16 @@ package final class Session: PipeObserver {
     /// What a client of the subprotocol wants.
     private func grant(_ wish: TaggedStreams.Wish, _ lines: ByteBuffer, _ frames: ByteBuffer) {
         switch wish {
-        case .input(let bytes): lines.append(bytes.span)
-        case .endOfInput: program.endsInput = true
-        case .signal(let number): program.launch.signal(number)
+        case .input(let bytes):
+            if input.isTagged {
+                input.take(bytes.span, isLast: true, to: lines)
+            } else {
+                lines.append(bytes.span)
+            }
+        case .endOfInput:
+            if !program.endInput() { tell("the program's input is not this client's alone", frames) }
+        case .signal(let number):
+            if !program.signal(number) { tell("the program is not this client's alone", frames) }
         case .resize(let columns, let rows):
             if !program.resize(columns: columns, rows: rows) { tell("the program has no terminal", frames) }
         case .refused(let reason): tell(reason, frames)
@@ -296,12 +305,13 @@ package final class Session: PipeObserver {
         if !hasStarted {
             hasStarted = true
             tagged?.start(
-                session: program.id, process: process, hasTerminal: program.error == nil, &encoder, to: frames
-            )
+                session: program.id, process: process, hasTerminal: program.hasTerminal,
+                resumption: program.resumption, &encoder, to: frames)
         }
+        tellLoss(frames)
         read(.stdout, frames)
         if mixesErrors { read(.stderr, frames) }
-        guard let ended = program.launch.end, program.outputHasEnded else { return }
+        guard let ended = program.end, program.outputHasEnded else { return }
         tagged?.exit(ended, &encoder, to: frames)
         let farewell = ProgramFarewell(ended)
         close(farewell.status, farewell.reason, .program(ended), frames)
@@ -310,13 +320,11 @@ package final class Session: PipeObserver {
     /// Reads a pipe once. Of a program that has ended what it said is there, whether epoll has told so yet or not, and what
     /// is not there will not come, whoever else may have the pipe open.
     private func read(_ stream: TaggedStreams.Stream, _ frames: ByteBuffer) {
-        let toTheEnd = program.launch.end != nil
-        guard let pipe = stream == .stdout ? program.output : program.error, pipe.isOpen,
-            pipe.isReady || toTheEnd
-        else { return }
+        let toTheEnd = program.end != nil
+        guard program.isOpen(stream), toTheEnd || program.isReady(stream) else { return }
         let room = scratch.program
         room.clear()
-        switch pipe.read(into: room.writable) {
+        switch program.read(stream, into: room.writable) {
         case .bytes(let count):
             room.commit(count)
             octetsOut += count
@@ -324,14 +332,14 @@ package final class Session: PipeObserver {
             encode(stream, room.readable, frames)
             room.clear()
             if toTheEnd { mayReadMore = true }
-        case .wouldBlock: if toTheEnd { endOutput(pipe, stream, frames) }
-        case .end, .failed: endOutput(pipe, stream, frames)
+        case .wouldBlock: if toTheEnd { endOutput(stream, frames) }
+        case .end, .failed: endOutput(stream, frames)
         }
     }
 
     private func encode(_ stream: TaggedStreams.Stream, _ bytes: Span<UInt8>, _ frames: ByteBuffer) {
         if tagged != nil {
-            tagged?.output(stream, bytes, &encoder, to: frames)
+            tagged?.output(stream, bytes, behind: program.resumption?.position, &encoder, to: frames)
         } else if stream == .stdout {
             // A line of the one that is sent in parts gives way to the other, which may be all that the program waits for.
             if mixesErrors { errorOutput.breakOff(&encoder, to: frames) }
@@ -342,10 +350,10 @@ package final class Session: PipeObserver {
         }
     }
 
-    private func endOutput(_ pipe: PipeEnd, _ stream: TaggedStreams.Stream, _ frames: ByteBuffer) {
-        pipe.close()
+    private func endOutput(_ stream: TaggedStreams.Stream, _ frames: ByteBuffer) {
+        program.close(stream)
         if tagged != nil {
-            tagged?.end(stream, &encoder, to: frames)
+            tagged?.end(stream, behind: program.resumption?.position, &encoder, to: frames)
         } else if stream == .stdout {
             if mixesErrors { errorOutput.breakOff(&encoder, to: frames) }
             output.end(&encoder, to: frames)
@@ -357,154 +365,19 @@ package final class Session: PipeObserver {
 
     /// Also while the client takes nothing: the log does.
     private func readErrors() {
-        let toTheEnd = program.launch.end != nil
-        guard let pipe = program.error, pipe.isOpen, pipe.isReady || toTheEnd else { return }
+        let toTheEnd = program.end != nil
+        guard program.isOpen(.stderr), toTheEnd || program.isReady(.stderr) else { return }
         let room = scratch.program
         room.clear()
-        switch pipe.read(into: room.writable) {
+        switch program.read(.stderr, into: room.writable) {
         case .bytes(let count):
             room.commit(count)
             errors.take(room.readable)
             room.clear()
             if toTheEnd { mayReadMore = true }
-        case .wouldBlock: if toTheEnd { pipe.close() }
-        case .end, .failed: pipe.close()
+        case .wouldBlock: if toTheEnd { program.close(.stderr) }
+        case .end, .failed: program.close(.stderr)
         }
-        if !pipe.isOpen { errors.end() }
-    }
-
-    // MARK: Closing
-
-    /// Ends the WebSocket with a word to the client.
-    private func close(_ status: CloseStatus, _ reason: String, _ why: SessionEnd, _ frames: ByteBuffer) {
-        guard closing.maySend else { return }
-        if end == nil { end = why }
-        perform(closing.close(status), reason, frames)
-    }
-
-    private func perform(
-        _ step: ClosingHandshake.Step, _ reason: String, _ frames: ByteBuffer
-    ) {
-        if step.sendsClose {
-            // §5.4: control frames may stand between the fragments of a message.
-            CloseFrame.append(step.status, reason: reason, maskingKey: nil, to: frames)
-        }
-        switch step.transport {
-        case .asItIs: break
-        case .endSending, .awaitEnd: endsSending = true
-        case .release: isReleased = true
-        }
-        switch closing.deadline {
-        case .answer: closingEndsAt = min(closingEndsAt, worker.now + Self.answerMilliseconds)
-        case .transport: closingEndsAt = worker.now + Self.transportMilliseconds
-        case nil: closingEndsAt = .max
-        }
-    }
-
-    private func perform(_ step: ClosingHandshake.Step, _ frames: ByteBuffer) { perform(step, "", frames) }
-
-    /// §7.1.1: a server ends its side first, once all is sent.
-    private func endSending() {
-        guard endsSending, !hasEndedSending, exchange.flush() else { return }
-        hasEndedSending = true
-        exchange.finishTunnel()
-        mayReadMore = true
-    }
-
-    private func transportEnded() {
-        if end == nil { end = .lost }
-        if closing.transportEnded().transport == .release { isReleased = true }
-        mayReadMore = false
-    }
-
-    private func clientLost(_ reason: CloseReason, _ frames: ByteBuffer) {
-        guard reason == .draining else { return transportEnded() }
-        guard closingEndsAt > worker.now + Self.farewellMilliseconds else { return }
-        close(.serviceRestart, "", .draining, frames)
-        closingEndsAt = worker.now + Self.farewellMilliseconds
-    }
-
-    private func conclude(_ end: SessionEnd) {
-        exchange.setDeadline(after: nil)
-        switch end {
-        case .program, .client, .idle, .life, .operatorAsked:
-            if closing.isClean { return exchange.finish(trailers: nil) }
-            exchange.abort(exchange.lost ?? .clientClosed)
-        case .failure: exchange.abort(.protocolViolated)
-        case .lost: exchange.abort(exchange.lost ?? .clientClosed)
-        case .unanswered: exchange.abort(.quietTimeout)
-        case .sendTimeout: exchange.abort(.sendTimeout)
-        case .draining: exchange.abort(.draining)
-        }
-    }
-
-    // MARK: Time
-
-    private func checkTimes(_ frames: ByteBuffer) {
-        let now = worker.now
-        if now >= closingEndsAt {
-            if closing.expired().transport == .release { isReleased = true }
-            return
-        }
-        if exchange.isBlocked {
-            guard let sendMax = options.sendMax, now >= sendProgressAt + sendMax else { return }
-            if exchange.clientHasProgressed() {
-                sendProgressAt = now
-            } else {
-                give(up: .sendTimeout)
-            }
-            return
-        }
-        guard closing.maySend else { return }
-        if let lifeMax = options.lifeMax, now >= startedAt + lifeMax {
-            return close(.goingAway, "its time is over", .life, frames)
-        }
-        if let idleMax = options.idleMax, now >= movedAt + idleMax {
-            return close(.goingAway, "idle", .idle, frames)
-        }
-        checkPresence(now, frames)
-    }
-
-    private func checkPresence(_ now: Int64, _ frames: ByteBuffer) {
-        if program.unwritten != nil {
-            // What a client that has left still had to say waits for a program that does not read.
-            if exchange.clientHasEnded && now >= inputProgressAt + options.ending.terminate {
-                give(up: .lost)
-            }
-            return
-        }
-        guard let pingAfter = options.pingAfter, now >= heardAt + pingAfter else { return }
-        if !awaitsPong {
-            awaitsPong = true
-            ControlFrame.append(.ping, [UInt8]().span, maskingKey: nil, to: frames)
-        } else if let pongWithin = options.pongWithin, now >= heardAt + pingAfter + pongWithin {
-            give(up: .unanswered)
-        }
-    }
-
-    private func give(up why: SessionEnd) {
-        if end == nil { end = why }
-        isReleased = true
-    }
-
-    func armDeadline() {
-        var limit = closingEndsAt
-        if exchange.isBlocked {
-            if let sendMax = options.sendMax { limit = min(limit, sendProgressAt + sendMax) }
-        } else if closing.maySend {
-            if let lifeMax = options.lifeMax { limit = min(limit, startedAt + lifeMax) }
-            if let idleMax = options.idleMax { limit = min(limit, movedAt + idleMax) }
-            limit = min(limit, presenceLimit)
-        }
-        exchange.setDeadline(after: limit == .max ? nil : max(0, limit - worker.now))
-    }
-
-    private var presenceLimit: Int64 {
-        if program.unwritten != nil {
-            return exchange.clientHasEnded ? inputProgressAt + options.ending.terminate : .max
-        }
-        guard let pingAfter = options.pingAfter else { return .max }
-        guard awaitsPong else { return heardAt + pingAfter }
-        return options.pongWithin.map { heardAt + pingAfter + $0 } ?? .max
+        if !program.isOpen(.stderr) { errors.end() }
     }
 }

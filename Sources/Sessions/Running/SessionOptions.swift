@@ -74,6 +74,12 @@ package enum SessionEnd: Equatable, Sendable {
     case draining
     /// The operator ended it.
     case operatorAsked
+    /// Another client presented its token.
+    case takenOver
+    /// It could not follow what all clients get.
+    case tooSlow
+    /// The program is another process's to serve.
+    case handedOver
 
     /// The token in the log and in metrics.
     package var token: StaticString {
@@ -88,6 +94,19 @@ package enum SessionEnd: Equatable, Sendable {
         case .sendTimeout: "send"
         case .draining: "draining"
         case .operatorAsked: "operator"
+        case .takenOver: "taken-over"
+        case .tooSlow: "slow"
+        case .handedOver: "handed-over"
         }
     }
+}
+
+extension CloseStatus {
+    /// No program is kept for the token that the client presents: it has ended, or never was there, or is not this
+    /// client's.
+    package static let noSuchSession = CloseStatus(rawValue: 4400)
+    /// Another client has presented the token.
+    package static let takenOver = CloseStatus(rawValue: 4401)
+    /// The client does not take what all clients of a program get.
+    package static let tooSlow = CloseStatus(rawValue: 4402)
 }

@@ -1,0 +1,282 @@
+internal import ChimeraBytes
+package import ChimeraEventLoop
+internal import Synchronization
+
+/// The owner of a program that is kept: it moves octets between the pipes and the `KeptProgram`, on one worker and in
+/// one task, until the program has ended or another process has it.
+///
+/// Unchecked: what it holds is touched on its worker's thread only; others wake it by the worker's mail.
+package final class KeptRunner: @unchecked Sendable {
+    /// How it has ended.
+    package enum Outcome: Sendable {
+        case ended(ProgramEnd)
+        /// It was told to end, since nobody was there any more.
+        case left
+        /// Another process takes it over, with what was kept of its output.
+        case handedOver(OutputLog)
+    }
+
+    private let kept: KeptProgram
+    private let program: ProgramConnection
+    private let parts: LeavingParts
+    private let scope = Scope()
+    private let waker: ScopeWaker
+    private let timer: ScopeTimer
+    /// Standard error is the log's.
+    private var logsErrors: Bool { !kept.keepsErrors }
+
+    private var worker: Worker { parts.worker }
+
+    /// Turns without a pause, before others of the worker have theirs.
+    private static let turnsMax = 4
+
+    package init(_ kept: KeptProgram, _ program: ProgramConnection, _ parts: LeavingParts) {
+        self.kept = kept
+        self.program = program
+        self.parts = parts
+        waker = ScopeWaker(scope)
+        timer = ScopeTimer(scope)
+    }
+
+    /// Starts it, on the worker's thread.
+    ///
+    /// - Parameters:
+    ///   - inputEnds: told when the program's input is about to be closed, while the program may go on.
+    ///   - done: told behind all.
+    package func start(inputEnds: @escaping () -> Void, done: @escaping (Outcome) -> Void) {
+        let worker = worker
+        kept.state.withLock { state in
+            state.wakeOwner = { [weak self] in
+                guard let self else { return }
+                worker.submit { _ in self.scope.wake(.io) }
+            }
+            state.ownerIsAwake = true
+        }
+        program.launch.tell(scope)
+        program.observe(waker)
+        worker.start { [self] in
+            let outcome = await run(inputEnds)
+            worker.cancel(timer.timer)
+            done(outcome)
+        }
+        scope.wake(.io)
+    }
+
+    private func run(_ inputEnds: () -> Void) async -> Outcome {
+        while true {
+            for _ in 0..<Self.turnsMax {
+                if let outcome = turn(inputEnds) { return outcome }
+                if !hasWork { break }
+            }
+            if hasWork {
+                await worker.yield()
+            } else {
+                worker.set(timer.timer, to: deadline)
+                _ = await scope.wait()
+            }
+        }
+    }
+
+    /// What clients want of the program.
+    private struct Wishes {
+        var input: [UInt8] = []
+        var endsInput = false
+        var signals: [Int32] = []
+        var size: (columns: Int, rows: Int)?
+        var isToEnd = false
+        var isToBeHandedOver = false
+        var room = 0
+    }
+
+    private func turn(_ inputEnds: () -> Void) -> Outcome? {
+        program.flush()
+        let wishes = takeWishes()
+        if wishes.isToBeHandedOver { return handOver() }
+        for number in wishes.signals { _ = program.signal(number) }
+        if let size = wishes.size { _ = program.resize(columns: size.columns, rows: size.rows) }
+        write(wishes, inputEnds)
+        if wishes.isToEnd { return leave() }
+        read(room: wishes.room)
+        guard let end = program.end, program.outputHasEnded else { return nil }
+        conclude(end)
+        return .ended(end)
+    }
+
+    private func takeWishes() -> Wishes {
+        let takesInput = !program.hasUnwritten
+        let now = worker.now
+        let limit = kept.milliseconds
+        let (wishes, news) = kept.state.withLock { state in
+            var wishes = Wishes()
+            if takesInput {
+                swap(&wishes.input, &state.input)
+                wishes.endsInput = state.endsInput
+                // A terminal says it with a character, and goes on.
+                if kept.hasTerminal { state.endsInput = false }
+            }
+            (wishes.signals, state.signals) = (state.signals, [])
+            (wishes.size, state.size) = (state.size, nil)
+            wishes.isToBeHandedOver = state.isToBeHandedOver
+            if let since = state.emptySince, limit != .max, now - since >= limit { state.isToEnd = true }
+            if state.isToEnd { state.isOver = true }
+            wishes.isToEnd = state.isToEnd
+            if kept.isShared { state.giveUpOnSlow(now: now) }
+            wishes.room = state.room
+            state.ownerWaitsForRoom = wishes.room == 0
+            state.ownerIsAwake = false
+            guard !wishes.input.isEmpty else { return (wishes, [@Sendable () -> Void]()) }
+            state.octetsIn += wishes.input.count
+            let waiting = state.seats.filter { $0.value.waitsForRoom }
+            for number in waiting.keys { state.seats[number]?.waitsForRoom = false }
+            return (wishes, waiting.values.map(\.news))
+        }
+        for tell in news { tell() }
+        return wishes
+    }
+
+    // MARK: Input
+
+    private func write(_ wishes: Wishes, _ inputEnds: () -> Void) {
+        if !wishes.input.isEmpty {
+            let bytes = ByteBuffer(capacity: wishes.input.count)
+            bytes.append(wishes.input.span)
+            program.write(bytes)
+        }
+        guard wishes.endsInput, program.input.isOpen, !inputHasEnded else { return }
+        if !program.hasTerminal {
+            inputHasEnded = true
+            inputEnds()
+        }
+        _ = program.endInput()
+        program.endInputIfDue()
+    }
+
+    private var inputHasEnded = false
+
+    // MARK: Output
+
+    private func read(room: Int) {
+        if logsErrors { readErrors() }
+        readOutput(.stdout, room)
+        if !logsErrors { readOutput(.stderr, kept.state.withLock { $0.room }) }
+    }
+
+    /// Of a program that has ended what it said is there, and what is not there will not come.
+    private func readOutput(_ stream: TaggedStreams.Stream, _ room: Int) {
+        let toTheEnd = program.end != nil
+        guard room > 0, program.isOpen(stream), toTheEnd || program.isReady(stream) else { return }
+        let scratch = parts.scratch.program
+        scratch.clear()
+        let space = UnsafeMutableRawBufferPointer(rebasing: scratch.writable.prefix(room))
+        switch program.read(stream, into: space) {
+        case .bytes(let count):
+            keep(stream, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(space).prefix(count)))
+            if toTheEnd { hasMore = true }
+        case .wouldBlock: if toTheEnd { endStream(stream) }
+        case .end, .failed: endStream(stream)
+        }
+    }
+
+    /// A program that has ended may have left more to read.
+    private var hasMore = false
+
+    private func keep(_ stream: TaggedStreams.Stream, _ bytes: UnsafeRawBufferPointer) {
+        tellClients { state in
+            state.log.append(stream, bytes)
+            state.octetsOut += bytes.count
+        }
+    }
+
+    private func endStream(_ stream: TaggedStreams.Stream) {
+        program.close(stream)
+        tellClients { $0.openStreams.remove(stream) }
+    }
+
+    private func conclude(_ end: ProgramEnd) {
+        parts.errors.end()
+        tellClients { state in
+            state.openStreams = []
+            state.end = end
+            state.isOver = true
+        }
+        program.leave(
+            on: worker, scratch: parts.scratch, ending: parts.ending, errors: parts.errors)
+    }
+
+    private func tellClients(_ change: (inout KeptProgram.State) -> Void) {
+        let news = kept.state.withLock { state in
+            change(&state)
+            let waiting = state.seats.filter { $0.value.waitsForOutput }
+            for number in waiting.keys { state.seats[number]?.waitsForOutput = false }
+            return waiting.values.map(\.news)
+        }
+        for tell in news { tell() }
+    }
+
+    private func readErrors() {
+        let toTheEnd = program.end != nil
+        guard program.isOpen(.stderr), toTheEnd || program.isReady(.stderr) else { return }
+        let scratch = parts.scratch.program
+        scratch.clear()
+        switch program.read(.stderr, into: scratch.writable) {
+        case .bytes(let count):
+            scratch.commit(count)
+            parts.errors.take(scratch.readable)
+            scratch.clear()
+            if toTheEnd { hasMore = true }
+        case .wouldBlock: if toTheEnd { program.close(.stderr) }
+        case .end, .failed: program.close(.stderr)
+        }
+    }
+
+    // MARK: Waiting
+
+    private var hasWork: Bool {
+        if hasMore {
+            hasMore = false
+            return true
+        }
+        if program.mayFlush { return true }
+        if logsErrors && program.isReady(.stderr) { return true }
+        let isBlocked = kept.state.withLock { state in
+            state.ownerWaitsForRoom = state.room == 0
+            return state.ownerWaitsForRoom
+        }
+        guard !isBlocked else { return false }
+        return program.isReady(.stdout) || (!logsErrors && program.isReady(.stderr))
+    }
+
+    private var deadline: Int64 {
+        let limit = kept.milliseconds
+        let isShared = kept.isShared
+        return kept.state.withLock { state in
+            let patience = isShared && state.ownerWaitsForRoom ? state.patienceEnds : .max
+            guard limit != .max, let since = state.emptySince else { return patience }
+            return min(patience, since + limit)
+        }
+    }
+
+    // MARK: Ending
+
+    /// Nobody is there any more: the rest of the input, the end of it, and the usual steps.
+    private func leave() -> Outcome {
+        let rest = ByteBuffer(capacity: 1024)
+        tellClients { state in
+            rest.append(state.input.span)
+            state.input = []
+            state.openStreams = []
+            state.end = state.end ?? .unknown
+        }
+        program.write(rest)
+        program.leave(
+            on: worker, scratch: parts.scratch, ending: parts.ending, errors: parts.errors)
+        return .left
+    }
+
+    private func handOver() -> Outcome {
+        let log = kept.state.withLock { $0.log }
+        parts.errors.end()
+        program.handOver()
+        return .handedOver(log)
+    }
+}
