@@ -92,8 +92,9 @@ class Tagged:
         return self.start["resume"]
 
     def vanish(self):
-        """Goes without a word."""
-        self.client.socket.shutdown(2)
+        """Goes without a word; it may have been told to go meanwhile."""
+        with contextlib.suppress(OSError):
+            self.client.socket.shutdown(2)
         self.client.socket.close()
 
 

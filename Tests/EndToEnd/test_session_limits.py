@@ -181,7 +181,7 @@ def test_what_is_not_enforced_is_said_at_the_start(session, option, controller):
 
 
 @pytest.mark.parametrize("option, message", [
-    ("memory=5", "at least 1MiB"), ("memory=lots", "is not a size"), ("processes=0", "is not a number from 1"),
+    ("memory=5B", "at least 1MiB"), ("memory=lots", "is not a size"), ("processes=0", "is not a number from 1"),
     ("files=2", "at least 3"), ("cpu-time=1500ms", "whole seconds"), ("cpu-time=0s", "whole seconds"),
     ("cpu=50", "a part of a core"), ("cpu=0%", "a part of a core"), ("cpu=%", "a part of a core"),
 ])
@@ -216,7 +216,7 @@ def members(group: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("how", ["client", "program"])
-def test_what_hides_is_found_by_its_cgroup(start_gateway, group, how):
+def test_what_hides_is_found_by_its_cgroup(group, start_gateway, how):
     """Issue: strays outside of their group are found by cgroup; also those that have cleared their environment."""
     end = "cat" if how == "client" else "read x; exit 3"
     gateway = start_gateway(site(*shell(CLEAN + f"echo ready; {end}"), options="processes=100 end=100ms kill=300ms"),
@@ -233,7 +233,7 @@ def test_what_hides_is_found_by_its_cgroup(start_gateway, group, how):
     wait_until(lambda: not list((group / "programs").glob("*/")), what="the end of the cgroup")
 
 
-def test_the_next_supervisor_ends_what_is_in_the_cgroups(start_gateway, group, tmp_path):
+def test_the_next_supervisor_ends_what_is_in_the_cgroups(group, start_gateway, tmp_path):
     """Issue: also where the gateway is killed with -9."""
     gateway = start_gateway(site(*shell(CLEAN + "echo ready; cat"), options="processes=100"),
                             env={"XDG_RUNTIME_DIR": str(tmp_path)}, wrapper=[sys.executable, "-c", INTO, str(group)])

@@ -54,9 +54,9 @@ extension FileDecoder {
             }
             target.resources.cpuSeconds = Int(time / 1000)
         }
-        guard let item = arguments.first("cpu") else { return true }
-        let digits = item.token.text.dropLast()
-        guard item.token.text.hasSuffix("%"), digits.utf8.allSatisfy({ (48...57).contains($0) }),
+        guard let item = arguments.first("cpu"), let text = arguments.text("cpu") else { return true }
+        let digits = text.dropLast()
+        guard text.hasSuffix("%"), digits.utf8.allSatisfy({ (48...57).contains($0) }),
             let percent = Int(digits), (1...100_000).contains(percent)
         else {
             reportMismatch(item.token, "a part of a core such as 50%, or 200% for two")

@@ -107,7 +107,7 @@ extension Schema {
             "processes", .count,
             "the most processes and threads of a program at once; only where there is a cgroup for it"),
         Option(
-            "cpu", .word("a part of a core"),
+            "cpu", .word("percent"),
             """
             the most processor time of a program with all that it starts, `50%` of a core or `200%` for two; only where \
             there is a cgroup for it

@@ -117,13 +117,17 @@ package final class ControlGroups {
     /// - Returns: false where something is in it still.
     func remove(_ id: String) -> Bool { rmdir(path(of: id)) == 0 || errno == ENOENT }
 
-    /// Kills what is left of programs whose ids begin so, for whose supervisor nobody is there any more.
-    func kill(instance: String) {
-        for name in Self.names(in: place) where name.hasPrefix(instance + ".") {
-            kill(name)
-            _ = remove(name)
-        }
+    /// Kills what is left of programs whose ids begin so, whose supervisor is gone.
+    ///
+    /// - Returns: those whose cgroups are to be taken away once they are empty.
+    func kill(instance: String) -> [String] {
+        let left = Self.names(in: place).filter { $0.hasPrefix(instance + ".") }
+        for name in left { kill(name) }
+        return left
     }
+
+    /// Takes away what nobody needs any more.
+    func discard() { rmdir(place) }
 
     private func path(of id: String) -> String { place + "/" + id }
 

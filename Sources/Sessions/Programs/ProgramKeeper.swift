@@ -87,13 +87,17 @@ package final class ProgramKeeper {
         }
         if let before {
             Leftovers.kill(before)
-            openGroups()?.kill(instance: before.instance)
+            emptied = Set(openGroups()?.kill(instance: before.instance) ?? [])
         }
         list?.begin()
     }
 
     /// Nothing is left: nobody who comes later has to look.
-    package func close() { list?.discard() }
+    package func close() {
+        list?.discard()
+        removeEmptied()
+        groups?.discard()
+    }
 
     /// Whether the list of programs is kept.
     package var keepsList: Bool { list != nil }
@@ -129,11 +133,14 @@ package final class ProgramKeeper {
     }
 
     private func makeGroup(_ id: String, _ limits: ProgramLimits) throws(SystemError) -> ProgramGroup? {
+        removeEmptied()
         let wanted = limits.controllers
         guard !wanted.isEmpty, let groups = openGroups() else { return nil }
         if !wanted.isSubset(of: groups.enforced) { groups.enable(wanted) }
         return ProgramGroup(directory: try groups.make(id, limits), enforced: groups.enforced)
     }
+
+    private func removeEmptied() { for id in emptied { removeGroup(id) } }
 
     private func removeGroup(_ id: String) {
         if let groups, !groups.remove(id) { emptied.insert(id) } else { emptied.remove(id) }
@@ -280,7 +287,7 @@ package final class ProgramKeeper {
             guard kill(-program.process, 0) != 0 && errno == ESRCH else { continue }
             if !program.hasGroup || groups?.processes(of: id).isEmpty != false { forget(id) }
         }
-        for id in emptied { removeGroup(id) }
+        removeEmptied()
     }
 
     private func forget(_ id: String) {

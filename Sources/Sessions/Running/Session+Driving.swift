@@ -8,6 +8,8 @@ extension Session: ScopeObserver, TurnTarget {
     struct Driving {
         /// Is told of the end; nil before the start and behind that.
         var whenEnded: ((SessionEnd) -> Void)?
+        /// It lives until its end, as a task would: also where the worker ends first.
+        var session: Session?
         var isInTurn = false
         /// Something came while a turn was under way.
         var isWoken = false
@@ -17,10 +19,10 @@ extension Session: ScopeObserver, TurnTarget {
 
     /// Serves the session until its WebSocket has ended. The program goes on by itself until it has ended too.
     ///
-    /// - Parameter whenEnded: told once, with the worker's next events at the earliest. Until then whoever called keeps the
-    ///   session.
+    /// - Parameter whenEnded: told once, with the worker's next events at the earliest.
     package func begin(whenEnded: @escaping (SessionEnd) -> Void) {
         driving.whenEnded = whenEnded
+        driving.session = self
         exchange.scope.observe(self)
         program.observe(self)
         // What had come before it was listened to.
@@ -62,5 +64,6 @@ extension Session: ScopeObserver, TurnTarget {
         let told = driving.whenEnded
         driving.whenEnded = nil
         told?(leave())
+        driving.session = nil
     }
 }
