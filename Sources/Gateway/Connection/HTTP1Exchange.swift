@@ -214,6 +214,8 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
 
     var bodyHasEnded: Bool { isTunnel ? tunnelReadEnded : decoder.isDone }
 
+    var mayHaveBody: Bool { !isTunnel || socket.isReadable || !input.isEmpty }
+
     var lost: CloseReason? {
         if let abortReason { return abortReason }
         if active.isCutOff { return .draining }

@@ -188,7 +188,7 @@ package final class Session: PipeObserver {
             keep(read)
         }
         switch progress {
-        case .progressed: mayReadMore = true
+        case .progressed: if exchange.mayHaveBody { mayReadMore = true }
         case .pending: break
         case .ended, .refused, .aborted: transportEnded()
         }
@@ -205,7 +205,7 @@ package final class Session: PipeObserver {
     /// Behind its Close, or ours that it broke: what comes is nobody's.
     private func dropClient() {
         switch exchange.readBody(into: { _ in }) {
-        case .progressed: mayReadMore = true
+        case .progressed: if exchange.mayHaveBody { mayReadMore = true }
         case .pending: break
         case .ended, .refused, .aborted: transportEnded()
         }
