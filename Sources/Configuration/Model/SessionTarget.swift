@@ -82,6 +82,8 @@ package struct SessionTarget: Sendable, Hashable {
         package var files: Int?
         /// Seconds of processor time of each process.
         package var cpuSeconds: Int?
+
+        package init() {}
     }
     /// How long the program lives without its client, in milliseconds; nil: it ends with that.
     package var resumeMilliseconds: Int64?
