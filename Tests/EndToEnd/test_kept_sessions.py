@@ -92,9 +92,9 @@ class Tagged:
         return self.start["resume"]
 
     def vanish(self):
-        """Goes without a word; it may have been told to go meanwhile."""
+        """Goes without a word."""
         with contextlib.suppress(OSError):
-            self.client.socket.shutdown(2)
+            self.client.socket.shutdown(socket.SHUT_RDWR)
         self.client.socket.close()
 
 
@@ -374,6 +374,23 @@ def test_backpressure_is_the_client_s_as_long_as_it_is_there(session, marked):
     client.client.close()
 
 
+def test_a_flood_for_nobody_takes_no_memory(session, marked):
+    """A program that writes all the time goes on without its client, and what is kept of it stays bounded."""
+    gateway = session("yes", options=RESUME)
+    before = gateway.vitals.resident
+    first = Tagged(gateway).began()
+    first.vanish()
+    await_unattended(gateway)
+    wait_until(lambda: unattended(gateway)[0]["octets_out"] > 20_000_000, what="the flood", within=120)
+    assert gateway.vitals.resident - before < 8 << 20
+    second = Tagged(gateway, first.token, 0).began()
+    while not second.said["stdout"]:
+        second.next()
+    assert second.lost[0]["octets"] > 10_000_000
+    second.client.close(1000)
+    marked.await_gone()
+
+
 def test_limits_count_programs_that_wait_for_their_clients(session):
     gateway = session("cat", options=RESUME, block="limit sessions 1 per=client")
     first = Tagged(gateway).began()
@@ -424,8 +441,7 @@ def test_a_crash_of_the_data_plane_loses_output_and_says_so(session):
 
 def come_back(gateway, client, position=None):
     """The same client at whatever serves now."""
-    with contextlib.suppress(OSError):
-        client.vanish()
+    client.vanish()
 
     def again():
         with contextlib.suppress(OSError, InvalidStatus, EOFError, ConnectionClosed):

@@ -95,4 +95,67 @@ import Testing
         #expect(waiting.started.withLock { $0 }.count == 1 && waiting.ended.withLock { $0 }.isEmpty)
         #expect(desk.enter({ _ in }, { _ in }) == nil)
     }
+
+    /// Programs that were handed over.
+    private final class Received: Sendable {
+        let programs = Mutex<[HandedProgram]>([])
+        let released = Mutex<[String]>([])
+        let found = Mutex(0)
+    }
+
+    private var handed: ControlMessage {
+        ControlMessage(.programKept).with(.text, "i.4").with(.token, "t").with(.facts, "{}")
+            .with(.milliseconds, 5).with(.count, 77).with(.more, 3).with(.terminal, 0)
+    }
+
+    @Test func `a program that another has left comes with its output, or without`() throws {
+        let desk = ProgramDesk()
+        let received = Received()
+        var nobodys: [Int32] = [-1, -2, -3]
+        desk.kept(handed, &nobodys)
+        #expect(nobodys.count == 3, "nobody takes it, so that it is closed")
+        desk.receive { program in
+            received.programs.withLock { $0.append(program) }
+        } release: { id in
+            received.released.withLock { $0.append(id) }
+        }
+        desk.kept(handed, &nobodys)
+        let file = try #require(MemoryFile.make([1, 2, 3]))
+        var withLog: [Int32] = [-1, -2, file]
+        desk.kept(handed.with(.log, 1).with(.terminal, 1), &withLog)
+        #expect(nobodys.isEmpty && withLog.isEmpty)
+        let programs = received.programs.withLock { $0 }
+        #expect(programs.map(\.log) == [nil, [1, 2, 3]] && programs.map(\.handovers) == [3, 3])
+        #expect(programs.first?.record == KeptRecord(token: "t", facts: "{}", milliseconds: 5))
+        #expect(programs.first?.running.program.error == -3 && programs.last?.running.program.error == nil)
+        desk.release(ControlMessage(.release).with(.text, "i.4"))
+        #expect(received.released.withLock { $0 } == ["i.4"])
+        // Its end is told as that of any other.
+        desk.ended(ControlMessage(.programEnded).with(.text, "i.4").with(.count, 0))
+        #expect(programs.last?.running.hasEnded == true)
+    }
+
+    @Test func `who asks for a token is told once, also where the supervisor goes`() throws {
+        let (desk, received) = (ProgramDesk(), Received())
+        let first = try #require(desk.enter { received.found.withLock { $0 += 1 } })
+        _ = try #require(desk.enter { received.found.withLock { $0 += 10 } })
+        desk.found(ControlMessage(.programFound).with(.request, first))
+        desk.found(ControlMessage(.programFound).with(.request, first))
+        #expect(received.found.withLock { $0 } == 1)
+        desk.supervisorEnded()
+        #expect(received.found.withLock { $0 } == 11)
+    }
+
+    @Test func `what is no file in memory is no output`() throws {
+        var pipe: (Int32, Int32) = (-1, -1)
+        withUnsafeMutableBytes(of: &pipe) { bytes in
+            #expect(Glibc.pipe(bytes.baseAddress?.assumingMemoryBound(to: Int32.self)) == 0)
+        }
+        #expect(MemoryFile.content(of: pipe.0) == nil)
+        close(pipe.0)
+        close(pipe.1)
+        let file = try #require(MemoryFile.make([]))
+        #expect(MemoryFile.content(of: file) == [])
+        close(file)
+    }
 }

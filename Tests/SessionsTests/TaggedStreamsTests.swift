@@ -84,4 +84,34 @@ import Testing
                 #"{"type":"exit","status":3}"#, #"{"type":"exit","signal":9}"#,
             ])
     }
+
+    @Test func `a position never counts what waits for the rest of its character`() {
+        let bytes = Array("aß".utf8)
+        let found = messages { streams, encoder, frames in
+            streams.output(.stdout, bytes[0..<2].span, behind: 2, &encoder, to: frames)
+            streams.output(.stderr, Array("x".utf8).span, behind: 3, &encoder, to: frames)
+            streams.output(.stdout, bytes[2..<3].span, behind: 4, &encoder, to: frames)
+            streams.output(.stdout, Array("y".utf8).span, behind: 5, &encoder, to: frames)
+            streams.lost(LostOutput(octets: nil, position: 9), &encoder, to: frames)
+            streams.lost(LostOutput(octets: 3, position: 12), &encoder, to: frames)
+        }
+        #expect(
+            found == [
+                #"{"type":"stdout","data":"a","position":1}"#, #"{"type":"stderr","data":"x","position":1}"#,
+                #"{"type":"stdout","data":"ß","position":4}"#, #"{"type":"stdout","data":"y","position":5}"#,
+                #"{"type":"lost","position":9}"#, #"{"type":"lost","octets":3,"position":12}"#,
+            ])
+    }
+
+    @Test func `a client that may come back is told how`() {
+        let found = messages { streams, encoder, frames in
+            streams.start(
+                session: "i.1", process: 7, hasTerminal: true,
+                resumption: Resumption(token: "t", position: 5, isBack: true), &encoder, to: frames)
+        }
+        #expect(
+            found == [
+                #"{"type":"start","session":"i.1","process":7,"terminal":true,"resume":"t","position":5,"resumed":true}"#
+            ])
+    }
 }

@@ -86,6 +86,8 @@ package final class KeptRunner: @unchecked Sendable {
         var isToEnd = false
         var isToBeHandedOver = false
         var room = 0
+        /// Nobody is there for whom the program writes.
+        var isUnattended = false
     }
 
     private func turn(_ inputEnds: () -> Void) -> Outcome? {
@@ -96,7 +98,8 @@ package final class KeptRunner: @unchecked Sendable {
         if let size = wishes.size { _ = program.resize(columns: size.columns, rows: size.rows) }
         write(wishes, inputEnds)
         if wishes.isToEnd { return leave() }
-        read(room: wishes.room)
+        isPaused = wishes.isUnattended && isAtBound
+        read(room: isPaused ? 0 : wishes.room)
         guard let end = program.end, program.outputHasEnded else { return nil }
         conclude(end)
         return .ended(end)
@@ -122,6 +125,7 @@ package final class KeptRunner: @unchecked Sendable {
             wishes.isToEnd = state.isToEnd
             if kept.isShared { state.giveUpOnSlow(now: now) }
             wishes.room = state.room
+            wishes.isUnattended = state.pace == nil
             state.ownerWaitsForRoom = wishes.room == 0
             state.ownerIsAwake = false
             guard !wishes.input.isEmpty else { return (wishes, [@Sendable () -> Void]()) }
@@ -158,7 +162,7 @@ package final class KeptRunner: @unchecked Sendable {
     private func read(room: Int) {
         if logsErrors { readErrors() }
         readOutput(.stdout, room)
-        if !logsErrors { readOutput(.stderr, kept.state.withLock { $0.room }) }
+        if !logsErrors { readOutput(.stderr, isPaused ? 0 : kept.state.withLock { $0.room }) }
     }
 
     /// Of a program that has ended what it said is there, and what is not there will not come.
@@ -180,7 +184,24 @@ package final class KeptRunner: @unchecked Sendable {
     /// A program that has ended may have left more to read.
     private var hasMore = false
 
+    // What nobody gets is read no faster than this, so that a program that writes all the time does not keep its worker
+    // busy for nobody.
+    private static let unattendedOctets = 256 * 1024
+    private static let unattendedMilliseconds: Int64 = 10
+    private var windowBegins: Int64 = 0
+    private var windowOctets = 0
+    private var isPaused = false
+
+    /// As much as may be was read in this moment.
+    private var isAtBound: Bool {
+        if worker.now >= windowBegins + Self.unattendedMilliseconds {
+            (windowBegins, windowOctets) = (worker.now, 0)
+        }
+        return windowOctets >= Self.unattendedOctets
+    }
+
     private func keep(_ stream: TaggedStreams.Stream, _ bytes: UnsafeRawBufferPointer) {
+        windowOctets += bytes.count
         tellClients { state in
             state.log.append(stream, bytes)
             state.octetsOut += bytes.count
@@ -238,6 +259,7 @@ package final class KeptRunner: @unchecked Sendable {
         }
         if program.mayFlush { return true }
         if logsErrors && program.isReady(.stderr) { return true }
+        if isPaused { return false }
         let isBlocked = kept.state.withLock { state in
             state.ownerWaitsForRoom = state.room == 0
             return state.ownerWaitsForRoom
@@ -249,11 +271,14 @@ package final class KeptRunner: @unchecked Sendable {
     private var deadline: Int64 {
         let limit = kept.milliseconds
         let isShared = kept.isShared
-        return kept.state.withLock { state in
-            let patience = isShared && state.ownerWaitsForRoom ? state.patienceEnds : .max
-            guard limit != .max, let since = state.emptySince else { return patience }
-            return min(patience, since + limit)
-        }
+        let pause = isPaused ? windowBegins + Self.unattendedMilliseconds : .max
+        return min(
+            pause,
+            kept.state.withLock { state in
+                let patience = isShared && state.ownerWaitsForRoom ? state.patienceEnds : .max
+                guard limit != .max, let since = state.emptySince else { return patience }
+                return min(patience, since + limit)
+            })
     }
 
     // MARK: Ending
