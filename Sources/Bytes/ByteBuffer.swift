@@ -80,6 +80,17 @@ package final class ByteBuffer {
         end = 0
     }
 
+    /// Gives back the memory that the bytes to read do not need.
+    package func trim() {
+        let unread = end - start
+        let least = max(16, unread)
+        guard capacity > least else { return }
+        let fresh = UnsafeMutablePointer<UInt8>.allocate(capacity: least)
+        fresh.update(from: base + start, count: unread)
+        base.deallocate()
+        (base, capacity, start, end) = (fresh, least, 0, unread)
+    }
+
     /// Takes back the bytes behind index `end`, for a writer that changes its mind.
     @inlinable @inline(__always)
     package func truncate(to newEnd: Int) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -47,21 +48,48 @@ static void close_others(void) {
     for (int descriptor = 3; descriptor < most; descriptor++) close(descriptor);
 }
 
+// A process group of its own, and no terminal that somebody might be typing at. A session of its own would see to both,
+// but the scheduler gives every session a share of its own (sched(7), autogroup), and each switch from one to another costs
+// more than one within. So the terminal is given up, and the session stays: without a terminal it means nothing.
+static void leave_terminal(void) {
+    int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    int has_none = terminal < 0 && errno == ENXIO;
+    int has_left = terminal >= 0 && ioctl(terminal, TIOCNOTTY) == 0;
+    if (terminal >= 0) close(terminal);
+    if (has_none || has_left) setpgid(0, 0);
+    else setsid();
+}
+
+// As much as the limit that there is allows; a program may make it less, and not more again.
+static int limit(int resource, unsigned long most, unsigned long last) {
+    struct rlimit limit;
+    if (getrlimit(resource, &limit) != 0) return -1;
+    limit.rlim_cur = most < limit.rlim_max ? most : limit.rlim_max;
+    limit.rlim_max = last < limit.rlim_max ? last : limit.rlim_max;
+    return setrlimit(resource, &limit);
+}
+
+static int limit_resources(const struct chimera_program *program) {
+    if (program->descriptors > 0 && limit(RLIMIT_NOFILE, program->descriptors, ~0ul) != 0) return -1;
+    if (program->descriptors_max > 0 && limit(RLIMIT_NOFILE, program->descriptors_max, program->descriptors_max) != 0)
+        return -1;
+    if (program->address_space > 0 && limit(RLIMIT_AS, program->address_space, program->address_space) != 0) return -1;
+    // It hears SIGXCPU first, and is killed a second later.
+    if (program->cpu_seconds > 0 && limit(RLIMIT_CPU, program->cpu_seconds, program->cpu_seconds + 1) != 0) return -1;
+    return 0;
+}
+
 static int begin(void *argument) {
     struct beginning *beginning = argument;
     const struct chimera_program *program = beginning->program;
     struct sigaction usual = {.sa_handler = SIG_DFL};
     for (int number = 1; number < NSIG; number++) sigaction(number, &usual, NULL);
-    setsid();
+    // What has a terminal of its own leads a session of its own.
+    if (program->has_terminal) setsid();
+    else leave_terminal();
     if (place(program->input, 0) < 0 || place(program->output, 1) < 0 || place(program->error, 2) < 0) goto failed;
     if (program->has_terminal && ioctl(0, TIOCSCTTY, 0) != 0) goto failed;
-    if (program->descriptors > 0) {
-        struct rlimit limit;
-        if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-            limit.rlim_cur = program->descriptors < limit.rlim_max ? program->descriptors : limit.rlim_max;
-            setrlimit(RLIMIT_NOFILE, &limit);
-        }
-    }
+    if (limit_resources(program) != 0) goto failed;
     if (become(program) != 0) goto failed;
     if (program->drops_privileges && (chimera_refuse_new_privileges() != 0 || chimera_drop_capabilities() != 0))
         goto failed;
@@ -79,18 +107,47 @@ failed:
     _exit(127);
 }
 
-int chimera_start_program(const struct chimera_program *program) {
-    struct beginning beginning = {.program = program, .parent = getpid(), .failure = 0};
+// With our memory, which costs least.
+static int start_here(struct beginning *beginning) {
     char *stack = mmap(NULL, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED) return -1;
+    int pid = clone(begin, stack + stack_bytes, CLONE_VM | CLONE_VFORK | SIGCHLD, beginning);
+    int failure = errno;
+    munmap(stack, stack_bytes);
+    errno = failure;
+    return pid;
+}
+
+// Straight into a cgroup, so that nothing of it was ever outside. glibc's clone cannot say that, and without it there is no
+// other stack for the child: it has a copy of our memory, and one page that is shared.
+static int start_in_group(struct beginning *beginning) {
+    struct beginning *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) return -1;
+    *shared = *beginning;
+    struct clone_args arguments = {
+        .flags = CLONE_VFORK | CLONE_INTO_CGROUP,
+        .exit_signal = SIGCHLD,
+        .cgroup = (unsigned)beginning->program->group_directory,
+    };
+    long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (pid == 0) begin(shared);
+    int failure = errno;
+    beginning->failure = shared->failure;
+    munmap(shared, sizeof *shared);
+    errno = failure;
+    return (int)pid;
+}
+
+int chimera_start_program(const struct chimera_program *program) {
+    struct beginning beginning = {.program = program, .parent = getpid(), .failure = 0};
     // Nothing of ours may run in the other process while it has our memory.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    int pid = clone(begin, stack + stack_bytes, CLONE_VM | CLONE_VFORK | SIGCHLD, &beginning);
+    int pid = program->has_group ? start_in_group(&beginning) : start_here(&beginning);
     int failure = pid < 0 ? errno : beginning.failure;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    munmap(stack, stack_bytes);
     if (pid >= 0 && failure != 0) {
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
     }

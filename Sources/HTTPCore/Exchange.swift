@@ -114,6 +114,9 @@ package protocol Exchange: AnyObject {
     /// Passes on what has come of the request's body, at most one read.
     func readBody(into sink: (Span<UInt8>) -> Void) -> BodyProgress
 
+    /// Whether another look at the body may find something, without news of the client.
+    var mayHaveBody: Bool { get }
+
     /// Whether the request's body has been read to its end.
     var bodyHasEnded: Bool { get }
 
@@ -182,6 +185,8 @@ package protocol Exchange: AnyObject {
 }
 
 extension Exchange {
+    package var mayHaveBody: Bool { true }
+
     package func clientHasProgressed() -> Bool { false }
 
     package func agrees(to response: ResponseHead) -> Bool { true }

@@ -70,6 +70,18 @@ package class FieldBlock {
         first.update(repeating: 0, count: FieldName.count)
     }
 
+    /// Gives back the memory that the lines do not need.
+    package final func trim() {
+        let freshBytes = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, byteCount))
+        freshBytes.update(from: bytes, count: byteCount)
+        bytes.deallocate()
+        (bytes, byteCapacity) = (freshBytes, byteCount)
+        let freshLines = UnsafeMutablePointer<FieldLine>.allocate(capacity: max(1, lineCount))
+        freshLines.update(from: lines, count: lineCount)
+        lines.deallocate()
+        (lines, lineCapacity) = (freshLines, lineCount)
+    }
+
     // MARK: Reading
 
     /// The bytes of a slice of this block.

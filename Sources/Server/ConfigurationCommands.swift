@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Chimera
 internal import ChimeraAdministration
 internal import ChimeraConfiguration
 internal import ChimeraTelemetry
@@ -14,7 +15,10 @@ struct CheckCommand: ParsableCommand {
 
     func run() throws {
         let path = try file.path()
-        let result = ConfigurationLoader().load(machineFile: path)
+        var result = ConfigurationLoader().load(machineFile: path)
+        if let configuration = result.configuration {
+            result.diagnostics += SessionCeiling.ofMachine().warnings(of: configuration)
+        }
         if json {
             Stream.output.write(result.diagnostics.json + "\n")
         } else {

@@ -68,6 +68,8 @@ package enum LimitHit: Int, CaseIterable, Sendable {
     case requestsUnderWay
     /// `limit sessions`
     case sessions
+    /// `limit starts`
+    case sessionStarts
     /// More clients than a table of limits has places for; the one that is nearest to a full bucket was forgotten.
     case limitTable
 
@@ -82,6 +84,7 @@ package enum LimitHit: Int, CaseIterable, Sendable {
         case .clientConnections: "client-connections"
         case .requestsUnderWay: "requests-under-way"
         case .sessions: "sessions"
+        case .sessionStarts: "session-starts"
         case .limitTable: "limit-table"
         }
     }

@@ -113,18 +113,21 @@ package final class Proxy {
             client.upstreamFigures.address = connection.address
             client.upstreamFigures.connectedAt = worker.nanoseconds
             connection.lease(to: exchange.scope)
-            var relay = Relay(exchange, connection, timeouts, limits, scratch, client)
-            let outcome = await relay.run(head, target: target)
-            relay.release()
+            let relay = Relay(exchange, connection, timeouts, limits, scratch, client)
+            let driver = DirectRelay(worker: worker, scope: exchange.scope)
+            let end = await driver.run(relay, head, target: target)
             // RFC 9112 §9.3.1: a kept connection that turns out to be closed says nothing of this request, so it
             // may be sent once more if that does no harm.
-            if isReused && mayRetry && relay.mayBeRepeated(outcome) {
+            if end.mayRepeat && isReused && mayRetry {
                 mayRetry = false
                 client.upstreamFigures.retries += 1
                 continue
             }
-            relay.count(outcome)
-            return note(outcome, client)
+            if end.mayRepeat, let meter = connection.pool.meter {
+                meter.asked(nanoseconds: nil)
+                if case .failed(let error) = end.outcome { meter.failed(error) }
+            }
+            return note(end.outcome, client)
         }
     }
 

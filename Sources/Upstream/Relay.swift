@@ -4,7 +4,7 @@ internal import ChimeraHTTP1
 internal import ChimeraHTTPCore
 internal import ChimeraWebSocket
 
-/// Moves one request to an upstream and its answer back, both ways at once, in one task.
+/// Moves one request to an upstream and its answer back, both ways at once; `DirectRelay` drives it.
 ///
 /// ```
 ///             readBody                   send
@@ -71,20 +71,6 @@ struct Relay: ~Copyable {
     }
 
     // MARK: The whole way
-
-    /// Sends the request and passes the answer back.
-    mutating func run(_ head: RequestHead, target: Slice) async -> ProxyOutcome {
-        if let end = start(head, target: target) { return end }
-        while true {
-            if let end = advance() { return end }
-            if hasWork {
-                await worker.yield()
-            } else {
-                armDeadline()
-                if let end = woken(await exchange.scope.wait()) { return end }
-            }
-        }
-    }
 
     /// Sends the request, as far as that goes at once.
     mutating func start(_ head: RequestHead, target: Slice) -> ProxyOutcome? {
@@ -259,7 +245,7 @@ struct Relay: ~Copyable {
         }
         switch progress {
         case .progressed:
-            passedRequest = true
+            passedRequest = exchange.mayHaveBody
             return nil
         case .pending: return nil
         case .ended:

@@ -39,6 +39,7 @@ import Testing
                 buffer.truncate(to: buffer.end - count)
                 model.removeLast(count)
             default:
+                if Int.random(in: 0..<5, using: &generator) == 0 { buffer.trim() }
                 if Int.random(in: 0..<10, using: &generator) == 0 {
                     buffer.clear()
                     model = []
@@ -48,6 +49,16 @@ import Testing
             #expect([UInt8](copying: buffer.readable) == model && buffer.count == model.count)
             #expect(buffer.isEmpty == model.isEmpty && buffer.end <= buffer.capacity)
         }
+    }
+
+    @Test func `memory that is not needed can be given back`() {
+        let buffer = ByteBuffer(capacity: 1024)
+        buffer.trim()
+        #expect(buffer.capacity == 16)
+        for _ in 0..<10 { buffer.append("sixteen octets: ") }
+        buffer.consume(16)
+        buffer.trim()
+        #expect(buffer.capacity == 144 && Self.text(buffer).hasPrefix("sixteen octets: sixteen"))
     }
 
     @Test func `what is read gives its room back`() {

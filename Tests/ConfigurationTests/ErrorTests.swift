@@ -101,7 +101,6 @@ struct ErrorTests {
         ErrorCase(
             "tls t/page.html t/page.html", 5,
             #""t/page.html" holds no certificate in PEM form (`-----BEGIN CERTIFICATE-----`)"#),
-        ErrorCase("session resume=5m -- t/page.html", 9, "this version does not have `resume=` yet"),
         ErrorCase(
             "session t/page.html", 1,
             #"`session` needs `--` and the command behind it; did you mean "session -- t/page.html"?"#),
@@ -121,7 +120,7 @@ struct ErrorTests {
             "balance round-robin", 1, "`balance` stands in the block of `proxy` or a `pool`, not in a site"),
         ErrorCase("hsts 1y", 1, "`hsts` stands in the block of `tls`, not in a site"),
         ErrorCase(
-            "limit", 1, "`limit` needs a second word: body, connections, head, requests, sessions"),
+            "limit", 1, "`limit` needs a second word: body, connections, head, requests, sessions, starts"),
         ErrorCase("auth basick x", 6, #"unknown auth "basick"; did you mean "basic"?"#),
         ErrorCase("auth digest x", 6, #"unknown auth "digest"; known: basic, off"#),
         ErrorCase("canonical a.example { }", 1, "`canonical` has no block"),

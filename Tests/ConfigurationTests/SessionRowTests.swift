@@ -151,6 +151,40 @@ import Testing
         #expect(result.diagnostics.rendered.contains("`http=` has no place there"))
     }
 
+    @Test func `what it may take is typed`() throws {
+        let bound = try target(
+            "session memory=64MiB processes=20 cpu=150% cpu-time=1m files=40 -- t/page.html")
+        #expect(bound.resources.memory == 64 << 20 && bound.resources.processes == 20)
+        #expect(bound.resources.cpuPercent == 150 && bound.resources.cpuSeconds == 60)
+        #expect(bound.resources.files == 40)
+        #expect(try target("session -- t/page.html").resources == SessionTarget.Resources())
+    }
+
+    @Test(arguments: [
+        "memory=1KiB", "memory=many", "processes=0", "processes=1GB", "cpu=50", "cpu=0%", "cpu=%", "cpu=1.5%",
+        "cpu-time=100ms", "cpu-time=1500ms", "files=2", "files=0",
+    ])
+    func `what bounds nothing is refused`(_ option: String) {
+        #expect(load(tenant: "site a.example { session \(option) -- t/page.html }\n").hasErrors)
+    }
+
+    @Test func `sessions and their starts are counted by user as well`() throws {
+        let result = load(
+            tenant: """
+                site a.example {
+                    limit sessions 5 per=user
+                    limit starts 10/m burst=3 per=user
+                    session -- t/page.html { limit starts 1/s }
+                }
+                """)
+        #expect(!result.hasErrors, "\(result.diagnostics.rendered)")
+        let site = try #require(result.configuration?.sites.first?.site)
+        #expect(site.settings.sessionLimits.map(\.description) == ["5 per=user"])
+        #expect(site.settings.sessionRates.map(\.description) == ["10/m burst=3 per=user"])
+        #expect(site.routes.first?.settings.sessionRates.map(\.description) == ["1/s burst=1"])
+        #expect(load(tenant: "site a.example { limit requests 5/s per=user ; respond 200 }\n").hasErrors)
+    }
+
     @Test func `what it keeps is typed`() throws {
         let kept = try target("session resume=5m replay=1MiB pool=8 request=line -- t/page.html")
         #expect(kept.resumeMilliseconds == 300_000 && kept.replayBytes == 1 << 20 && kept.poolCount == 8)

@@ -95,6 +95,20 @@ private func remove(_ name: String, from block: FieldBlock) {
         #expect(block.index(of: .via) == 5)
     }
 
+    @Test func `a block that gives memory back is as it was, and grows again`() {
+        let block = FieldBlock()
+        block.trim()
+        #expect(lines(block).isEmpty)
+        for number in 0..<3 {
+            add("X-\(number)", "value", to: block)
+            add("Host", "a\(number)", to: block)
+            block.trim()
+        }
+        #expect(
+            lines(block) == ["X-0: value", "Host: a0", "X-1: value", "Host: a1", "X-2: value", "Host: a2"])
+        #expect(value(block, of: .host) == "a0" && block.occurrences(of: .host) == 3)
+    }
+
     @Test func `setting leaves one line`() {
         let block = FieldBlock()
         add("Server", "a", to: block)

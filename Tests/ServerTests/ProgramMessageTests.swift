@@ -14,6 +14,11 @@ import Testing
         order.ending.kill = 20
         order.mayBeRoot = true
         order.hasTerminal = true
+        order.limits.memory = 1 << 30
+        order.limits.processes = 5
+        order.limits.cpuPercent = 50
+        order.limits.files = 64
+        order.limits.cpuSeconds = 9
         return order
     }
 

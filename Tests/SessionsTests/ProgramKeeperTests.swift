@@ -67,6 +67,28 @@ private final class Run: Sendable {
         #expect(run.end.withLock { $0 } == .exited(3))
     }
 
+    @Test func `limits of processes hold for each of them, and memory as well where there is no cgroup`()
+        throws
+    {
+        let run = Run()
+        var wanted = order(["/bin/sh", "-c", "ulimit -Hn; ulimit -Hv; ulimit -St; sh -c 'ulimit -n'"])
+        wanted.limits.files = 40
+        wanted.limits.memory = 256 << 20
+        wanted.limits.cpuSeconds = 7
+        run.start(wanted, from: programs)
+        let program = try run.program()
+        #expect(content(of: program.output) == "40\n262144\n7\n40\n")
+        for descriptor in program.descriptors.filter({ $0 != program.output }) { close(descriptor) }
+    }
+
+    @Test func `it has a process group of its own, and no terminal`() throws {
+        let (_, program) = try run([
+            "/bin/sh", "-c", "cut -d ' ' -f 1,5,7 /proc/$$/stat; sh -c ': >/dev/tty' || echo none",
+        ])
+        #expect(content(of: program.output) == "\(program.process) \(program.process) 0\nnone\n")
+        for descriptor in program.descriptors.filter({ $0 != program.output }) { close(descriptor) }
+    }
+
     @Test func `it knows its session, of which there is one`() throws {
         let (_, first) = try run(["/bin/sh", "-c", "echo $CHIMERA_SESSION"])
         let (_, second) = try run(["/bin/sh", "-c", "echo $CHIMERA_SESSION"])

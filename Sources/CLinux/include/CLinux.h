@@ -90,8 +90,12 @@ struct chimera_program {
     const char *directory;
     /// What becomes its standard input, output and error.
     int input, output, error;
-    /// Descriptors that it may have open; 0 for as many as this process.
+    /// Descriptors that it may have open unless it asks for more; 0 for as many as this process.
     unsigned long descriptors;
+    /// The most of: descriptors, octets of address space, seconds of processor time; of each process, and 0 for no bound.
+    unsigned long descriptors_max, address_space, cpu_seconds;
+    /// Not 0: it begins in the cgroup of this open directory.
+    int has_group, group_directory;
     /// Whom it runs as, where `changes_user` is not 0.
     int changes_user;
     unsigned user, group;
@@ -103,8 +107,8 @@ struct chimera_program {
     int has_terminal;
 };
 
-/// Starts a program in a session and a process group of its own, with no other descriptor of this process, every signal
-/// as usual, and killed when the calling thread ends. Waits until it runs.
+/// Starts a program in a process group of its own, with no terminal but one that it is given, no other descriptor of this
+/// process, every signal as usual, and killed when the calling thread ends. Waits until it runs.
 ///
 /// Returns its process, or -1 with the errno of what failed.
 int chimera_start_program(const struct chimera_program *program);

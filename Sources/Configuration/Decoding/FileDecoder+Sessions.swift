@@ -32,8 +32,47 @@ extension FileDecoder {
             return nil
         }
         setTimes(arguments, &target)
+        guard setResources(arguments, &target) else { return nil }
         return target
     }
+
+    private func setResources(_ arguments: Arguments, _ target: inout SessionTarget) -> Bool {
+        target.resources.processes = arguments.number("processes")
+        target.resources.files = arguments.number("files")
+        if let bytes = arguments.bytes("memory"), let item = arguments.first("memory") {
+            guard bytes >= Self.memoryBytesMin else {
+                reportMismatch(item.token, "at least 1MiB")
+                return false
+            }
+            target.resources.memory = bytes
+        }
+        if let item = arguments.first("files"), let files = target.resources.files, files < 3 {
+            reportMismatch(item.token, "at least 3, which are the program's standard streams")
+            return false
+        }
+        if case .milliseconds(let time)? = arguments.timeLimit("cpu-time"),
+            let item = arguments.first("cpu-time")
+        {
+            guard time >= 1000, time % 1000 == 0 else {
+                reportMismatch(item.token, "a number of whole seconds")
+                return false
+            }
+            target.resources.cpuSeconds = Int(time / 1000)
+        }
+        guard let item = arguments.first("cpu"), let text = arguments.text("cpu") else { return true }
+        let digits = text.dropLast()
+        guard text.hasSuffix("%"), digits.utf8.allSatisfy({ (48...57).contains($0) }),
+            let percent = Int(digits), (1...100_000).contains(percent)
+        else {
+            reportMismatch(item.token, "a part of a core such as 50%, or 200% for two")
+            return false
+        }
+        target.resources.cpuPercent = percent
+        return true
+    }
+
+    /// No program begins with less.
+    private static let memoryBytesMin: Int64 = 1 << 20
 
     /// A message is held whole for a program that reads lengths.
     private static let messageBytesMax: Int64 = 64 << 20

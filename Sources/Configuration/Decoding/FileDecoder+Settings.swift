@@ -108,16 +108,20 @@ extension FileDecoder {
     // MARK: - Limits
 
     /// What `per=` of a limit names.
-    func limitKey(_ token: Token) -> Value? {
+    ///
+    /// - Parameter ofSessions: users can be told apart.
+    func limitKey(_ token: Token, ofSessions: Bool) -> Value? {
         switch token.text {
+        case "user" where ofSessions: return .limitKey(.user)
         case "client": return .limitKey(.client)
         case "site": return .limitKey(.site)
         case let text where text.hasPrefix("header:") && FieldName.isToken(String(text.dropFirst(7))):
             return .limitKey(.header(text.dropFirst(7).lowercased()))
         default:
             reportMismatch(
-                token, ValueType.limitKey.description,
-                NearMiss.suggestions(for: token.text, among: ["client", "site"]))
+                token, (ofSessions ? ValueType.sessionKey : .limitKey).description,
+                NearMiss.suggestions(
+                    for: token.text, among: ["client", "site"] + (ofSessions ? ["user"] : [])))
             return nil
         }
     }

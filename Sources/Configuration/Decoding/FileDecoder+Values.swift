@@ -21,7 +21,8 @@ extension FileDecoder {
         case .listenAddress: return listenAddress(token)
         case .upstream: return upstream(token).map { .upstream($0) }
         case .outgoing: return outgoing(token)
-        case .limitKey: return limitKey(token)
+        case .limitKey: return limitKey(token, ofSessions: false)
+        case .sessionKey: return limitKey(token, ofSessions: true)
         case .text, .duration, .timeLimit, .size, .workers, .onOff, .status, .cidr, .rate, .count:
             guard let text = resolved(token) else { return nil }
             return scalar(text, token, type)

@@ -6,6 +6,8 @@ package enum LimitKey: Sendable, Hashable {
     case client
     /// Each site; for limits of the machine's file.
     case site
+    /// Each user whose password was verified; who is none does not count. For sessions alone.
+    case user
     /// Each value of a request's field, by its name in small letters; requests without it count together.
     case header(String)
 }
@@ -97,6 +99,7 @@ extension LimitKey: CustomStringConvertible {
         case .everything: ""
         case .client: "client"
         case .site: "site"
+        case .user: "user"
         case .header(let name): "header:\(name)"
         }
     }

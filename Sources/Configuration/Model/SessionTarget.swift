@@ -76,6 +76,22 @@ package struct SessionTarget: Sendable, Hashable {
     package var isOpen = false
     /// It was said that the program runs as root.
     package var mayBeRoot = false
+    package var resources = Resources()
+
+    /// What bounds the program; nil is no bound.
+    package struct Resources: Sendable, Hashable {
+        /// Octets of all its processes together.
+        package var memory: Int64?
+        package var processes: Int?
+        /// Hundredths of a core, of all its processes together.
+        package var cpuPercent: Int?
+        /// Descriptors of each process.
+        package var files: Int?
+        /// Seconds of processor time of each process.
+        package var cpuSeconds: Int?
+
+        package init() {}
+    }
     /// How long the program lives without its client, in milliseconds; nil: it ends with that.
     package var resumeMilliseconds: Int64?
     /// Bytes of output that are kept for a client that comes back, or is slow among several.

@@ -23,6 +23,8 @@ package struct Settings: Sendable, Equatable {
     package var connectionLimits: [ConnectionLimit] = []
     /// Of each key the last counts.
     package var sessionLimits: [ConnectionLimit] = []
+    /// Of each key the last counts.
+    package var sessionRates: [RequestLimit] = []
     package var timeouts = Timeouts()
     /// The first that names a status counts.
     package var errorPages: [ErrorPage] = []
@@ -49,6 +51,7 @@ package struct Settings: Sendable, Equatable {
         merged.requestLimits += specific.requestLimits
         merged.connectionLimits += specific.connectionLimits
         merged.sessionLimits += specific.sessionLimits
+        merged.sessionRates += specific.sessionRates
         merged.timeouts = timeouts.merging(specific.timeouts)
         merged.errorPages = specific.errorPages + errorPages
         merged.logAccess = specific.logAccess ?? logAccess

@@ -4,6 +4,9 @@ extension Schema {
     private static let keyOption = Option(
         "per", .limitKey, default: "all together",
         "what is counted by: each client's address, each site, or each value of a field")
+    private static let sessionKeyOption = Option(
+        "per", .sessionKey, default: "all together",
+        "what is counted by: each client's address, each user of `auth`, or each value of a field")
 
     /// The same as bounds on tenants. They count beside what a tenant sets for itself, which can only tighten them.
     static let countingBounds: [Directive] = [
@@ -82,7 +85,7 @@ extension Schema {
             }),
         Directive(
             name: "limit sessions", family: .setting, places: [.site, .route],
-            arguments: [Argument("COUNT", .count)], options: [keyOption], isRepeatable: true,
+            arguments: [Argument("COUNT", .count)], options: [sessionKeyOption], isRepeatable: true,
             defaultText: "256, and 16 with `per=client`",
             meaning: """
                 Programs of `session` at once, over all routes of the site; 503 past it. One counts until it has ended. A line \
@@ -93,6 +96,23 @@ extension Schema {
                 settings.sessionLimits.append(
                     ConnectionLimit(
                         count: count, key: arguments.limitKey, isOfMachine: false,
+                        position: decoder.current.position(arguments.keyword)))
+            }),
+        Directive(
+            name: "limit starts", family: .setting, places: [.site, .route],
+            arguments: [Argument("RATE", .rate)], options: [burstOption, sessionKeyOption],
+            isRepeatable: true,
+            defaultText: "no limit",
+            meaning: """
+                Programs of `session` that are started in a time, over all routes of the site; 503 with Retry-After past it. \
+                A line takes the place of less specific lines with the same `per=`.
+                """,
+            effect: .setting { arguments, decoder, settings in
+                guard case .rate(let rate)? = arguments.first("RATE")?.value else { return }
+                settings.sessionRates.append(
+                    RequestLimit(
+                        rate: rate, burst: arguments.number("burst") ?? rate.count,
+                        key: arguments.limitKey, isOfMachine: false,
                         position: decoder.current.position(arguments.keyword)))
             }),
     ]

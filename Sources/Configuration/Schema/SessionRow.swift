@@ -2,7 +2,7 @@ extension Schema {
     /// `session … -- COMMAND…`
     static let sessionDirective = Directive(
         name: "session", family: .verb, places: .site,
-        options: runningOptions + endingOptions + keepingOptions + laterOptions,
+        options: runningOptions + endingOptions + keepingOptions + resourceOptions + laterOptions,
         block: .route,
         meaning: """
             A WebSocket client gets a program of its own, joined to it through standard input, output and error. COMMAND \
@@ -99,8 +99,25 @@ extension Schema {
             "whether the first line that the program reads is a JSON object of the request"),
     ]
 
-    private static let laterOptions: [Option] = [
-        Option("memory", .size, since: .later, "the most memory for a program"),
-        Option("processes", .count, since: .later, "the most processes for a program"),
+    private static let resourceOptions: [Option] = [
+        Option(
+            "memory", .size,
+            """
+            the most memory of a program with all that it starts, which is killed past it; where there is no cgroup for \
+            it, the most address space of each process
+            """),
+        Option(
+            "processes", .count,
+            "the most processes and threads of a program at once; only where there is a cgroup for it"),
+        Option(
+            "cpu", .word("percent"),
+            """
+            the most processor time of a program with all that it starts, `50%` of a core or `200%` for two; only where \
+            there is a cgroup for it
+            """),
+        Option(
+            "cpu-time", .duration,
+            "the most processor time of each process in all, in whole seconds; SIGXCPU past it"),
+        Option("files", .count, "the most descriptors that each process may have open"),
     ]
 }

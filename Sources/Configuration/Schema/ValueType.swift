@@ -45,6 +45,8 @@ enum ValueType: Sendable {
     case count
     /// `client`, `site` or `header:NAME`
     case limitKey
+    /// The same, or `user`
+    case sessionKey
     /// An option without a value.
     case flag
 
@@ -85,6 +87,7 @@ enum ValueType: Sendable {
         case .rate: "RATE"
         case .count: "N"
         case .limitKey: "client|site|header:NAME"
+        case .sessionKey: "client|user|site|header:NAME"
         case .flag: ""
         }
     }
@@ -121,6 +124,7 @@ enum ValueType: Sendable {
         case .rate: "a rate such as 100/s or 5/m"
         case .count: "a number from 1 to 1000000000"
         case .limitKey: "client, site or header:NAME"
+        case .sessionKey: "client, user, site or header:NAME"
         case .flag: "without a value"
         }
     }

@@ -173,6 +173,10 @@ public final class Gateway: Sendable {
         }
         metrics.state.configured(configuration)
         kept.begin(workers, configuration)
+        if configuration.hasSessions {
+            let ceiling = SessionCeiling.ofMachine()
+            logger.info("room for \(ceiling.count) sessions at once, which \(ceiling.reason) sets")
+        }
         for listener in bound { open(listener, on: workers) }
     }
 

@@ -22,7 +22,7 @@ struct BufferPool: ~Copyable {
     }
 
     mutating func give(_ buffer: ByteBuffer) {
-        guard free.count < keptMax, buffer.capacity <= capacityMax else { return }
+        guard free.count < keptMax, (capacity...capacityMax).contains(buffer.capacity) else { return }
         buffer.clear()
         free.append(buffer)
     }

@@ -36,11 +36,15 @@ extension HTTP1Connection {
             exchange = takeExchange(relayed.transaction, active)
             await conclude(exchange, outcome, mayRepeat)
             guard await exchange.complete() else { return }
+        case .handedBack(let served):
+            exchange = served
+            guard await exchange.complete() else { return }
         }
         var served = 0
         while true {
             if let current = verdict {
                 await host.serve(exchange, current)
+                if exchange.isHandedOver { return }
                 if !exchange.completeAtOnce() { guard await exchange.complete() else { return } }
                 served += 1
                 // Others of this worker have their turn.

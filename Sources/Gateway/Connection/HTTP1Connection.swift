@@ -205,6 +205,8 @@ final class HTTP1Connection: ClientConnection {
         case planned(HTTP1Exchange)
         /// A relay that ended otherwise than with the whole answer.
         case relayed(HTTP1Exchange, ProxyOutcome, mayRepeat: Bool)
+        /// An exchange that went on without a task and is over.
+        case handedBack(HTTP1Exchange)
     }
 
     /// Starts a task, with its own copies of what is unread and unsent.

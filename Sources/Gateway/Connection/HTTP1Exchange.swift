@@ -39,6 +39,8 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     @exclusivity(unchecked) private var tunnelReadEnded = false
     @exclusivity(unchecked) private var tunnelWriteEnded = false
     @exclusivity(unchecked) private var abortReason: CloseReason?
+    /// It goes on without the task that served it.
+    @exclusivity(unchecked) private(set) var isHandedOver = false
     private let relay: DirectRelay
 
     init(_ connection: HTTP1Connection, _ active: HTTP1Connection.ActiveState, _ transaction: Transaction) {
@@ -77,6 +79,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
         abortReason = nil
         hasSentHead = false
         hasFinished = false
+        isHandedOver = false
         requestTrailers = nil
     }
 
@@ -183,6 +186,14 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
 
     func closeAfterAnswer() { keepsOpen = false }
 
+    func handOver() {
+        isHandedOver = true
+        input.trim()
+        output.trim()
+    }
+
+    func takeBack() { connection.startTask(.handedBack(self)) }
+
     // MARK: Relays
 
     /// Passes the request on by the transaction's plan, without a task; false where no connection to an upstream is
@@ -202,6 +213,8 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     // MARK: Request body
 
     var bodyHasEnded: Bool { isTunnel ? tunnelReadEnded : decoder.isDone }
+
+    var mayHaveBody: Bool { !isTunnel || socket.isReadable || !input.isEmpty }
 
     var lost: CloseReason? {
         if let abortReason { return abortReason }
@@ -364,7 +377,8 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
 
     /// Copies a little, and writes much from where it lies, keeping what the kernel does not take.
     private func sendRaw(_ bytes: Span<UInt8>) {
-        guard bytes.count > HTTP1Exchange.copyMax, socket.isWritable, !socket.isBroken else {
+        // Of a tunnel nothing more is to come that could go with it.
+        guard bytes.count > HTTP1Exchange.copyMax || isTunnel, socket.isWritable, !socket.isBroken else {
             return output.append(bytes)
         }
         bytes.withUnsafeBytes { raw in
@@ -432,6 +446,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
             stampFirstByte()
             output.consume(written)
         }
+        if isTunnel && output.isEmpty && output.capacity > HTTP1Exchange.copyMax { output.trim() }
         return output.isEmpty
     }
 

@@ -37,6 +37,8 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
     @exclusivity(unchecked) var takesContent = false
     @exclusivity(unchecked) var hasFinished = false
     @exclusivity(unchecked) var isTunnel = false
+    /// It goes on without the task that served it.
+    @exclusivity(unchecked) private var isHandedOver = false
     @exclusivity(unchecked) var isLast = false
     @exclusivity(unchecked) var wantsRoom = false
     @exclusivity(unchecked) var abortReason: CloseReason?
@@ -107,7 +109,7 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
         let use = self.use
         worker.start { [self] in
             await body()
-            if self.use == use && mode == .task { complete() }
+            if self.use == use && mode == .task && !isHandedOver { complete() }
         }
     }
 
@@ -207,6 +209,7 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
         requestTrailers = nil
         (hasSentHead, requestHasEnded, owesContinue, takesContent) = (false, false, false, false)
         (hasFinished, isTunnel, isLast, wantsRoom) = (false, false, false, false)
+        isHandedOver = false
         (abortReason, lossReason) = (nil, nil)
         discarded = 0
         pulled = Pulled()
@@ -215,6 +218,18 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
     }
 
     func closeAfterAnswer() { isLast = true }
+
+    func handOver() {
+        isHandedOver = true
+        if let input, input.isEmpty {
+            host.buffers.give(input)
+            self.input = nil
+        }
+    }
+
+    func takeBack() {
+        startTask { [self] in isHandedOver = false }
+    }
 
     // MARK: What the connection tells
 

@@ -47,6 +47,15 @@ final class Transaction: ProxyClient {
         if upstreamFigures.startedAt != 0 { upstreamFigures = UpstreamFigures() }
     }
 
+    /// Gives back what a request that goes on for long has no use for, once its answer's head went out: the fields of that,
+    /// and room for more than there is.
+    func settle() {
+        response.removeAll()
+        response.trim()
+        request.trim()
+        context.trim()
+    }
+
     func upstreamAnswered() {
         host.dispatcher.finishResponse(context, request, response)
     }
@@ -66,6 +75,12 @@ protocol GatewayExchange: Exchange {
     ///
     /// - Returns: false where whoever serves the exchange has to do so.
     func sendsAlone(_ file: FileHandle, offset: Int64, count: Int) -> Bool
+
+    /// Whoever serves the exchange goes on with it without the task that it is served by, which may end.
+    func handOver()
+
+    /// Whoever it was handed over to is done; another task ends the exchange.
+    func takeBack()
 
     /// The task of an embedded handler while it runs, to be cancelled where the gateway ends the exchange.
     var handlerTask: UnsafeCurrentTask? { get set }

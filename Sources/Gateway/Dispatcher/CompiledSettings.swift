@@ -26,6 +26,7 @@ final class CompiledSettings {
     let connectionLimits: ContiguousArray<CompiledConnectionLimit>
     /// As they were written; see `SessionLimits`.
     let sessionLimits: ContiguousArray<ConnectionLimit>
+    let sessionRates: ContiguousArray<RequestLimit>
     /// `limit connections` that counts connections: the machine's.
     let machineConnections: MachineConnectionLimits
     /// There is a limit to be asked.
@@ -63,6 +64,7 @@ final class CompiledSettings {
             site == nil
             ? MachineConnectionLimits(settings.connectionLimits, identities) : MachineConnectionLimits()
         sessionLimits = settings.sessionLimits.isEmpty ? [] : ContiguousArray(settings.sessionLimits)
+        sessionRates = settings.sessionRates.isEmpty ? [] : ContiguousArray(settings.sessionRates)
         hasLimits = !requestLimits.isEmpty || !connectionLimits.isEmpty
         timeouts = ResolvedTimeouts(settings.timeouts)
         upstreamTimeouts = UpstreamTimeouts(timeouts)

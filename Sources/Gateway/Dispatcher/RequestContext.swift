@@ -158,6 +158,12 @@ final class RequestContext {
         settings = nil
     }
 
+    /// Gives back the memory that is not needed as long as the request stays as it is.
+    func trim() {
+        text.trim()
+        readAuthority.trim()
+    }
+
     /// Forgets all that the dispatcher found out, so that it can start over.
     func forgetRouting() {
         end()

@@ -13,6 +13,7 @@ struct CompiledLimitKey {
     private enum Source {
         case everything
         case client
+        case user
         case site
         case header([UInt8])
     }
@@ -29,6 +30,7 @@ struct CompiledLimitKey {
         switch key {
         case .everything: source = .everything
         case .client: source = .client
+        case .user: source = .user
         case .site: source = .site
         case .header(let name): source = .header(Array(name.utf8))
         }
@@ -51,6 +53,7 @@ struct CompiledLimitKey {
         switch source {
         case .everything: break
         case .client: CompiledLimitKey.combine(context.client, into: &hasher)
+        case .user: context[context.user].withUnsafeBytes { hasher.combine(bytes: $0) }
         case .site:
             if let site = context.site {
                 for byte in site.tenant { hasher.combine(byte) }

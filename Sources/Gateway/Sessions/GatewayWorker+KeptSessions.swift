@@ -141,19 +141,21 @@ extension GatewayWorker {
     /// Serves one of the clients of a program that has several.
     func serveShared(_ exchange: some GatewayExchange, _ visit: SessionVisit) async {
         let table = shared.limits.places
-        guard
-            let places = SessionLimits(visit.settings.sessionLimits)
-                .enter(exchange.transaction, visit.site, table)
-        else {
+        let places: [Int32]
+        switch admit(exchange.transaction, visit) {
+        case .admitted(let entered): places = entered
+        case .full:
             exchange.transaction.context.limitHit = .sessions
             return await refuse(exchange, status: 503)
+        case .tooFast(let wait): return await refuse(exchange, startsAgainIn: wait)
         }
-        defer { for place in places { table.leave(place) } }
+        func leave() { for place in places { table.leave(place) } }
         let place = shared.kept.shared(visit.key)
         do throws(SharedRefusal) {
             let client = try await join(place, exchange, visit)
-            await run(exchange, visit, client)
+            await run(exchange, visit, client, whenOver: leave)
         } catch {
+            leave()
             if let lost = exchange.lost { return exchange.abort(lost) }
             await refuse(exchange, status: error.status)
         }

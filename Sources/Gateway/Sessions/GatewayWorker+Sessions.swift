@@ -9,14 +9,9 @@ internal import ChimeraWebSocket
 /// A session as its worker lists it.
 struct RunningSession {
     let session: any LiveSession
-    let id: String
-    let tenant: String
-    let site: String
-    let route: String
-    let program: String
-    let client: String
-    /// In seconds since 1970.
-    let startedAt: Int64
+    let destination: SessionDestination
+    /// Of the site, the route and the client.
+    let context: RequestContext
 }
 
 extension GatewayWorker {
@@ -62,12 +57,13 @@ extension GatewayWorker {
     /// Serves a client that gets a program of its own.
     private func serveOwn(_ exchange: some GatewayExchange, _ visit: SessionVisit) async {
         let table = shared.limits.places
-        guard
-            let places = SessionLimits(visit.settings.sessionLimits)
-                .enter(exchange.transaction, visit.site, table)
-        else {
+        let places: [Int32]
+        switch admit(exchange.transaction, visit) {
+        case .admitted(let entered): places = entered
+        case .full:
             exchange.transaction.context.limitHit = .sessions
             return await refuse(exchange, status: 503)
+        case .tooFast(let wait): return await refuse(exchange, startsAgainIn: wait)
         }
         func leave() { for place in places { table.leave(place) } }
         let launch = launch(visit, exchange.scope)
@@ -172,9 +168,10 @@ extension GatewayWorker {
         return true
     }
 
-    /// Joins the client and the program until one of them has gone.
+    /// Joins the client and the program until one of them has gone, which goes on behind the return.
     func run(
-        _ exchange: some GatewayExchange, _ visit: SessionVisit, _ program: some SessionProgram
+        _ exchange: some GatewayExchange, _ visit: SessionVisit, _ program: some SessionProgram,
+        whenOver: @escaping () -> Void = {}
     ) async {
         let context = exchange.transaction.context
         let errors = programErrors(
@@ -183,34 +180,66 @@ extension GatewayWorker {
         var options = visit.destination.options
         options.sendMax = (context.settings ?? dispatcher.machineSettings).timeouts.send
         let tag = (program as? KeptClient)?.tag
-        let session: any LiveSession
         switch visit.door {
         case .webSocket(let handshake):
             guard agree(exchange, handshake, program) else {
                 program.leave(.lost, LeavingParts(worker, sessionScratch, options.ending, errors))
+                whenOver()
                 return await refuse(exchange, status: 500)
             }
-            session = Session(
+            let session = Session(
                 exchange, program, options, deflate: handshake.deflate?.agreed, isTagged: visit.isTagged,
                 scratch: sessionScratch, errors: errors, tag: tag)
+            let key = enter(session, visit, context)
+            exchange.transaction.settle()
+            exchange.handOver()
+            session.begin { [self] end in
+                leave(key, end, program)
+                whenOver()
+                exchange.takeBack()
+            }
         case .plain(let form):
             begin(exchange, visit.destination, form)
-            session = PlainSession(
+            let session = PlainSession(
                 exchange, program, options, form, scratch: sessionScratch, errors: errors, tag: tag)
+            let key = enter(session, visit, context)
+            leave(key, await session.run(), program)
+            whenOver()
         }
-        counters.add(.sessionsStarted)
-        sessions[ObjectIdentifier(session)] = RunningSession(session, visit, context, worker)
-        let end = await session.run()
-        count(end, program)
-        sessions[ObjectIdentifier(session)] = nil
     }
 
-    private func count(_ end: SessionEnd, _ program: some SessionProgram) {
+    private func enter(
+        _ session: some LiveSession, _ visit: SessionVisit, _ context: RequestContext
+    ) -> ObjectIdentifier {
+        counters.add(.sessionsStarted)
+        let key = ObjectIdentifier(session)
+        sessions[key] = RunningSession(session: session, destination: visit.destination, context: context)
+        return key
+    }
+
+    private func leave(_ key: ObjectIdentifier, _ end: SessionEnd, _ program: some SessionProgram) {
+        sessions[key] = nil
         counters.add(.sessionsEnded)
         let figures = shared.kept.figures
         if end == .takenOver { figures.takenOver.add(1) }
         if end == .tooSlow { figures.tooSlow.add(1) }
         if let client = program as? KeptClient { figures.lostOctets.add(client.octetsLost) }
+    }
+
+    /// Takes a place for a session, and a start.
+    func admit(_ transaction: Transaction, _ visit: SessionVisit) -> SessionLimits.Admission {
+        SessionLimits(visit.settings).admit(
+            transaction, visit.site, shared.limits, now: Int64(truncatingIfNeeded: dispatcher.clock()))
+    }
+
+    /// RFC 9110 §10.2.3: Retry-After says in how many seconds it may go better.
+    func refuse(_ exchange: some GatewayExchange, startsAgainIn nanoseconds: Int64) async {
+        let transaction = exchange.transaction
+        transaction.context.limitHit = .sessionStarts
+        let body = dispatcher.refuse(503, transaction.context, transaction.request, transaction.response)
+        let text = Array("\(max(1, (nanoseconds + 999_999_999) / 1_000_000_000))".utf8)
+        transaction.response.add(.retryAfter, text.span)
+        await answer(exchange, body)
     }
 
     private func refuse(_ exchange: some GatewayExchange, _ fault: WebSocketRequest.Fault) async {
@@ -229,22 +258,5 @@ extension GatewayWorker {
             transaction.response.add(.secWebsocketVersion, OpeningHandshake.version)
         }
         await answer(exchange, body)
-    }
-}
-
-extension RunningSession {
-    fileprivate init(
-        _ session: any LiveSession, _ visit: SessionVisit, _ context: RequestContext, _ worker: Worker
-    ) {
-        self.session = session
-        id = session.program.id
-        tenant = visit.key.tenant
-        site = visit.key.site
-        route = visit.key.route
-        program = visit.key.target.command.joined(separator: " ")
-        let text = ByteBuffer(capacity: 48)
-        if let client = context.client { text.append(client) } else { text.append("unix") }
-        client = String(decoding: Array(copying: text.readable), as: UTF8.self)
-        startedAt = worker.wallSeconds
     }
 }

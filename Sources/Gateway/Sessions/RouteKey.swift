@@ -45,6 +45,7 @@ extension ProgramOrder {
         ending.kill = target.killMilliseconds
         mayBeRoot = target.mayBeRoot
         hasTerminal = target.hasTerminal
+        limits = ProgramLimits(target.resources)
     }
 }
 

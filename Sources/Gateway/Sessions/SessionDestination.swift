@@ -1,7 +1,7 @@
 internal import ChimeraBytes
-internal import ChimeraConfiguration
+package import ChimeraConfiguration
 internal import ChimeraHTTPCore
-internal import ChimeraSessions
+package import ChimeraSessions
 internal import ChimeraWebSocket
 
 /// What `session` leads to on one worker.
@@ -53,6 +53,32 @@ final class SessionDestination {
             route: String(decoding: context.route?.text ?? [], as: UTF8.self), target: target)
         knownKey = key
         return key
+    }
+}
+
+extension ProgramLimits {
+    init(_ resources: SessionTarget.Resources) {
+        self.init()
+        memory = resources.memory.map { Int(clamping: $0) }
+        processes = resources.processes
+        cpuPercent = resources.cpuPercent
+        files = resources.files
+        cpuSeconds = resources.cpuSeconds
+    }
+}
+
+extension MachineConfiguration {
+    /// What cgroups are needed for, of the programs of all sessions.
+    package var programControllers: Set<ControlGroups.Controller> {
+        var wanted: Set<ControlGroups.Controller> = []
+        for site in sites {
+            for route in site.site.routes {
+                if case .session(let target) = route.destination {
+                    wanted.formUnion(ProgramLimits(target.resources).controllers)
+                }
+            }
+        }
+        return wanted
     }
 }
 

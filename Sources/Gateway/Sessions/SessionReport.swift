@@ -1,3 +1,5 @@
+internal import ChimeraBytes
+internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraSessions
 
@@ -29,20 +31,27 @@ package struct SessionReport: Sendable {
 
 extension GatewayWorker {
     func sessionReports() -> [SessionReport] {
-        sessions.values.map { running in
-            SessionReport(
-                id: running.id, tenant: running.tenant, site: running.site, route: running.route,
-                program: running.program, process: running.session.program.process, client: running.client,
-                ageMilliseconds: worker.now - running.session.startedAt,
-                octetsIn: running.session.octetsIn, octetsOut: running.session.octetsOut,
-                ownership: .init((running.session.program as? KeptClient)?.kept))
-        }
+        sessions.values.map { $0.report(now: worker.now) }
     }
 
     func endSession(_ id: String) -> Bool {
-        guard let running = sessions.values.first(where: { $0.id == id }) else { return false }
+        guard let running = sessions.values.first(where: { $0.session.program.id == id }) else { return false }
         running.session.endByOperator()
         return true
+    }
+}
+
+extension RunningSession {
+    fileprivate func report(now: Int64) -> SessionReport {
+        let key = destination.key(context)
+        let text = ByteBuffer(capacity: 48)
+        if let client = context.client { text.append(client) } else { text.append("unix") }
+        return SessionReport(
+            id: session.program.id, tenant: key.tenant, site: key.site, route: key.route,
+            program: key.target.command.joined(separator: " "), process: session.program.process,
+            client: String(copying: text.readable), ageMilliseconds: now - session.startedAt,
+            octetsIn: session.octetsIn, octetsOut: session.octetsOut,
+            ownership: .init((session.program as? KeptClient)?.kept))
     }
 }
 

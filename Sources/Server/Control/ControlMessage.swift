@@ -45,6 +45,9 @@ struct ControlMessage: Equatable, Sendable {
         /// From now on it takes the programs that others have left.
         case takesPrograms = 15
 
+        /// Programs will have limits that need cgroups: `text` has the controllers' names, with a space between them.
+        case programLimits = 20
+
         /// Sockets as descriptors: `request`, `count` for the port, `more` for how many are still to come.
         case sockets = 64
         /// The address cannot be had: `request`, `text` for the system call, `count` for the error number.
@@ -101,6 +104,8 @@ struct ControlMessage: Equatable, Sendable {
         case token = 15
         case facts = 16
         case log = 17
+        /// What bounds a program: `NAME=NUMBER`, with a space between them.
+        case limits = 30
     }
 
     var kind: Kind

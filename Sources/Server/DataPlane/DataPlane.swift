@@ -4,6 +4,7 @@ internal import Chimera
 internal import ChimeraAdministration
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
+internal import ChimeraSessions
 internal import Glibc
 internal import Logging
 internal import Synchronization
@@ -234,6 +235,11 @@ final class DataPlane: Sendable {
     private func loaded(_ configuration: MachineConfiguration) {
         drainTime.withLock { $0 = configuration.drainMilliseconds }
         line.tell(ControlMessage(.administer).with(.text, configuration.adminSocket ?? ""))
+        let controllers = configuration.programControllers
+        if !controllers.isEmpty {
+            let names = controllers.map(\.rawValue).sorted().joined(separator: " ")
+            line.tell(ControlMessage(.programLimits).with(.text, names))
+        }
     }
 
     /// Serves what the reloader has read, and tells the supervisor of it.

@@ -245,7 +245,7 @@ final class SupervisorLine: ListenerSource {
         case .changed: orders.put(.lookAgain)
         case .listen, .unlisten, .ready, .administer, .reloading, .reloaded, .openKey, .startProgram,
             .endProgram, .signalProgram, .keepProgram, .endInput, .findProgram, .releaseProgram,
-            .takesPrograms:
+            .takesPrograms, .programLimits:
             break
         }
     }

@@ -55,6 +55,8 @@ final class Supervisor {
     var kept = KeptTable()
     /// When the end does not wait for programs any more.
     private var programsEndAt = Int64.max
+    /// Limits of programs of which was said that they are not enforced.
+    private var unenforced: Set<ControlGroups.Controller> = []
 
     /// A data plane that ended though it was not to.
     struct Death {
@@ -380,6 +382,7 @@ final class Supervisor {
             guard let id = message.text(.text), let number = message.number(.count), (1...64).contains(number)
             else { return }
             keeper?.signal(id, Int32(number))
+        case .programLimits: prepareLimits(message.text(.text) ?? "")
         case .programStarted, .programEnded: break
         case .sockets, .refused, .drain, .stopNow, .reload, .reopenLogs, .leave, .question, .tickets,
             .changed, .keepProgram, .endInput, .findProgram, .releaseProgram, .takesPrograms, .programKept,
@@ -449,6 +452,18 @@ final class Supervisor {
             logger.warning(
                 "there is no list of programs: what is left of them if this process is killed is not found later"
             )
+        }
+    }
+
+    /// Says which limits of programs this machine does not let this process enforce.
+    private func prepareLimits(_ names: String) {
+        let wanted = Set(
+            names.split(separator: " ").compactMap { ControlGroups.Controller(rawValue: String($0)) })
+        if keeper == nil { openKeeper() }
+        let missing = wanted.subtracting(keeper?.prepare(wanted) ?? []).subtracting(unenforced)
+        unenforced.formUnion(missing)
+        for controller in ControlGroups.Controller.allCases where missing.contains(controller) {
+            logger.warning("\(controller.consequence)")
         }
     }
 

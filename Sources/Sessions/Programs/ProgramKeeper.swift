@@ -32,6 +32,8 @@ package final class ProgramKeeper {
         var owner: Int
         let delays: EndingDelays
         var step = Step.running
+        /// It has a cgroup of its own.
+        let hasGroup: Bool
         /// Its first process is reaped.
         var hasEnded = false
         var deadline = Int64.max
@@ -60,6 +62,11 @@ package final class ProgramKeeper {
     private var lastSweep = Int64.min / 2
     /// Another search follows the next one that finds nothing.
     private var looksAgain = false
+    /// Nil until a program has limits that need one, or a supervisor before this one has left some; and where there are none.
+    private var groups: ControlGroups?
+    private var hasAskedForGroups = false
+    /// Cgroups that were not empty when they were to go.
+    private var emptied: Set<String> = []
 
     /// Milliseconds between two searches for strays.
     private static let sweepPause: Int64 = 200
@@ -78,12 +85,19 @@ package final class ProgramKeeper {
         } else {
             list = nil
         }
-        if let before { Leftovers.kill(before) }
+        if let before {
+            Leftovers.kill(before)
+            emptied = Set(openGroups()?.kill(instance: before.instance) ?? [])
+        }
         list?.begin()
     }
 
     /// Nothing is left: nobody who comes later has to look.
-    package func close() { list?.discard() }
+    package func close() {
+        list?.discard()
+        removeEmptied()
+        groups?.discard()
+    }
 
     /// Whether the list of programs is kept.
     package var keepsList: Bool { list != nil }
@@ -96,6 +110,41 @@ package final class ProgramKeeper {
 
     /// When `expired` wants to be called, in milliseconds of the monotonic clock; `Int64.max` for never.
     package var deadline: Int64 { min(nextDeadline, sweepAt) }
+
+    // MARK: Limits
+
+    /// Makes ready for programs with limits.
+    ///
+    /// - Returns: which of them are enforced.
+    package func prepare(_ wanted: Set<ControlGroups.Controller>) -> Set<ControlGroups.Controller> {
+        if wanted.isEmpty { return [] }
+        guard let groups = openGroups() else { return [] }
+        groups.enable(wanted)
+        return groups.enforced
+    }
+
+    private func openGroups() -> ControlGroups? {
+        if !hasAskedForGroups {
+            hasAskedForGroups = true
+            // Only one process at a time can say where in the tree it is: the one that has no others beside it.
+            if reach == .children { groups = ControlGroups() }
+        }
+        return groups
+    }
+
+    private func makeGroup(_ id: String, _ limits: ProgramLimits) throws(SystemError) -> ProgramGroup? {
+        removeEmptied()
+        let wanted = limits.controllers
+        guard !wanted.isEmpty, let groups = openGroups() else { return nil }
+        if !wanted.isSubset(of: groups.enforced) { groups.enable(wanted) }
+        return ProgramGroup(directory: try groups.make(id, limits), enforced: groups.enforced)
+    }
+
+    private func removeEmptied() { for id in emptied { removeGroup(id) } }
+
+    private func removeGroup(_ id: String) {
+        if let groups, !groups.remove(id) { emptied.insert(id) } else { emptied.remove(id) }
+    }
 
     // MARK: Events
 
@@ -111,10 +160,19 @@ package final class ProgramKeeper {
         let id = "\(instance).\(count)"
         count += 1
         let environment = order.environment.filter { !$0.hasPrefix("CHIMERA_SESSION=") }
-        let started = try ProgramPipes.start(
-            order, id: id, environment: environment + ["CHIMERA_SESSION=\(id)"], as: user,
-            descriptors: descriptors)
-        programs[id] = Program(process: started.process, owner: owner, delays: order.ending)
+        let group = try makeGroup(id, order.limits)
+        defer { if let group { FileDescriptors.close(group.directory) } }
+        let started: StartedProgram
+        do throws(SystemError) {
+            started = try ProgramPipes.start(
+                order, id: id, environment: environment + ["CHIMERA_SESSION=\(id)"], as: user,
+                descriptors: descriptors, group: group)
+        } catch {
+            if group != nil { removeGroup(id) }
+            throw error
+        }
+        programs[id] = Program(
+            process: started.process, owner: owner, delays: order.ending, hasGroup: group != nil)
         byProcess[started.process] = id
         list?.add(
             ProgramList.Entry(
@@ -164,7 +222,8 @@ package final class ProgramKeeper {
             return nil
         }
         program.hasEnded = true
-        if kill(-process, SIGTERM) == 0 {
+        let hasLeftGroup = program.hasGroup && endGroup(id)
+        if kill(-process, SIGTERM) == 0 || hasLeftGroup {
             program.step = .terminated
             program.deadline = now + program.delays.kill
             nextDeadline = min(nextDeadline, program.deadline)
@@ -202,24 +261,37 @@ package final class ProgramKeeper {
             // What is stopped cannot hear it.
             kill(-program.process, SIGCONT)
             step(id, .terminated, until: now + program.delays.kill)
-        case .terminated:
+        case .terminated, .killed:
+            // A second time: it may hang in the kernel, or be about to be reaped.
             kill(-program.process, SIGKILL)
-            step(id, .killed, until: now + 1_000)
-        case .killed:
-            // It may hang in the kernel, or be about to be reaped.
-            kill(-program.process, SIGKILL)
+            if program.hasGroup { groups?.kill(id) }
             step(id, .killed, until: now + 1_000)
         }
+    }
+
+    /// Tells what is left in a program's cgroup to end.
+    ///
+    /// - Returns: whether something is.
+    private func endGroup(_ id: String) -> Bool {
+        let left = groups?.processes(of: id) ?? []
+        for process in left {
+            kill(process, SIGTERM)
+            kill(process, SIGCONT)
+        }
+        return !left.isEmpty
     }
 
     private func forgetEmptyGroups() {
         for id in lingering {
             guard let program = programs[id] else { continue }
-            if kill(-program.process, 0) != 0 && errno == ESRCH { forget(id) }
+            guard kill(-program.process, 0) != 0 && errno == ESRCH else { continue }
+            if !program.hasGroup || groups?.processes(of: id).isEmpty != false { forget(id) }
         }
+        removeEmptied()
     }
 
     private func forget(_ id: String) {
+        if programs[id]?.hasGroup == true { removeGroup(id) }
         programs[id] = nil
         lingering.remove(id)
         list?.remove(id)

@@ -15,6 +15,7 @@ package struct ProgramOrder: Equatable, Sendable {
     package var hasTerminal = false
     /// It may run as root, where that is who serves.
     package var mayBeRoot = false
+    package var limits = ProgramLimits()
 
     package init(path: String, arguments: [String], environment: [String], directory: String) {
         self.path = path

@@ -37,14 +37,16 @@ enum ProgramPipes {
     /// - Parameters:
     ///   - environment: all of it.
     ///   - user: nil for whoever this process is.
-    ///   - descriptors: what it may have open; nil for as many as this process.
+    ///   - descriptors: what it may have open unless it asks for more; nil for as many as this process.
+    ///   - group: the open directory of its cgroup; nil for that of this process.
     static func start(
-        _ order: ProgramOrder, id: String, environment: [String], as user: ProgramUser?, descriptors: UInt?
+        _ order: ProgramOrder, id: String, environment: [String], as user: ProgramUser?, descriptors: UInt?,
+        group: ProgramGroup?
     ) throws(SystemError) -> StartedProgram {
         var pipes = Pipes()
         do throws(SystemError) {
             if order.hasTerminal { try pipes.openTerminal(for: user) } else { try pipes.open() }
-            let process = try spawn(order, environment, user, descriptors, pipes)
+            let process = try spawn(order, environment, user, descriptors, group, pipes)
             pipes.closeTheirs()
             return StartedProgram(
                 id: id, process: process, input: pipes.input.1, output: pipes.output.0,
@@ -100,7 +102,7 @@ enum ProgramPipes {
 
     private static func spawn(
         _ order: ProgramOrder, _ environment: [String], _ user: ProgramUser?, _ descriptors: UInt?,
-        _ pipes: Pipes
+        _ group: ProgramGroup?, _ pipes: Pipes
     ) throws(SystemError) -> Int32 {
         let words: [UnsafeMutablePointer<CChar>?] = order.arguments.map { strdup($0) } + [nil]
         let variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) } + [nil]
@@ -120,6 +122,7 @@ enum ProgramPipes {
                     (program.output, program.error) = pipes.theirOutputs
                     program.has_terminal = order.hasTerminal ? 1 : 0
                     program.descriptors = descriptors ?? 0
+                    program.setLimits(order.limits, group)
                     program.changes_user = user == nil ? 0 : 1
                     program.user = user?.id ?? 0
                     program.group = user?.group ?? 0
@@ -132,6 +135,26 @@ enum ProgramPipes {
             }
         }
         return try SystemError.check(process, "execve")
+    }
+}
+
+/// The cgroup that a program begins in.
+struct ProgramGroup {
+    /// Its open directory.
+    let directory: Int32
+    /// What it bounds.
+    let enforced: Set<ControlGroups.Controller>
+}
+
+extension chimera_program {
+    fileprivate mutating func setLimits(_ limits: ProgramLimits, _ group: ProgramGroup?) {
+        if let group { (has_group, group_directory) = (1, group.directory) }
+        descriptors_max = limits.files.map { UInt(clamping: $0) } ?? 0
+        cpu_seconds = limits.cpuSeconds.map { UInt(clamping: $0) } ?? 0
+        // Each process for itself, where nothing bounds them together.
+        if group?.enforced.contains(.memory) != true {
+            address_space = limits.memory.map { UInt(clamping: $0) } ?? 0
+        }
     }
 }
 

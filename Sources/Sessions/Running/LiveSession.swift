@@ -7,9 +7,6 @@ package protocol LiveSession: AnyObject {
     var octetsIn: Int { get }
     var octetsOut: Int { get }
 
-    /// Serves the client to its end; the program goes on by itself until it has ended too.
-    func run() async -> SessionEnd
-
     /// Ends the session, on an operator's word.
     func endByOperator()
 }

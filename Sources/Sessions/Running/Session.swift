@@ -3,7 +3,7 @@ package import ChimeraEventLoop
 package import ChimeraHTTPCore
 package import ChimeraWebSocket
 
-/// One WebSocket joined to one program, from the agreed upgrade to the end of the WebSocket, in one task.
+/// One WebSocket joined to one program, from the agreed upgrade to the end of the WebSocket, without a task.
 ///
 /// ```
 ///           readBody            decode                write
@@ -48,6 +48,7 @@ package final class Session: PipeObserver {
     @exclusivity(unchecked) var failure: ConnectionFailure?
     /// When it is told of that at the latest.
     @exclusivity(unchecked) var failsAt = Int64.max
+    @exclusivity(unchecked) var driving = Driving()
 
     // Times in milliseconds of the worker's clock.
     package let startedAt: Int64
@@ -101,9 +102,10 @@ package final class Session: PipeObserver {
         (heardAt, movedAt, sendProgressAt, inputProgressAt) = (now, now, now, now)
     }
 
-    package func pipeReady() { exchange.scope.wake(.io) }
-
     package var process: Int32 { program.process }
+
+    /// The value of `CHIMERA_SESSION`.
+    package var id: String { program.id }
 
     /// Ends the session, on an operator's word.
     package func endByOperator() {
@@ -113,17 +115,8 @@ package final class Session: PipeObserver {
 
     // MARK: The whole way
 
-    /// Serves the session until its WebSocket has ended. The program goes on by itself until it has ended too.
-    package func run() async -> SessionEnd {
-        program.observe(self)
-        while !advance() {
-            if hasWork {
-                await worker.yield()
-            } else {
-                armDeadline()
-                _ = await exchange.scope.wait()
-            }
-        }
+    /// The WebSocket has ended. The program goes on by itself until it has ended too.
+    func leave() -> SessionEnd {
         let end = end ?? .lost
         conclude(end)
         program.leave(end, LeavingParts(worker, scratch, options.ending, errors))
@@ -133,7 +126,7 @@ package final class Session: PipeObserver {
     /// Does what can be done now, but not more than a few windows: then the others of the worker have a turn.
     ///
     /// - Returns: whether it is over.
-    private func advance() -> Bool {
+    func advance() -> Bool {
         for _ in 0..<4 {
             turn()
             if isReleased { return true }
@@ -161,7 +154,7 @@ package final class Session: PipeObserver {
     }
 
     /// Whether a turn now would do something.
-    private var hasWork: Bool {
+    var hasWork: Bool {
         if isReleased || mayReadMore { return true }
         if program.mayFlush { return true }
         if !mixesErrors && program.isReady(.stderr) { return true }
@@ -200,7 +193,7 @@ package final class Session: PipeObserver {
             keep(read)
         }
         switch progress {
-        case .progressed: mayReadMore = true
+        case .progressed: if exchange.mayHaveBody { mayReadMore = true }
         case .pending: break
         case .ended, .refused, .aborted: transportEnded()
         }
@@ -217,7 +210,7 @@ package final class Session: PipeObserver {
     /// Behind its Close, or ours that it broke: what comes is nobody's.
     private func dropClient() {
         switch exchange.readBody(into: { _ in }) {
-        case .progressed: mayReadMore = true
+        case .progressed: if exchange.mayHaveBody { mayReadMore = true }
         case .pending: break
         case .ended, .refused, .aborted: transportEnded()
         }

@@ -1,0 +1,283 @@
+"""Limits of sessions and of their programs, and what a program has of the gateway's surroundings: docs/sessions.md."""
+
+import base64
+import contextlib
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from rig.client import wait_until
+from rig.gateway import run
+from rig.metrics import Metrics
+from rig.sessions import ROOT, Marked, join, shell, site
+
+
+@pytest.fixture
+def marked():
+    return Marked()
+
+
+@pytest.fixture
+def session(start_gateway, marked):
+    """session(*command, options=, block=): a gateway with one session, whose processes are `marked`."""
+    def start(*command, options="", block="", machine="", **more):
+        return start_gateway(site(*command, options=f"{marked.option} {options}", block=block), machine, **more)
+    yield start
+    marked.await_gone()
+
+
+def refused(gateway, **options) -> InvalidStatus:
+    with pytest.raises(InvalidStatus) as found:
+        join(gateway, **options)
+    return found.value
+
+
+# How many, and how fast
+
+
+def test_starts_have_a_rate(start_gateway, marked):
+    """Issue: a spawn rate; past it a clear 503, which says when it may go better."""
+    metrics = Metrics(start_gateway, site("cat", options=marked.option, block="limit starts 2/h ; limit starts 50/s per=client"))
+    for _ in range(2):
+        with join(metrics.gateway) as client:
+            client.send("here")
+            assert client.recv(timeout=30) == "here"
+    answer = refused(metrics.gateway).response
+    assert answer.status_code == 503
+    # A token comes each half an hour.
+    assert 60 < int(answer.headers["Retry-After"]) <= 1800
+    metrics.expect(1, "chimera_limit_hits_total", limit="session-starts")
+    metrics.expect(0, "chimera_limit_hits_total", limit="sessions")
+    marked.await_gone()
+
+
+def test_each_user_has_so_many_sessions(start_gateway, marked, tmp_path):
+    """Issue: limits for each user."""
+    users = subprocess.run(["openssl", "passwd", "-apr1", "secret"], capture_output=True, text=True, check=True).stdout.strip()
+    gateway = start_gateway(
+        site("cat", options=marked.option, block="auth basic users ; limit sessions 1 per=user"), start=False)
+    folder = gateway.directory / "conf.d"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "users").write_text(f"ann:{users}\nbob:{users}\n")
+    gateway.start()
+
+    def as_user(name):
+        return {"additional_headers": {"Authorization": "Basic " + base64.b64encode(f"{name}:secret".encode()).decode()}}
+    with join(gateway, **as_user("ann")) as ann, join(gateway, **as_user("bob")) as bob:
+        assert refused(gateway, **as_user("ann")).response.status_code == 503
+        for client in (ann, bob):
+            client.send("here")
+            assert client.recv(timeout=30) == "here"
+    marked.await_gone()
+
+
+@pytest.mark.parametrize("line, message", [
+    ("limit starts 5", "is not a rate"), ("limit sessions 5 per=usr", "user"),
+    ("limit requests 5/s per=user", "is not client, site or header:NAME"),
+])
+def test_limits_that_are_none_are_errors(tmp_path, line, message):
+    (tmp_path / "chimera.conf").write_text(f"listen 127.0.0.1:1\nsite test {{ {line} ; session {ROOT} -- cat }}\n")
+    done = run("check", "--config", tmp_path / "chimera.conf")
+    assert done.returncode == 1 and message in done.stderr, done.stderr
+
+
+# The ceiling
+
+
+def test_the_start_message_tells_the_ceiling(session):
+    """Issue: what descriptors and pid_max set."""
+    gateway = session("cat")
+    line = gateway.await_stderr(r"room for \d+ sessions at once")
+    count = int(re.search(r"room for (\d+) sessions", line).group(1))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert 0 < count <= most // 4
+    assert count <= int(Path("/proc/sys/kernel/pid_max").read_text())
+
+
+def test_who_has_no_sessions_is_told_of_none(start_gateway):
+    gateway = start_gateway("site test { respond 200 ok }")
+    assert gateway.get("/").status == 200
+    assert "sessions at once" not in gateway.stderr
+
+
+def test_more_sessions_than_there_can_be_are_warned_of(tmp_path):
+    def check(count):
+        text = f"listen 127.0.0.1:1\nsite test {{ limit sessions {count} ; session {ROOT} -- cat }}\n"
+        (tmp_path / "chimera.conf").write_text(text)
+        return run("check", "--config", tmp_path / "chimera.conf")
+    done = check(1_000_000_000)
+    assert done.returncode == 0 and "chimera.conf:2:" in done.stderr, done.stderr
+    assert re.search(r"warning: this machine has room for \d+ sessions at once", done.stderr)
+    assert "warning" not in check(1).stderr
+
+
+# What a program may take
+
+
+def test_limits_of_each_process(session):
+    """setrlimit(2): files and processor time, of the first process and of what it starts; nobody raises them again."""
+    gateway = session(*shell("ulimit -Sn; ulimit -Hn; ulimit -St; sh -c \"ulimit -Hn\"; ulimit -n 100 || echo no"),
+                      options="files=32 cpu-time=7s stderr=off")
+    with join(gateway) as client:
+        assert [client.recv(timeout=30) for _ in range(5)] == ["32", "32", "7", "32", "no"]
+
+
+def test_processor_time_comes_to_an_end(session):
+    """SIGXCPU, which says why."""
+    gateway = session(*shell("while :; do :; done"), options="cpu-time=1s")
+    with join(gateway) as client:
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv(timeout=60)
+    assert closed.value.rcvd.code == 4300 + signal.SIGXCPU
+
+
+def controllers() -> set[str]:
+    """Those of cgroup v2 that the gateway of a test may give to programs."""
+    with contextlib.suppress(OSError, StopIteration):
+        return set((own_group() / "cgroup.controllers").read_text().split())
+    return set()
+
+
+def own_group() -> Path:
+    """The cgroup of version 2 of this process."""
+    own = next(line[4:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::/"))
+    mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    mount = next(words for words in mounts if words[words.index("-") + 1] == "cgroup2" and words[3] == "/")
+    return Path(mount[4]) / own
+
+
+def test_memory_is_bounded_and_said_how(session):
+    """Issue: memory limits where cgroup v2 is writable, else a clear message. Either way what takes too much fails."""
+    gateway = session(
+        sys.executable, "-c", "import os, sys; print(1, flush=True); input(); b = bytearray(900 << 20); print(len(b), flush=True)",
+        options="memory=300MiB stderr=off")
+    if "memory" not in controllers():
+        gateway.await_stderr("`memory=` of sessions bounds each process .* by its address space")
+    with join(gateway) as client:
+        assert client.recv(timeout=30) == "1"
+        client.send("")
+        with pytest.raises(ConnectionClosed) as closed:
+            assert client.recv(timeout=60) == "never"
+    # MemoryError, or the kernel's way.
+    assert closed.value.rcvd.code in (4001, 4309)
+
+
+@pytest.mark.parametrize("option, controller", [("processes=50", "pids"), ("cpu=50%", "cpu")])
+def test_what_is_not_enforced_is_said_at_the_start(session, option, controller):
+    gateway = session("cat", options=option)
+    with join(gateway) as client:
+        client.send("here")
+        assert client.recv(timeout=30) == "here"
+    if controller not in controllers():
+        gateway.await_stderr(f"`{option.split('=')[0]}=` of sessions is not enforced: there is no cgroup of version 2")
+
+
+@pytest.mark.parametrize("option, message", [
+    ("memory=5B", "at least 1MiB"), ("memory=lots", "is not a size"), ("processes=0", "is not a number from 1"),
+    ("files=2", "at least 3"), ("cpu-time=1500ms", "whole seconds"), ("cpu-time=0s", "whole seconds"),
+    ("cpu=50", "a part of a core"), ("cpu=0%", "a part of a core"), ("cpu=%", "a part of a core"),
+])
+def test_what_is_no_limit_is_an_error(tmp_path, option, message):
+    (tmp_path / "chimera.conf").write_text(f"listen 127.0.0.1:1\nsite test {{ session {ROOT}{option} -- cat }}\n")
+    done = run("check", "--config", tmp_path / "chimera.conf")
+    assert done.returncode == 1 and message in done.stderr, done.stderr
+
+
+@pytest.fixture
+def group():
+    """A cgroup of version 2 for one gateway."""
+    try:
+        path = own_group() / f"chimera-test-{uuid.uuid4().hex}"
+        path.mkdir()
+    except (OSError, StopIteration):
+        pytest.skip("no cgroup of version 2 can be made here")
+    yield path
+    for inner in (*path.glob("programs/*/"), path / "programs", path / "gateway", path):
+        if inner.is_dir():
+            wait_until(lambda inner=inner: not (inner / "cgroup.procs").read_text(), what=f"an empty {inner}")
+            inner.rmdir()
+
+
+INTO = "import os, sys; open(sys.argv[1] + '/cgroup.procs', 'w').write(str(os.getpid())); os.execv(sys.argv[2], sys.argv[2:])"
+CLEAN = "(env -i setsid -f sleep 1000); (env -i sleep 1001 &); "
+
+
+def members(group: Path) -> list[str]:
+    """The processes of a gateway's programs."""
+    return [pid for procs in group.glob("programs/*/cgroup.procs") for pid in procs.read_text().split()]
+
+
+@pytest.mark.parametrize("how", ["client", "program"])
+def test_what_hides_is_found_by_its_cgroup(group, start_gateway, how):
+    """Issue: strays outside of their group are found by cgroup; also those that have cleared their environment."""
+    end = "cat" if how == "client" else "read x; exit 3"
+    gateway = start_gateway(site(*shell(CLEAN + f"echo ready; {end}"), options="processes=100 end=100ms kill=300ms"),
+                            wrapper=[sys.executable, "-c", INTO, str(group)])
+    with join(gateway) as client:
+        assert client.recv(timeout=30) == "ready"
+        wait_until(lambda: len(members(group)) >= 4 - (how == "program"), what="all the processes")
+        if how == "program":
+            client.send("now")
+            with pytest.raises(ConnectionClosed) as closed:
+                client.recv(timeout=30)
+            assert closed.value.rcvd.code == 4003
+    wait_until(lambda: not members(group), what="the end of all of them")
+    wait_until(lambda: not list((group / "programs").glob("*/")), what="the end of the cgroup")
+
+
+def test_the_next_supervisor_ends_what_is_in_the_cgroups(group, start_gateway, tmp_path):
+    """Issue: also where the gateway is killed with -9."""
+    gateway = start_gateway(site(*shell(CLEAN + "echo ready; cat"), options="processes=100"),
+                            env={"XDG_RUNTIME_DIR": str(tmp_path)}, wrapper=[sys.executable, "-c", INTO, str(group)])
+    gateway.may_crash, gateway.expected_exit = True, {-signal.SIGKILL}
+    client = join(gateway)
+    assert client.recv(timeout=30) == "ready"
+    wait_until(lambda: len(members(group)) >= 4, what="all the processes")
+    plane = gateway.pid
+    os.kill(plane, signal.SIGSTOP)
+    gateway.process.kill()
+    gateway.process.wait()
+    os.kill(plane, signal.SIGKILL)
+    client.socket.close()
+    assert members(group), "what hides lives"
+    gateway.start()
+    wait_until(lambda: not members(group), what="the end of all of them")
+
+
+# The terminal
+
+
+TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(os.open(sys.argv[1], os.O_RDWR), termios.TIOCSCTTY, 0)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_a_program_has_nothing_of_the_terminal_of_the_gateway(session, marked):
+    """credentials(7): it can neither read what is typed there nor write to it; whoever ends the gateway from there does."""
+    ours, theirs = os.openpty()
+    said = "sh -c \"echo typed >/dev/tty\" && echo has || echo none; cut -d\" \" -f7 /proc/self/stat; cat"
+    gateway = session(*shell(said), options="stderr=off", wrapper=[sys.executable, "-c", TERMINAL, os.ttyname(theirs)])
+    with join(gateway) as client:
+        assert client.recv(timeout=30) == "none"
+        assert client.recv(timeout=30) == "0", "the terminal of the process, proc(5)"
+        client.send("here")
+        assert client.recv(timeout=30) == "here"
+        # Ctrl-C reaches the supervisor and its data plane, who end the program in order.
+        os.write(ours, b"\x03")
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv(timeout=60)
+        assert closed.value.rcvd.code == 1012
+    assert gateway.await_exit() == 0
+    os.close(ours)
+    os.close(theirs)
