@@ -35,7 +35,9 @@ extension GatewayWorker {
     }
 
     func endSession(_ id: String) -> Bool {
-        guard let running = sessions.values.first(where: { $0.session.program.id == id }) else { return false }
+        guard let running = sessions.values.first(where: { $0.session.program.id == id }) else {
+            return false
+        }
         running.session.endByOperator()
         return true
     }

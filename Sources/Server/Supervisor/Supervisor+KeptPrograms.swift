@@ -90,12 +90,17 @@ extension Supervisor {
     }
 
     /// A data plane has ended without a word: what it had kept of the output is lost.
-    func orphanKept(of generation: Int) {
-        for (id, entry) in kept.entries where entry.owner == generation {
+    ///
+    /// - Returns: whether there is any.
+    @discardableResult
+    func orphanKept(of generation: Int) -> Bool {
+        let left = kept.entries.filter { $0.value.owner == generation }
+        for (id, entry) in left {
             if let log = entry.log { close(log) }
             kept[id]?.log = nil
             orphan(id)
         }
+        return !left.isEmpty
     }
 
     private func orphan(_ id: String) {

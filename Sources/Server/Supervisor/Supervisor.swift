@@ -350,7 +350,10 @@ final class Supervisor {
             left.forEach(FileDescriptors.close)
         }
         // The end of its process is seen later, maybe much later.
-        if plane.hasHungUp { perform(plan.hungUp(plane.generation, now: Clock.monotonicMilliseconds())) }
+        guard plane.hasHungUp else { return }
+        plane.takesPrograms = false
+        perform(plan.hungUp(plane.generation, now: Clock.monotonicMilliseconds()))
+        if orphanKept(of: plane.generation) { handOutKept() }
     }
 
     private func receive(_ message: ControlMessage, from plane: DataPlaneProcess) {
