@@ -2,7 +2,7 @@ extension Schema {
     /// `session … -- COMMAND…`
     static let sessionDirective = Directive(
         name: "session", family: .verb, places: .site,
-        options: runningOptions + endingOptions + keepingOptions + resourceOptions + laterOptions,
+        options: runningOptions + endingOptions + keepingOptions + resourceOptions,
         block: .route,
         meaning: """
             A WebSocket client gets a program of its own, joined to it through standard input, output and error. COMMAND \
