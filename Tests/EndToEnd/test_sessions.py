@@ -679,7 +679,6 @@ def check(tmp_path, text: str):
     ("session --", "a command stands behind"),
     ("session pty=on -- cat", "everybody who reaches this terminal may use it"),
     ("session pty=on open=on stderr=inline -- cat", "a terminal is one stream"),
-    ("session memory=1GB -- cat", "this version does not have `memory=` yet"),
     ("session stderr=inline framing=length -- cat", "no place between messages with a length"),
     ("session user=somebody -- cat", "`user=` names"),
     ("session directory=./missing -- cat", "does not exist"),

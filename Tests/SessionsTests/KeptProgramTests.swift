@@ -59,7 +59,7 @@ import Testing
         try await onWorker { worker in
             let kept = Self.kept(from: 1)
             // The character is cut where what is kept begins.
-            Self.write("abcßefghij", kept)
+            Self.write("abßcefghij", kept)
             let client = try Self.seat(kept, ResumeClaim(token: Self.token, position: position), on: worker)
             let loss = octets == -1 ? nil : LostOutput(octets: octets, position: first)
             #expect(client.initialLoss == loss && client.takeLoss() == loss && client.takeLoss() == nil)
