@@ -387,8 +387,8 @@ def test_a_flood_for_nobody_takes_no_memory(session, marked):
     while not second.said["stdout"]:
         second.next()
     assert second.lost[0]["octets"] > 10_000_000
-    second.client.close(1000)
-    marked.await_gone()
+    # A Close would wait behind what this client does not read; the program ends with the gateway.
+    second.vanish()
 
 
 def test_limits_count_programs_that_wait_for_their_clients(session):
