@@ -221,7 +221,11 @@ def test_a_connection_keeps_what_it_was_accepted_with(start_gateway, certificate
     with_tls = f"listen 127.0.0.1:{(number := free_port())} tls"
     plain = f"listen 127.0.0.1:{number}"
     before, after = (plain, with_tls) if change == "tls comes" else (with_tls, plain)
-    gateway = start_gateway(f"site a.test {{ tls {certificate.line} ; respond 200 old }}", before)
+
+    def site(text, secure):
+        return f"site a.test {{\n{f'tls {certificate.line}' if secure else ''}\nrespond 200 {text}\n}}"
+
+    gateway = start_gateway(site("old", change == "tls goes"), before)
 
     def connect(secure):
         made = Connection(("127.0.0.1", number))
@@ -239,7 +243,7 @@ def test_a_connection_keeps_what_it_was_accepted_with(start_gateway, certificate
     with connect(change == "tls goes") as client:
         mine = "%s:%d" % client.socket.getsockname()
         wait_until(lambda: mine in gateway.command("connections", "--json").stdout, what="the connection in the list")
-        gateway.reload(f"site a.test {{ tls {certificate.line} ; respond 200 new }}", machine=after)
+        gateway.reload(site("new", change == "tls comes"), machine=after)
         wait_until(is_new, what="the new configuration")
         client.send(PRI)
         first = client.read_exactly(4)
