@@ -45,7 +45,8 @@ static int wire_read(BIO *bio, char *room, size_t capacity, size_t *count) {
             wire->error = errno;
             return 0;
         }
-        wire->readable = wire->closing;
+        // No news comes of what a signal kept from being read.
+        if (errno != EINTR) wire->readable = wire->closing;
     }
     BIO_set_retry_read(bio);
     return 0;

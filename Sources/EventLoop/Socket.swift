@@ -67,6 +67,8 @@ package final class Socket: EventTarget {
     @exclusivity(unchecked) package private(set) var isBroken = false
     @exclusivity(unchecked) private var watchesWritable = false
     @exclusivity(unchecked) private var hasEnded = false
+    /// What the peer had acknowledged when the kernel last took no more, or when it was last asked about.
+    @exclusivity(unchecked) private var acknowledged: UInt64 = 0
     /// Nil: the user's bytes are those of the wire.
     @exclusivity(unchecked) private var layer: (any SocketLayer)?
 
@@ -190,7 +192,7 @@ package final class Socket: EventTarget {
 
     private func written(_ count: Int, of wanted: Int) -> Transfer {
         guard count >= 0 else { return failure(reading: false) }
-        if count < wanted { armWritable() }
+        if count < wanted { waitWritable() }
         return .bytes(count)
     }
 
@@ -198,7 +200,11 @@ package final class Socket: EventTarget {
         let number = chimera_errno()
         switch number {
         case EAGAIN:
-            if reading { isReadable = isReadClosed || isBroken } else { armWritable() }
+            if reading {
+                isReadable = isReadClosed || isBroken
+            } else if isWritable {
+                waitWritable()
+            }
             return .wouldBlock
         case EINTR:
             return .wouldBlock
@@ -211,8 +217,10 @@ package final class Socket: EventTarget {
         }
     }
 
-    private func armWritable() {
+    /// The kernel takes no more: what the peer takes counts from here.
+    private func waitWritable() {
         isWritable = false
+        acknowledged = chimera_acknowledged(descriptor)
         guard !watchesWritable, let watch else { return }
         watchesWritable = true
         // A refusal can only mean that the kernel is out of memory; the deadline then ends the connection.
@@ -242,8 +250,13 @@ package final class Socket: EventTarget {
         return result == 0 ? number : chimera_errno()
     }
 
-    /// How many bytes the peer has taken off the wire so far; 0 where the kernel cannot tell, as for Unix sockets.
-    package var acknowledgedBytes: UInt64 { chimera_acknowledged(descriptor) }
+    /// Whether the peer took bytes off the wire since the kernel last took no more, or since it was last asked about;
+    /// never where the kernel cannot tell, as for Unix sockets.
+    package func peerHasProgressed() -> Bool {
+        let before = acknowledged
+        acknowledged = chimera_acknowledged(descriptor)
+        return acknowledged > before
+    }
 
     /// Sends small writes at once; meaningless for Unix sockets, where it is ignored.
     package func disableDelay() {

@@ -27,8 +27,8 @@ package struct ProxyHeader: Equatable, Sendable {
         case malformed(Fault)
     }
 
-    /// Why there is no header; the raw value is a label of metrics.
-    package enum Fault: String, Equatable, Sendable, CaseIterable {
+    /// Why there is no header.
+    package enum Fault: Equatable, Sendable {
         /// The first octets are those of neither version.
         case missing
         /// A line of version 1 that is not what §2.1 says.
@@ -38,7 +38,7 @@ package struct ProxyHeader: Equatable, Sendable {
         /// A length too short for the addresses, or with parts that do not add up.
         case length
         /// More than `octetsMax`.
-        case tooLong = "too-long"
+        case tooLong
         /// The checksum of §2.2.3 is another.
         case checksum
     }

@@ -40,8 +40,6 @@ struct Relay: ~Copyable {
     private var sawAnswerBytes = false
     var tunnelUpstreamEnded = false
     private var interimAnswers = 0
-    /// What the upstream had acknowledged when it was last asked about.
-    private var acknowledged: UInt64 = 0
     private var startedAt: Int64
     /// When the request began to go out and its answer's head was there, in nanoseconds; 0 before.
     private let askedAt: Int64
@@ -191,16 +189,11 @@ struct Relay: ~Copyable {
     private mutating func takerHasProgressed() -> Bool {
         if let response = timeouts.response, worker.now >= startedAt + response { return false }
         let hasProgressed =
-            if exchange.isBlocked { exchange.clientHasProgressed() } else { upstreamHasProgressed() }
+            exchange.isBlocked
+            ? exchange.clientHasProgressed()
+            : !connection.output.isEmpty && connection.socket.peerHasProgressed()
         if hasProgressed { progressAt = worker.now }
         return hasProgressed
-    }
-
-    private mutating func upstreamHasProgressed() -> Bool {
-        guard !connection.output.isEmpty else { return false }
-        let before = acknowledged
-        acknowledged = connection.socket.acknowledgedBytes
-        return acknowledged > before
     }
 
     private mutating func timedOut() -> ProxyOutcome {

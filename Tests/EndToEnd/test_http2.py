@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from rig import http2
+from rig import http2, tls
 from rig.client import byte_by_byte
 from rig.http2 import Http2, frame, request_fields, settings
 from rig.origin import OK, PATTERN, answers
@@ -118,6 +118,19 @@ def test_curl_and_nghttp(start_gateway, tmp_path):
     assert done.stdout == b"alpha2", done.stderr
     done = subprocess.run(["nghttp", f"{url}/b.bin"], capture_output=True, timeout=30)
     assert done.stdout == PIECE, done.stderr
+
+
+def test_nghttp_and_h2load_over_tls(start_gateway, tmp_path):
+    """The same clients where ALPN says the version."""
+    made = tls.certify(tmp_path, "a", "a.test")
+    folder = files(tmp_path, **{"b.bin": PIECE})
+    gateway = start_gateway(f"site * {{ tls {made.line} ; files {folder} }}", tls.LISTEN)
+    url = f"https://127.0.0.1:{tls.port(gateway)}/b.bin"
+    done = subprocess.run(["nghttp", "-y", url], capture_output=True, timeout=30)
+    assert done.stdout == PIECE, done.stderr
+    done = subprocess.run(["h2load", "-n", "100", "-c", "4", "-m", "10", url], capture_output=True, text=True, timeout=60)
+    assert "100 succeeded, 0 failed, 0 errored" in done.stdout, done.stdout + done.stderr
+    assert "Application protocol: h2" in done.stdout
 
 
 @pytest.mark.parametrize("clients, streams, path", [(8, 32, "a.txt"), (4, 100, "c.bin"), (1, 128, "a.txt")])

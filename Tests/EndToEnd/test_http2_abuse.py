@@ -92,6 +92,13 @@ def empty_data(client, index):
     return [*first, DataFrame(client.last_stream)]
 
 
+def empty_data_behind_reset(client, index):
+    if index > 0:
+        return [DataFrame(client.last_stream)]
+    head = request(client, flags=["END_HEADERS"], method="POST")
+    return head, WindowUpdateFrame(head.stream_id, 0), DataFrame(head.stream_id)
+
+
 def priority_flood(client, index):
     return [PriorityFrame(2 * index + 1, stream_weight=1)]
 
@@ -116,21 +123,26 @@ def unknown_flood(client, _):
 
 
 FLOODS = {
-    rapid_reset: 600, made_reset: 600, made_reset_by_overflow: 600, made_reset_by_data: 600, malformed_requests: 600,
-    settings_flood: 200, ping_flood: 300, empty_data: 400, priority_flood: 1500, priority_update_flood: 1500,
-    window_flood: 3000, unknown_flood: 400,
+    rapid_reset: (600, b"reset-flood"), made_reset: (600, b"reset-flood"), made_reset_by_overflow: (600, b"reset-flood"),
+    made_reset_by_data: (600, b"reset-flood"), malformed_requests: (600, b"reset-flood"),
+    settings_flood: (200, b"settings-flood"), ping_flood: (300, b"ping-flood"), empty_data: (400, b"empty-data-flood"),
+    empty_data_behind_reset: (400, b"empty-data-flood"), priority_flood: (1500, b"priority-flood"),
+    priority_update_flood: (1500, b"priority-flood"), window_flood: (3000, b"window-update-flood"),
+    unknown_flood: (400, b"unknown-frame-flood"),
 }
 
 
-@pytest.mark.parametrize("act, times", FLOODS.items(), ids=[act.__name__ for act in FLOODS])
-def test_a_flood(gateway, act, times):
-    """ENHANCE_YOUR_CALM once the budget is spent; another client's requests are answered all the while."""
+@pytest.mark.parametrize("act, times, why", [(act, *rest) for act, rest in FLOODS.items()],
+                         ids=[act.__name__ for act in FLOODS])
+def test_a_flood(gateway, act, times, why):
+    """ENHANCE_YOUR_CALM once that budget is spent; another client's requests are answered all the while."""
     with H2Client(gateway.address) as client, H2Client(gateway.address) as other:
         for index in range(times):
             client.raw(*act(client, index))
             if index % 50 == 0:
                 assert other.get("/").status == 200
-        assert client.goaway().error_code == ENHANCE_YOUR_CALM
+        goaway = client.goaway()
+        assert (goaway.error_code, goaway.additional_data) == (ENHANCE_YOUR_CALM, why)
         assert other.get("/").status == 200
     gateway.assert_alive()
 

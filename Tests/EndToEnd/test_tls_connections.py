@@ -10,6 +10,7 @@ from rig.gateway import free_port
 from rig.http2 import Http2, request_fields
 from rig.metrics import Metrics
 from rig.tls import SecureConnection, certify, trusting_anybody
+from rig.wire import ConnectionEnded
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +207,44 @@ def test_a_frame_and_its_head_fill_a_record(start_gateway, certificate, tmp_path
             if found.type == http2.DATA:
                 sizes.add(len(found.payload))
         assert max(sizes) == octets and len(client.answers[stream].body) == 1_000_000
+
+
+# What a connection speaks
+
+PRI = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + http2.settings()
+
+
+@pytest.mark.parametrize("change", ["tls comes", "tls goes"])
+def test_a_connection_keeps_what_it_was_accepted_with(start_gateway, certificate, change):
+    """RFC 9113 3.2, 3.3: the preface makes a plain connection HTTP/2, and one over TLS that agreed on HTTP/1.1 never; a
+    reload that gives the listener TLS, or takes it, changes nothing of connections that are there."""
+    with_tls = f"listen 127.0.0.1:{(number := free_port())} tls"
+    plain = f"listen 127.0.0.1:{number}"
+    before, after = (plain, with_tls) if change == "tls comes" else (with_tls, plain)
+
+    def site(text, secure):
+        return f"site a.test {{\n{f'tls {certificate.line}' if secure else ''}\nrespond 200 {text}\n}}"
+
+    gateway = start_gateway(site("old", change == "tls goes"), before)
+
+    def connect(secure):
+        made = Connection(("127.0.0.1", number))
+        if secure:
+            made.socket = trusting_anybody().wrap_socket(made.socket, server_hostname="a.test")
+        return made
+
+    def is_new():
+        try:
+            with connect(change == "tls comes") as fresh:
+                return fresh.get(host="a.test").text == "new"
+        except (OSError, ConnectionEnded):
+            return False
+
+    with connect(change == "tls goes") as client:
+        mine = "%s:%d" % client.socket.getsockname()
+        wait_until(lambda: mine in gateway.command("connections", "--json").stdout, what="the connection in the list")
+        gateway.reload(site("new", change == "tls comes"), machine=after)
+        wait_until(is_new, what="the new configuration")
+        client.send(PRI)
+        first = client.read_exactly(4)
+        assert (first[3] == http2.SETTINGS) == (change == "tls comes"), first

@@ -272,6 +272,50 @@ private final class BrokenLayer: SocketLayer {
     func closing(_ socket: Socket) {}
 }
 
+@Suite(.timeLimit(.minutes(1))) struct `What the peer takes` {
+    /// A socket that the kernel takes no more on; its peer has read something before, and nothing since.
+    private func blocked(_ worker: Worker) async throws -> Ends {
+        let ends = try Ends(worker, try Pair.tcp())
+        #expect(ends.socket.write(pattern(of: 5)) == .bytes(5))
+        #expect(ends.peer.read(exactly: 5).count == 5)
+        // The acknowledgement may come a moment later.
+        var polls = 0
+        while chimera_acknowledged(ends.socket.descriptor) < 5, polls < 10_000 {
+            polls += 1
+            usleep(1000)
+        }
+        let piece = pattern(of: 1 << 20)
+        while case .bytes = ends.socket.write(piece), ends.socket.isWritable {}
+        return ends
+    }
+
+    @Test func `what was taken before the wait is no progress`() async throws {
+        // What was on its way when the wait began may be taken a moment later, hence more than once.
+        let answers = try await onWorker { worker in
+            var answers: [Bool] = []
+            while answers.count < 20, !answers.contains(false) {
+                let ends = try await blocked(worker)
+                answers.append(ends.socket.peerHasProgressed())
+                ends.close()
+            }
+            return answers
+        }
+        #expect(answers.contains(false))
+    }
+
+    @Test func `what is taken while waiting is progress`() async throws {
+        let progress = try await onWorker { worker in
+            let ends = try await blocked(worker)
+            _ = ends.peer.read(exactly: 1 << 20)
+            let isWritable = await ends.wait { ends.socket.isWritable }
+            let progress = ends.socket.peerHasProgressed()
+            ends.close()
+            return [isWritable, progress]
+        }
+        #expect(progress == [true, true])
+    }
+}
+
 @Suite(.timeLimit(.minutes(1))) struct `Layers that fail` {
     @Test(arguments: ["one", "two", "file"])
     func `a socket whose layer takes nothing any more is broken`(way: String) async throws {

@@ -110,6 +110,13 @@ class Peer {
         }
     }
 
+    /// Octets of content that were given on.
+    var contentBytes: Int {
+        happenings.reduce(0) { sum, happening in
+            if case .data(_, let text) = happening { sum + text.utf8.count } else { sum }
+        }
+    }
+
     // MARK: What the roles differ in
 
     fileprivate func receive() -> Received { Received(consumed: input.count, event: nil) }

@@ -346,7 +346,32 @@ struct Malformed: Sendable, CustomTestStringConvertible {
         #expect(client.connection.priority(of: stream) == Priority(urgency: 1, incremental: true))
         client.feed(frame(.priorityUpdate, number(1) + Array("u=6".utf8)))
         #expect(client.connection.priority(of: stream) == Priority(urgency: 6, incremental: false))
-        client.feed(frame(.priorityUpdate, number(3) + Array("u=6".utf8)))
-        #expect(client.connection.failure == nil)
+    }
+
+    /// RFC 9218 §7: the last that was said before the request comes.
+    @Test func `a frame before its request says the stream's priority`() throws {
+        let client = Client()
+        for value in ["u=1", "u=6, i"] {
+            client.feed(frame(.priorityUpdate, number(3) + Array(value.utf8)))
+        }
+        client.feed(request(1, endStream: true) + request(3, endStream: true, ["priority: u=2"]))
+        #expect(client.connection.priority(of: try #require(client.handles[1])) == Priority())
+        let later = try #require(client.handles[3])
+        #expect(client.connection.priority(of: later) == Priority(urgency: 6, incremental: true))
+    }
+
+    @Test func `frames before their requests are kept for as many streams as there may be`() throws {
+        let client = Client()
+        let countMax = UInt32(client.connection.streamsMax)
+        for index in 0...countMax {
+            client.feed(frame(.priorityUpdate, number(2 * index + 1) + Array("u=1".utf8)))
+        }
+        let (kept, beyond) = (2 * countMax - 1, 2 * countMax + 1)
+        client.feed(request(kept) + request(beyond))
+        #expect(client.connection.priority(of: try #require(client.handles[kept])).urgency == 1)
+        #expect(client.connection.priority(of: try #require(client.handles[beyond])).urgency == 3)
+        // What was kept of streams that were passed over is gone: there is room again.
+        client.feed(frame(.priorityUpdate, number(beyond + 2) + Array("u=1".utf8)) + request(beyond + 2))
+        #expect(client.connection.priority(of: try #require(client.handles[beyond + 2])).urgency == 1)
     }
 }

@@ -230,8 +230,7 @@ private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {
             }
         }
         #expect(client.connection.failure == nil)
-        let received = stalled * limits.streamWindow + 200 * 16_384
-        #expect(client.connection.figures.dataBytesReceived == UInt64(received))
+        #expect(client.contentBytes == 200 * 16_384)
     }
 
     private func limits(stream: Int, connection: Int = 100_000) -> ConnectionLimits {
@@ -333,7 +332,7 @@ private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {
         }
         #expect(client.connection.failure == nil)
         #expect(given > 160_000)
-        #expect(client.connection.figures.dataBytesReceived == 2000)
+        #expect(client.contentBytes == 2000)
     }
 }
 
@@ -389,6 +388,10 @@ private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {
             name: "padding without content", kind: .emptyData, violation: .emptyDataFlood,
             before: request(1, endStream: false)
         ) { _ in frame(.data, .padded, stream: 1, [5, 0, 0, 0, 0, 0]) },
+        Attack(
+            name: "empty DATA on a stream that was reset", kind: .emptyData, violation: .emptyDataFlood,
+            before: request(1, endStream: false) + frame(.windowUpdate, stream: 1, number(0))
+        ) { _ in data(1, "", endStream: true) },
         Attack(name: "window updates", kind: .windowUpdates, violation: .windowUpdateFlood) { _ in
             frame(.windowUpdate, number(1))
         },
@@ -432,6 +435,27 @@ private func resetFrame(_ id: UInt32, _ code: ErrorCode) -> SentFrame {
         let last = client.sent().last
         #expect(last?.type == 7)
         #expect(last.map { Array($0.payload[4..<8]) } == number(ErrorCode.enhanceYourCalm.rawValue))
+    }
+
+    @Test func `empty DATA beyond the last stream that is taken counts`() {
+        let client = Client()
+        client.connection.finishDrain()
+        for _ in 0..<ConnectionLimits().emptyData.burst { client.feed(data(1, "")) }
+        #expect(client.connection.failure == nil)
+        client.feed(data(1, ""))
+        #expect(client.connection.failure == .emptyDataFlood)
+    }
+
+    /// Whose body was on its way when the stream was reset ends it as well.
+    @Test func `empty DATA that ends each stream which is reset is no flood`() throws {
+        let client = Client()
+        for id in stride(from: UInt32(1), to: 2001, by: 2) {
+            client.open(id, endStream: false)
+            client.connection.reset(try #require(client.handles[id]), .noError)
+            client.feed(data(id, "", endStream: true))
+            client.connection.output.clear()
+        }
+        #expect(client.connection.failure == nil)
     }
 
     @Test(arguments: attacks)

@@ -41,12 +41,15 @@ final class WorkerThread: @unchecked Sendable {
     }
 
     /// Accepts on a socket from now on; `done` is told on the worker's thread, of what went wrong too: then the socket
-    /// is closed.
+    /// is closed, as where the worker has ended.
     func listen(
         _ descriptor: Int32, _ listener: BoundListener, done: @escaping @Sendable (SystemError?) -> Void
     ) {
         worker.submit { [self] _ in
-            guard let host else { return FileDescriptors.close(descriptor) }
+            guard let host else {
+                FileDescriptors.close(descriptor)
+                return done(nil)
+            }
             do throws(SystemError) {
                 try host.listen(descriptor, ListenerFacts(listener))
                 done(nil)

@@ -27,8 +27,6 @@ class ClientConnection: SocketObserver, TimerTarget {
     @exclusivity(unchecked) final var ending: CloseReason?
     final let timer = Timer()
     @exclusivity(unchecked) private final var lingered = 0
-    /// What the peer had acknowledged when it was last asked about.
-    @exclusivity(unchecked) private final var acknowledged: UInt64 = 0
 
     /// Bytes that a lingering connection may still send.
     private static let lingerBytesMax = 1 << 20
@@ -96,13 +94,6 @@ class ClientConnection: SocketObserver, TimerTarget {
     }
 
     // MARK: The peer
-
-    /// Whether the peer took bytes since it was last asked about.
-    final func peerHasProgressed() -> Bool {
-        let before = acknowledged
-        acknowledged = socket.acknowledgedBytes
-        return acknowledged > before
-    }
 
     /// A read has failed: nothing more comes of the connection.
     ///

@@ -92,7 +92,7 @@ extension HTTP1Connection {
     /// Whether what came, which is no request of HTTP/1, is how HTTP/2 begins by prior knowledge (RFC 9113 §3.3). Over TLS
     /// it is ALPN that says so (§3.2).
     func speaksHTTP2(_ input: ByteBuffer) -> Bool {
-        !hasBegun && !listener.isSecure && input.readable.starts(with: "PRI * HTTP/2.0\r\n")
+        !hasBegun && tls == nil && input.readable.starts(with: "PRI * HTTP/2.0\r\n")
     }
 
     private func sendAnswer(

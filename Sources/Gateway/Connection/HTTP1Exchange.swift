@@ -429,7 +429,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
 
     var isBlocked: Bool { !output.isEmpty }
 
-    func clientHasProgressed() -> Bool { connection.peerHasProgressed() }
+    func clientHasProgressed() -> Bool { socket.peerHasProgressed() }
 
     var unsentBytes: Int { output.count }
 

@@ -57,7 +57,7 @@ extension HTTP2Connection {
 
     /// Whether the client took something of the connection's output within the time that it has for that.
     func hasProgressed() -> Bool {
-        if peerHasProgressed() { progressAt = host.worker.now }
+        if socket.peerHasProgressed() { progressAt = host.worker.now }
         return host.worker.now - progressAt < host.timeouts.send
     }
 }

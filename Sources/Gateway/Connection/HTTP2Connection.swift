@@ -259,7 +259,7 @@ final class HTTP2Connection: ClientConnection, TurnTarget {
 
     private func checkTimes(_ now: Int64) {
         if !codec.output.isEmpty && now >= progressAt + host.timeouts.send {
-            guard peerHasProgressed() else { return close(.sendTimeout, reset: true) }
+            guard socket.peerHasProgressed() else { return close(.sendTimeout, reset: true) }
             progressAt = now
         }
         // What is not read since the client takes nothing is not missing.

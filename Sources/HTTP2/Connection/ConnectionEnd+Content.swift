@@ -22,13 +22,13 @@ extension ConnectionEnd {
         receiveWindow -= frame.length
         guard receiveWindow >= 0 else { throw .windowExceeded }
         guard let slot = streams.find(frame.stream) else {
-            return try ignoreData(frame, rest: length + padding)
+            return try ignoreData(frame, length: length, padding: padding)
         }
         return try take(frame, slot, length: length, padding: padding)
     }
 
     /// DATA for a stream that is not there: it may have been on its way when the stream was reset.
-    private func ignoreData(_ frame: FrameHeader, rest: Int) throws(Violation) -> Progress {
+    private func ignoreData(_ frame: FrameHeader, length: Int, padding: Int) throws(Violation) -> Progress {
         if frame.stream <= lastTaken {
             try checkNotIdle(frame.stream)
             switch closed.end(of: frame.stream) {
@@ -43,8 +43,10 @@ extension ConnectionEnd {
             case nil: if role == .server { throw .streamClosed }
             }
         }
+        // Be it the stream's end: for that each reset of ours allows one more.
+        if length == 0 { try floods.charge(.emptyData, at: now) }
         credit(frame.length)
-        phase = .skipping(rest)
+        phase = .skipping(length + padding)
         return .again
     }
 
@@ -60,7 +62,6 @@ extension ConnectionEnd {
         streams[slot].receiveWindow -= frame.length
         streams[slot].unconsumed += length
         if let left = streams[slot].bodyLeft { streams[slot].bodyLeft = left - length }
-        figures.dataBytesReceived &+= UInt64(length)
         // Padding is consumed as it comes.
         if frame.length > length { giveCredit(slot, frame.length - length, toStream: !endStream) }
         if length == 0 && !endStream { try floods.charge(.emptyData, at: now) }

@@ -276,7 +276,7 @@ extension ConnectionEnd {
         return .again
     }
 
-    /// RFC 9218 §7.1: clients alone send it. What is said of a stream that is not there is forgotten.
+    /// RFC 9218 §7.1: clients alone send it. What is said of a stream before its request is kept for that.
     private func receivePriorityUpdate(_ frame: FrameHeader, _ payload: Span<UInt8>) throws(Violation)
         -> Progress
     {
@@ -286,10 +286,16 @@ extension ConnectionEnd {
         try floods.charge(.priorities, at: now)
         let id = payload.bigEndian32(at: 0) & 0x7FFF_FFFF
         guard id & 1 == 1 else { throw .streamIdentifierUnexpected }
-        guard let slot = streams.find(id) else { return .again }
+        let priority = Priority(parsing: payload.extracting(4..<payload.count))
+        guard let slot = streams.find(id) else {
+            if id > lastStream && id <= lastTaken {
+                earlyPriorities.add(id, priority, countMax: limits.streamsMax)
+            }
+            return .again
+        }
         let isQueued = streams[slot].isQueued
         queue.remove(slot, &streams)
-        streams[slot].priority = Priority(parsing: payload.extracting(4..<payload.count))
+        streams[slot].priority = priority
         if isQueued { queue.append(slot, &streams) }
         return .again
     }
@@ -313,6 +319,7 @@ extension ConnectionEnd {
     func refuseStream(_ id: UInt32, _ violation: Violation) throws(Violation) -> Progress {
         lastData = (0, 0)
         FrameWriter.resetStream(id, violation.code, to: output)
+        floods.credit(.emptyData, thousandths: 1000)
         closed.add(id, .resetByUs)
         try floods.charge(.resets, at: now)
         return .event(.requestFailed(id: id, violation))

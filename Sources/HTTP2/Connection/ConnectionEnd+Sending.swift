@@ -233,8 +233,6 @@ extension ConnectionEnd {
         streams[slot].sendWindow -= count
         sendWindow -= count
         streams[slot].waitsSince = now
-        figures.dataFramesSent &+= 1
-        figures.dataBytesSent &+= UInt64(count)
         lastData = endStream ? (0, 0) : (streams[slot].id, FrameHeader.bytes + count)
         // A small frame is a peer's dribble of windows only where its window ended the frame; and even then its octets
         // count, since who gives back each frame by itself keeps a window in as many pieces as it once fell into.

@@ -29,7 +29,7 @@ package class ConnectionEnd {
     @exclusivity(unchecked) package internal(set) final var isOver = false
     /// Why the connection failed.
     @exclusivity(unchecked) package internal(set) final var failure: Violation?
-    /// DATA frames and their content that were sent, and octets of content that came.
+    /// What is counted for the metrics.
     @exclusivity(unchecked) package internal(set) final var figures = Figures()
 
     final let limits: ConnectionLimits
@@ -42,6 +42,7 @@ package class ConnectionEnd {
     @exclusivity(unchecked) final var floods: FloodGuard
     @exclusivity(unchecked) final var streams = StreamTable()
     @exclusivity(unchecked) final var closed = ClosedStreams()
+    @exclusivity(unchecked) final var earlyPriorities = EarlyPriorities()
     @exclusivity(unchecked) final var queue = SendQueue()
     /// The clock of the last call, in milliseconds.
     @exclusivity(unchecked) final var now: Int64 = 0
@@ -98,9 +99,6 @@ package class ConnectionEnd {
 
     /// What went over the connection.
     package struct Figures: Equatable, Sendable {
-        package var dataFramesSent: UInt64 = 0
-        package var dataBytesSent: UInt64 = 0
-        package var dataBytesReceived: UInt64 = 0
         package var streamsOpened: UInt64 = 0
         /// Streams that we refused since there were too many.
         package var streamsRefused: UInt64 = 0
@@ -235,6 +233,7 @@ extension ConnectionEnd {
     func writeReset(_ slot: Int32, _ code: ErrorCode) {
         lastData = (0, 0)
         FrameWriter.resetStream(streams[slot].id, code, to: output)
+        floods.credit(.emptyData, thousandths: 1000)
         close(slot, .resetByUs)
         expectLateBlocks()
     }

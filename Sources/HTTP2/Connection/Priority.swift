@@ -70,3 +70,26 @@ package struct Priority: Equatable, Sendable {
                 || octet == UInt8(ascii: "."))
     }
 }
+
+/// What clients said of streams before these were opened (RFC 9218 §7), the last of each.
+struct EarlyPriorities {
+    private var entries: ContiguousArray<(id: UInt32, priority: Priority)> = []
+
+    var isEmpty: Bool { entries.isEmpty }
+
+    /// Keeps it until the stream opens; of more than `countMax` streams nothing is kept.
+    mutating func add(_ id: UInt32, _ priority: Priority, countMax: Int) {
+        if let index = entries.firstIndex(where: { $0.id == id }) {
+            entries[index].priority = priority
+        } else if entries.count < countMax {
+            entries.append((id, priority))
+        }
+    }
+
+    /// What was said of a stream that opens; those before it can open no more (RFC 9113 §5.1.1).
+    mutating func take(_ id: UInt32) -> Priority? {
+        let priority = entries.first { $0.id == id }?.priority
+        entries.removeAll { $0.id <= id }
+        return priority
+    }
+}

@@ -51,6 +51,7 @@ package final class ServerConnection: ConnectionEnd {
         throws(Violation) -> Progress
     {
         lastStream = id
+        let early = earlyPriorities.isEmpty ? nil : earlyPriorities.take(id)
         var sink = RequestSink(head)
         let facts = try decode(block, &sink, listBytesMax: limits.message.headBytesMax)
         guard streams.count < limits.streamsMax else {
@@ -70,7 +71,7 @@ package final class ServerConnection: ConnectionEnd {
             case .refused(let reason): refusal = reason
             }
         }
-        let stream = enter(id, endStream, refusal == nil ? head : nil, sink.priority)
+        let stream = enter(id, endStream, refusal == nil ? head : nil, early ?? sink.priority)
         if let refusal { return .event(.headRefused(stream, refusal, endStream: endStream)) }
         return .event(.head(stream, endStream: endStream))
     }
