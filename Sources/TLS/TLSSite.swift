@@ -108,17 +108,19 @@ package final class TLSSite {
     // MARK: Tickets
 
     /// The keys that tickets are sealed with now.
-    func sealingKeys(now: Int64) -> TicketKeys? {
-        let period = TicketSecret.period(at: now)
-        if let sealing, sealing.period == period { return sealing }
-        sealing = TicketKeys(tickets, period: period, now: now, binding: binding)
-        opening = TicketKeys(tickets, period: period - 1, now: now, binding: binding)
-        return sealing
+    func sealingKeys(now: Int64) -> TicketKeys {
+        // Also of a later period, where the clock was put back.
+        if let sealing, sealing.period >= TicketSecret.period(at: now) { return sealing }
+        let seeds = tickets.seeds(now: now)
+        let made = TicketKeys(seeds.current, binding: binding)
+        sealing = made
+        opening = TicketKeys(seeds.before, binding: binding)
+        return made
     }
 
     /// The keys of that name, and whether they are those of now; nil: they are no keys of this site, or forgotten.
     func keys(named name: UnsafeBufferPointer<UInt8>, now: Int64) -> (keys: TicketKeys, isCurrent: Bool)? {
-        guard let current = sealingKeys(now: now) else { return nil }
+        let current = sealingKeys(now: now)
         if current.name.elementsEqual(name) { return (current, true) }
         if let opening, opening.name.elementsEqual(name) { return (opening, false) }
         return nil

@@ -146,6 +146,57 @@ import Testing
         #expect(client.finished().isConnected)
     }
 
+    /// All of them are there when the server begins to read.
+    @Test(arguments: [(32, Transfer.end, nil), (33, .failed(EPROTO), TLSConnection.Fault.flooded)])
+    func `a client has new keys so many times at once`(
+        count: Int, end: Transfer, fault: TLSConnection.Fault?
+    ) async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(theirs, host: "a.test", [.updateKeys(count)])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .done)
+            #expect(client.finished().isConnected)
+            #expect(await server.read(1).last == end)
+            #expect(server.tls.fault == fault)
+            server.socket.close()
+        }
+    }
+
+    @Test func `what is spent of new keys comes back second by second, not at once`() async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(theirs, host: "a.test", [.updateKeys(32), .write(1), .updateKeys(32), .write(1)])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .done)
+            let (bytes, last) = await server.read(2, room: 1)
+            #expect(bytes == Self.expected(1))
+            #expect(last == .failed(EPROTO))
+            #expect(server.tls.fault == .flooded)
+            server.socket.close()
+        }
+        #expect(client.finished().isConnected)
+    }
+
+    @Test func `the first renegotiation ends a connection`() async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(
+            theirs, host: "a.test", version: TLS1_2_VERSION, [.write(10), .renegotiate, .write(10)])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .done)
+            let (bytes, last) = await server.read(20)
+            #expect(bytes == Self.expected(10))
+            #expect(last == .failed(EPROTO))
+            #expect(server.tls.fault == .flooded)
+            server.socket.close()
+        }
+        #expect(client.finished().isConnected)
+    }
+
     @Test(arguments: [
         ("GET / HTTP/1.1\r\n\r\n", HandshakeFailure.plainRequest), ("PRI * HTTP/2.0\r\n\r\n", .plainRequest),
         ("\u{16}\u{3}\u{1}\u{0}\u{5}hello", .malformed), ("\u{0}\u{1}\u{2}\u{3}\u{4}\u{5}", .malformed),

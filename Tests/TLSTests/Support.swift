@@ -49,6 +49,8 @@ final class Client: Sendable {
         case readEnd
         /// Has new keys for both directions (RFC 8446 §4.6.3), so many times.
         case updateKeys(Int)
+        /// Begins another handshake (TLS 1.2).
+        case renegotiate
     }
 
     /// What else a client does.
@@ -148,6 +150,9 @@ final class Client: Sendable {
                     SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED)
                     if SSL_do_handshake(ssl) != 1 { return outcome }
                 }
+            case .renegotiate:
+                SSL_renegotiate(ssl)
+                SSL_do_handshake(ssl)
             case .readEnd:
                 var byte: UInt8 = 0
                 let got = SSL_read(ssl, &byte, 1)
