@@ -14,7 +14,8 @@ package enum TLSProfile: String, Sendable, CaseIterable {
 package final class TLSSite {
     /// Where certificates come from.
     package enum Certificates {
-        /// One for each kind of key.
+        /// Of each kind of key the one for the name that is asked for, by the name itself before by a wildcard, else the
+        /// first.
         case fixed([ServerCertificate])
         /// One for each name that is asked for; nil: there is none for it.
         case issued((_ serverName: [UInt8]) -> ServerCertificate?)
@@ -89,6 +90,8 @@ package final class TLSSite {
         where chimera_tls_use(ssl, certificate.leaf, certificate.key, certificate.chain) == 1 {
             isCertified = true
         }
+        // Why one was not taken is nothing that the client did.
+        ERR_clear_error()
         return isCertified
     }
 
@@ -100,9 +103,18 @@ package final class TLSSite {
 
     private func chosen(_ serverName: [UInt8]) -> [ServerCertificate] {
         switch certificates {
-        case .fixed(let all): all
+        case .fixed(let all):
+            Set(all.map(\.keyKind)).compactMap { kind in
+                Self.best(all.filter { $0.keyKind == kind }, for: serverName)
+            }
         case .issued(let issue): issue(serverName).map { [$0] } ?? []
         }
+    }
+
+    private static func best(_ alike: [ServerCertificate], for name: [UInt8]) -> ServerCertificate? {
+        guard alike.count > 1 else { return alike.first }
+        return alike.first { $0.covers(name, exactly: true) }
+            ?? alike.first { $0.covers(name, exactly: false) } ?? alike.first
     }
 
     // MARK: Tickets
@@ -132,6 +144,8 @@ package final class ClientTrust {
     private let store: OpaquePointer
     private let names: OpaquePointer
     private let isRequired: Bool
+    /// What the others belong to, and outlives them.
+    private let library: CryptoLibrary?
     let identity: [UInt8]
 
     /// - Parameter authorities: certificates in PEM form.
@@ -152,6 +166,7 @@ package final class ClientTrust {
         self.store = store
         self.names = names
         self.isRequired = isRequired
+        self.library = library
         identity = Self.identity(authorities: text, isRequired: isRequired)
     }
 

@@ -99,6 +99,46 @@ import Testing
         #expect(!client.finished().isConnected)
     }
 
+    @Test(arguments: [
+        ("b.test", "b.test"), ("a.test", "a.test"), ("x.a.test", "*.a.test"), ("y.a.test", "y.a.test"),
+        ("none.test", "*.a.test"),
+    ])
+    func `of certificates of one kind of key the one for the name is shown`(
+        host: String, shown: String
+    ) async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(theirs, host: host, [])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let certificates = try ["*.a.test", "a.test", "b.test", "y.a.test"].map { name in
+                let text = try Texts.pair(name)
+                return try ServerCertificate(chain: text.chain, key: text.key, library: endpoint.library)
+            }
+            let site = TLSSite(
+                certificates: .fixed(certificates), identity: [1], tickets: TicketSecret(now: 1_000_000))
+            let server = try Server(ours, endpoint, worker, site: site)
+            #expect(await server.handshake() == .done)
+            server.socket.close()
+        }
+        #expect(client.finished().serverSubject == shown)
+    }
+
+    @Test func `that a certificate of ours is not used is no fault of the client`() async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(theirs, host: "a.test", [])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let text = try Texts.pair("a.test", rsaBits: 1_024)
+            let weak = try ServerCertificate(chain: text.chain, key: text.key, library: endpoint.library)
+            let site = TLSSite(
+                certificates: .fixed([weak]), identity: [1], tickets: TicketSecret(now: 1_000_000))
+            let server = try Server(ours, endpoint, worker, site: site)
+            #expect(await server.handshake() == .failed(.unavailable))
+            server.socket.close()
+        }
+        #expect(!client.finished().isConnected)
+    }
+
     /// RFC 8446 §4.1.2: the second ClientHello is as the first.
     @Test func `a client that has to try another group is asked for its name once`() async throws {
         let (ours, theirs) = try socketPair()
@@ -152,7 +192,7 @@ import Testing
         count: Int, end: Transfer, fault: TLSConnection.Fault?
     ) async throws {
         let (ours, theirs) = try socketPair()
-        let client = Client(theirs, host: "a.test", [.updateKeys(count)])
+        let client = Client(theirs, host: "a.test", [.updateOwnKeys(count)])
         try await onWorker { worker in
             let endpoint = try #require(TLSEndpoint(on: worker))
             let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
@@ -166,7 +206,8 @@ import Testing
 
     @Test func `what is spent of new keys comes back second by second, not at once`() async throws {
         let (ours, theirs) = try socketPair()
-        let client = Client(theirs, host: "a.test", [.updateKeys(32), .write(1), .updateKeys(32), .write(1)])
+        let client = Client(
+            theirs, host: "a.test", [.updateOwnKeys(32), .write(1), .updateOwnKeys(32), .write(1)])
         try await onWorker { worker in
             let endpoint = try #require(TLSEndpoint(on: worker))
             let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
