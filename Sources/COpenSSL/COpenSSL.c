@@ -131,7 +131,8 @@ enum chimera_tls_status chimera_tls_read(
         switch (SSL_get_error(ssl, 0)) {
         case SSL_ERROR_WANT_READ: return CHIMERA_TLS_WAIT;
         case SSL_ERROR_ZERO_RETURN: return CHIMERA_TLS_END;
-        default: return wire->ended && wire->error == 0 ? CHIMERA_TLS_END : CHIMERA_TLS_FAILED;
+        default:
+            return wire->ended && wire->error == 0 && !wire->flooded ? CHIMERA_TLS_END : CHIMERA_TLS_FAILED;
         }
     }
     *full = wire->readable || SSL_has_pending(ssl);
@@ -177,13 +178,19 @@ void chimera_error_text(char *room, size_t capacity) {
 }
 
 /// Is told of each message. A KeyUpdate has keys derived, and asks for another one, as often as the peer likes; and
-/// OpenSSL reads on as long as nothing else comes.
+/// OpenSSL reads on as long as nothing else comes. So it does behind a ClientHello after the handshake (TLS 1.2), which
+/// it answers with a warning each: the first is one too many.
 static void message_seen(
-    int sent, int version, int type, const void *bytes, size_t count, SSL *ssl, void *context) {
+    int sent, int version, int type, const void *message, size_t count, SSL *ssl, void *context) {
     (void)version;
     (void)context;
-    if (sent || type != SSL3_RT_HANDSHAKE || count == 0 || *(const uint8_t *)bytes != SSL3_MT_KEY_UPDATE) return;
+    const uint8_t *bytes = message;
     struct chimera_wire *wire = BIO_get_data(SSL_get_rbio(ssl));
+    if (sent) {
+        if (type == SSL3_RT_ALERT && count == 2 && bytes[1] == SSL_AD_NO_RENEGOTIATION) wire->flooded = true;
+        return;
+    }
+    if (type != SSL3_RT_HANDSHAKE || count == 0 || bytes[0] != SSL3_MT_KEY_UPDATE) return;
     if (wire->key_updates_left > 0) {
         wire->key_updates_left--;
     } else {
@@ -283,6 +290,16 @@ int chimera_tls_set_status(SSL *ssl, const void *bytes, size_t count) {
     if (copy == NULL) return 0;
     memcpy(copy, bytes, count);
     return (int)SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)count);
+}
+
+bool chimera_certificate_try(OSSL_LIB_CTX *library, X509 *leaf, EVP_PKEY *key, STACK_OF(X509) *chain) {
+    ERR_clear_error();
+    SSL_CTX *context = chimera_server_context(library);
+    SSL *ssl = context == NULL ? NULL : SSL_new(context);
+    bool taken = ssl != NULL && chimera_tls_use(ssl, leaf, key, chain) == 1;
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    return taken;
 }
 
 int chimera_tls_use(SSL *ssl, X509 *leaf, EVP_PKEY *key, STACK_OF(X509) *chain) {

@@ -12,6 +12,8 @@ package enum CertificateFault: Error, Equatable, Sendable {
     case encryptedKey
     /// The key is not that of the chain's first certificate.
     case keyMismatch
+    /// OpenSSL shows it to no client; what it says.
+    case unusable(String)
     /// No memory, or OpenSSL lacks what it needs.
     case unavailable
 
@@ -26,6 +28,7 @@ package enum CertificateFault: Error, Equatable, Sendable {
         case .badKey(let text): "holds a key that cannot be read: \(text)"
         case .encryptedKey: "holds a key with a passphrase, which nobody is there to enter"
         case .keyMismatch: "holds the key of another certificate"
+        case .unusable(let text): "holds a certificate that OpenSSL does not use: \(text)"
         case .unavailable: "cannot be read: OpenSSL has no memory left"
         }
     }
@@ -34,7 +37,7 @@ package enum CertificateFault: Error, Equatable, Sendable {
     package var concernsKey: Bool {
         switch self {
         case .noKey, .badKey, .encryptedKey, .keyMismatch: true
-        case .noCertificate, .badCertificate, .tooManyCertificates, .unavailable: false
+        case .noCertificate, .badCertificate, .tooManyCertificates, .unusable, .unavailable: false
         }
     }
 

@@ -82,8 +82,10 @@ package enum HandshakeFailure: Int, CaseIterable, Error, Sendable {
         case SSL_R_NO_APPLICATION_PROTOCOL: self = .applicationProtocol
         case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: self = .clientCertificateMissing
         case SSL_R_CERTIFICATE_VERIFY_FAILED: self = .clientCertificateInvalid
-        case SSL_R_CERT_CB_ERROR: self = .unavailable
-        case SSL_R_CALLBACK_FAILED: self = .unknownName
+        // Our own certificate, or what a ticket is sealed with.
+        case SSL_R_CERT_CB_ERROR, SSL_R_CALLBACK_FAILED, SSL_R_EE_KEY_TOO_SMALL, SSL_R_CA_KEY_TOO_SMALL,
+            SSL_R_CA_MD_TOO_WEAK:
+            self = .unavailable
         case let alert where alert >= SSL_AD_REASON_OFFSET:
             self =
                 Self.certificateAlerts.contains(alert - SSL_AD_REASON_OFFSET) ? .certificateRefused : .alert

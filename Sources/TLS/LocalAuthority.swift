@@ -199,7 +199,7 @@ package final class LocalIssuer {
             ])
         guard let made, let chain = chimera_chain_new() else { return nil }
         EVP_PKEY_up_ref(key)
-        return ServerCertificate(leaf: made.take(), key: key, chain: chain)
+        return ServerCertificate(leaf: made.take(), key: key, chain: chain, library: library)
     }
 }
 

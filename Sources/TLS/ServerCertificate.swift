@@ -7,6 +7,8 @@ package final class ServerCertificate {
     let chain: OpaquePointer
     /// The OCSP response to send with it; empty for none.
     let status: [UInt8]
+    /// What the others belong to, and outlives them.
+    private let library: CryptoLibrary?
 
     /// More certificates in one chain are a mistake.
     static let chainMax = 32
@@ -43,14 +45,16 @@ package final class ServerCertificate {
         chain = stack
         self.key = key
         self.status = status
+        self.library = library
     }
 
     /// Takes over a certificate and one reference of its key.
-    init(leaf: OpaquePointer, key: OpaquePointer, chain: OpaquePointer) {
+    init(leaf: OpaquePointer, key: OpaquePointer, chain: OpaquePointer, library: CryptoLibrary?) {
         self.leaf = leaf
         self.key = key
         self.chain = chain
         status = []
+        self.library = library
     }
 
     deinit {
@@ -63,7 +67,29 @@ package final class ServerCertificate {
     package func covers(_ host: String) -> Bool {
         // Of a wildcard: whether it covers a label that no certificate names.
         let name = host.hasPrefix("*.") ? "any-label-of-chimera" + host.dropFirst() : host
-        return X509_check_host(leaf, name, name.utf8.count, 0, nil) == 1
+        return covers(Array(name.utf8), exactly: false)
+    }
+
+    /// - Parameter exactly: by the name itself and by no wildcard. A common name is none: clients pass over it
+    ///   (RFC 9525 §2).
+    func covers(_ name: [UInt8], exactly: Bool) -> Bool {
+        guard !name.isEmpty else { return false }
+        let flags = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | (exactly ? X509_CHECK_FLAG_NO_WILDCARDS : 0)
+        return name.span.withUnsafeBytes { bytes in
+            X509_check_host(
+                leaf, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, UInt32(flags), nil)
+                == 1
+        }
+    }
+
+    /// What kind of key it has, as OpenSSL numbers them: a client can use some of them.
+    var keyKind: Int32 { EVP_PKEY_get_base_id(key) }
+
+    /// Shows the certificate to OpenSSL as a handshake does, which refuses keys that are too short, for example.
+    package func tryOut() throws(CertificateFault) {
+        guard chimera_certificate_try(library?.handle, leaf, key, chain) else {
+            throw .unusable(CertificateFault.takeText())
+        }
     }
 
     /// Seconds until its time is over; negative where it is.

@@ -45,7 +45,11 @@ package final class TLSConnection: SocketLayer {
     /// What the peer did that ended the connection, beside its leaving; nil where nothing did.
     @exclusivity(unchecked) package private(set) var fault: Fault?
     /// Up to when KeyUpdates were earned, in milliseconds of the worker's clock.
-    @exclusivity(unchecked) private var keyUpdatesEarnedTo: Int64 = 0
+    @exclusivity(unchecked) private var keyUpdatesEarnedTo: Int64
+    /// Bytes of what is unsent that answer what was read.
+    @exclusivity(unchecked) private var answerBytes = 0
+    /// The name was refused, and not what came behind it.
+    @exclusivity(unchecked) private var isNameRefused = false
     @exclusivity(unchecked) private var subject: [UInt8]?
     /// Made when they are first asked for: most connections of a gateway without a log never are.
     @exclusivity(unchecked) private var madeFacts: TLSFacts?
@@ -62,18 +66,22 @@ package final class TLSConnection: SocketLayer {
     /// with them does so once in gigabytes.
     private static let keyUpdatesMax = 32
     private static let keyUpdateMilliseconds: Int64 = 1_000
+    /// Bytes of answers to what was read that wait for a peer at most.
+    private static let answerBytesMax = 16 * 1024
 
     /// How a peer breaks TLS.
     package enum Fault {
         /// What came is not to be understood; the peer was sent an alert.
         case broken
-        /// More KeyUpdates than anybody needs (RFC 8446 §4.6.3).
+        /// More KeyUpdates than anybody needs (RFC 8446 §4.6.3), a renegotiation, which is refused in any number
+        /// (RFC 5246 §7.2.2), or more of what has to be answered than it reads answers.
         case flooded
     }
 
     /// Nil where there is no memory.
     package init?(_ endpoint: TLSEndpoint, on socket: Socket) {
         self.endpoint = endpoint
+        keyUpdatesEarnedTo = endpoint.worker.now
         wire = .allocate(capacity: 1)
         wire.initialize(to: chimera_wire())
         wire.pointee.outgoing = endpoint.outgoing
@@ -132,6 +140,7 @@ package final class TLSConnection: SocketLayer {
         let reason = chimera_tls_reason()
         if wire.pointee.plain { return .plainRequest }
         if wire.pointee.error != 0 { return .clientFailed }
+        if isNameRefused { return .unknownName }
         if wire.pointee.ended && (reason == 0 || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
             return .clientClosed
         }
@@ -140,6 +149,11 @@ package final class TLSConnection: SocketLayer {
 
     /// - Returns: false where the handshake is refused.
     func chooseSite(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
+        isNameRefused = !choose(name)
+        return !isNameRefused
+    }
+
+    private func choose(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
         var small = name.map { $0 >= UInt8(ascii: "A") && $0 <= UInt8(ascii: "Z") ? $0 | 0x20 : $0 }
         if small.last == UInt8(ascii: ".") { small.removeLast() }
         // RFC 8446 §4.1.2: the second ClientHello is as the first.
@@ -199,16 +213,23 @@ package final class TLSConnection: SocketLayer {
 
     package func read(into room: UnsafeMutableRawBufferPointer, from socket: Socket) -> Transfer {
         if hasFailed { return .failed(EPROTO) }
-        if wire.pointee.key_updates_left < Self.keyUpdatesMax { earnKeyUpdates() }
+        earnKeyUpdates()
         var count = 0
         var isFull = false
         let status = chimera_tls_read(ssl, wire, room.baseAddress, room.count, &count, &isFull)
         let error = wire.pointee.error
-        if endpoint.outgoing.pointee.count > 0, !sendOutgoing(on: socket) { return .failed(EPIPE) }
+        if endpoint.outgoing.pointee.count > 0, !sendAnswers(on: socket) { return .failed(EPIPE) }
+        let isFlooded = wire.pointee.flooded
         if count > 0 {
             // The peer's end, or what is wrong, is told at the next call.
-            socket.setReadable(isFull || status == CHIMERA_TLS_END || status == CHIMERA_TLS_FAILED)
+            socket.setReadable(
+                isFull || isFlooded || status == CHIMERA_TLS_END || status == CHIMERA_TLS_FAILED)
             return .bytes(count)
+        }
+        if isFlooded {
+            hasFailed = true
+            fault = .flooded
+            return .failed(EPROTO)
         }
         switch status {
         case CHIMERA_TLS_END:
@@ -216,7 +237,7 @@ package final class TLSConnection: SocketLayer {
             return .end
         case CHIMERA_TLS_FAILED:
             hasFailed = true
-            if error == 0 { fault = wire.pointee.flooded ? .flooded : .broken }
+            if error == 0 { fault = .broken }
             return .failed(error == 0 ? EPROTO : error)
         default:
             socket.setReadable(false)
@@ -227,7 +248,22 @@ package final class TLSConnection: SocketLayer {
     /// A part of a record has come, and nothing of what it stands for can be read before the rest is there.
     package var hasPartOfRecord: Bool { !hasFailed && chimera_tls_has_part(ssl) }
 
+    /// Sends what reading put out. The peer decides how much that is, so it waits for the peer in small numbers only.
+    ///
+    /// - Returns: false where the connection is gone.
+    private func sendAnswers(on socket: Socket) -> Bool {
+        answerBytes = endpoint.outgoing.pointee.count + (unsent == nil ? 0 : answerBytes)
+        guard sendOutgoing(on: socket) else { return false }
+        if unsent != nil, answerBytes > Self.answerBytesMax { wire.pointee.flooded = true }
+        return true
+    }
+
     private func earnKeyUpdates() {
+        guard wire.pointee.key_updates_left < Self.keyUpdatesMax else {
+            // Nothing is put by beyond the first ones.
+            keyUpdatesEarnedTo = endpoint.worker.now
+            return
+        }
         let earned = (endpoint.worker.now - keyUpdatesEarnedTo) / Self.keyUpdateMilliseconds
         guard earned > 0 else { return }
         keyUpdatesEarnedTo += earned * Self.keyUpdateMilliseconds

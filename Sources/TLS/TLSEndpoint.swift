@@ -133,8 +133,8 @@ private func ticketUsed(
     let endpoint = connection.endpoint
     let now = endpoint.worker.wallSeconds
     if seals == 1 {
-        guard let keys = site.sealingKeys(now: now), RAND_bytes_ex(endpoint.library.handle, iv, 16, 0) == 1
-        else { return -1 }
+        let keys = site.sealingKeys(now: now)
+        guard RAND_bytes_ex(endpoint.library.handle, iv, 16, 0) == 1 else { return -1 }
         for (index, byte) in keys.name.enumerated() { name[index] = byte }
         return chimera_ticket_begin(cipher, mac, endpoint.ticketCipher, keys.cipher, keys.mac, iv, true)
             ? 1 : -1

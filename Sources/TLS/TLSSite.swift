@@ -14,7 +14,8 @@ package enum TLSProfile: String, Sendable, CaseIterable {
 package final class TLSSite {
     /// Where certificates come from.
     package enum Certificates {
-        /// One for each kind of key.
+        /// Of each kind of key the one for the name that is asked for, by the name itself before by a wildcard, else the
+        /// first.
         case fixed([ServerCertificate])
         /// One for each name that is asked for; nil: there is none for it.
         case issued((_ serverName: [UInt8]) -> ServerCertificate?)
@@ -89,6 +90,8 @@ package final class TLSSite {
         where chimera_tls_use(ssl, certificate.leaf, certificate.key, certificate.chain) == 1 {
             isCertified = true
         }
+        // Why one was not taken is nothing that the client did.
+        ERR_clear_error()
         return isCertified
     }
 
@@ -100,25 +103,36 @@ package final class TLSSite {
 
     private func chosen(_ serverName: [UInt8]) -> [ServerCertificate] {
         switch certificates {
-        case .fixed(let all): all
+        case .fixed(let all):
+            Set(all.map(\.keyKind)).compactMap { kind in
+                Self.best(all.filter { $0.keyKind == kind }, for: serverName)
+            }
         case .issued(let issue): issue(serverName).map { [$0] } ?? []
         }
+    }
+
+    private static func best(_ alike: [ServerCertificate], for name: [UInt8]) -> ServerCertificate? {
+        guard alike.count > 1 else { return alike.first }
+        return alike.first { $0.covers(name, exactly: true) }
+            ?? alike.first { $0.covers(name, exactly: false) } ?? alike.first
     }
 
     // MARK: Tickets
 
     /// The keys that tickets are sealed with now.
-    func sealingKeys(now: Int64) -> TicketKeys? {
-        let period = TicketSecret.period(at: now)
-        if let sealing, sealing.period == period { return sealing }
-        sealing = TicketKeys(tickets, period: period, now: now, binding: binding)
-        opening = TicketKeys(tickets, period: period - 1, now: now, binding: binding)
-        return sealing
+    func sealingKeys(now: Int64) -> TicketKeys {
+        // Also of a later period, where the clock was put back.
+        if let sealing, sealing.period >= TicketSecret.period(at: now) { return sealing }
+        let seeds = tickets.seeds(now: now)
+        let made = TicketKeys(seeds.current, binding: binding)
+        sealing = made
+        opening = TicketKeys(seeds.before, binding: binding)
+        return made
     }
 
     /// The keys of that name, and whether they are those of now; nil: they are no keys of this site, or forgotten.
     func keys(named name: UnsafeBufferPointer<UInt8>, now: Int64) -> (keys: TicketKeys, isCurrent: Bool)? {
-        guard let current = sealingKeys(now: now) else { return nil }
+        let current = sealingKeys(now: now)
         if current.name.elementsEqual(name) { return (current, true) }
         if let opening, opening.name.elementsEqual(name) { return (opening, false) }
         return nil
@@ -130,6 +144,8 @@ package final class ClientTrust {
     private let store: OpaquePointer
     private let names: OpaquePointer
     private let isRequired: Bool
+    /// What the others belong to, and outlives them.
+    private let library: CryptoLibrary?
     let identity: [UInt8]
 
     /// - Parameter authorities: certificates in PEM form.
@@ -150,6 +166,7 @@ package final class ClientTrust {
         self.store = store
         self.names = names
         self.isRequired = isRequired
+        self.library = library
         identity = Self.identity(authorities: text, isRequired: isRequired)
     }
 

@@ -68,12 +68,13 @@ package final class TicketSecret: Sendable {
         }
     }
 
-    /// The secret of a period; nil for one that is forgotten.
-    func secret(of period: Int64, now: Int64) -> [UInt8]? {
-        var seed = seed(now: now)
-        guard period >= seed.period, period <= seed.period + 2 else { return nil }
-        Self.advance(&seed, to: period)
-        return seed.secret
+    /// The secrets of the present period and of the one before. A clock that was put back finds those of the latest
+    /// period that there was: what is forgotten stays so.
+    func seeds(now: Int64) -> (current: Seed, before: Seed) {
+        let before = seed(now: now)
+        var current = before
+        Self.advance(&current, to: before.period + 1)
+        return (current, before)
     }
 
     private static func advance(_ seed: inout Seed, to period: Int64) {
@@ -110,9 +111,9 @@ struct TicketKeys {
     static let nameBytes = 16
 
     /// - Parameter binding: what tells the site and its demands on clients from others.
-    init?(_ secret: TicketSecret, period: Int64, now: Int64, binding: [UInt8]) {
-        guard let key = secret.secret(of: period, now: now) else { return nil }
-        self.period = period
+    init(_ seed: TicketSecret.Seed, binding: [UInt8]) {
+        let key = seed.secret
+        period = seed.period
         name = Array(TicketSecret.hmac(key, Array("name ".utf8) + binding).prefix(Self.nameBytes))
         cipher = TicketSecret.hmac(key, Array("cipher ".utf8) + binding)
         mac = TicketSecret.hmac(key, Array("mac ".utf8) + binding)

@@ -62,4 +62,51 @@ struct TLSRowTests {
         let result = Self.load("\(on)\ntls internal", listen: listen)
         #expect(result.hasErrors == !isRight, "\(result.diagnostics.rendered)")
     }
+
+    @Test func `a certificate that OpenSSL does not use is an error at its place`() throws {
+        let result = ChimeraConfigurationTests.load(
+            tenant: "site a.example {\ntls t/chain.pem t/key.pem\n}\n", machine: "listen 443 tls\n",
+            files: ["conf.d/t/chain.pem": Self.shortChain, "conf.d/t/key.pem": Self.shortKey])
+        let error = try #require(result.diagnostics.first { $0.severity == .error })
+        #expect(
+            error.text
+                == #""t/chain.pem" holds a certificate that OpenSSL does not use: ee key too small"#)
+        #expect(error.position.column == 5)
+    }
+
+    /// An RSA key of 1024 bits, which nothing but this test uses.
+    private static let shortKey = """
+        -----BEGIN PRIVATE KEY-----
+        MIICeAIBADANBgkqhkiG9w0BAQEFAASCAmIwggJeAgEAAoGBAM5iU1jMGkOph51p
+        c0wxFNR3pDMneVAEMDqsYcFlHCVIWHMEQ4UifHb0UbFkLVMgbR5Ernn5kzAmZVoF
+        OGkSKoPRey15el87+rB1ZPPQ4Fy5iyzOUOlCHFNiOYYUkLl6z8MAWSwUD+vmfAfo
+        3Zx11DfbxIwRldUXuP7xQ5fuYiPJAgMBAAECgYEAoTDmi+oNcV9NTkJ4DMAg1rkD
+        A/kGpNpAmPLd/uBrlSrl+h8QZUFEGNxFmdj2FYCz+PoHk7i7ntW+Pwrovhe0H4wN
+        gASp8MCp7/T3e0fSf1jyAFdateA9Uw4deP6NhwcHiSxDAhYrw1WH8fCBCfTo2dFB
+        Okfz2situSW62BJ6YSECQQD5l5DQqETCW/sJFQIqfeDR9TRCctQ2guMxFkwiBJzr
+        H1fkAA7yHCRJr+1WeIqTxS1qiedLuUHJs7mINygjPmldAkEA067G80BTk+I5WspQ
+        8IGOgKQUDA6rWgZZ/6lT1ZtWe/2tszA9qmZ7y5f7cOu24N/YIMWYDbNZt2MJowEl
+        BDaBXQJBAN563hlAhNoDB4gW8/FQd4Bv4/9/P+6/SSjOSVrhZcaoD74q1ye1MhuE
+        +DhmBpCl6E/ZURVMs3nJ/I2RLPQNg/kCQFdax+U4RYVAlRSfavllLY5up4s2PoYf
+        GuLDWMJMoUr3q8fHf5sjQbEJ3gyCaWyxUzpq8E2vFrX0G9T1svXjHE0CQQCjxLKU
+        Y/O46+9DT62/fHm6bg1/R/QEXFhME4qZunWB8bLLyEeyScCqpOFKwAvTVrho6HGj
+        Ym5+FiREGqIS7yXw
+        -----END PRIVATE KEY-----
+        """
+    private static let shortChain = """
+        -----BEGIN CERTIFICATE-----
+        MIICHDCCAYWgAwIBAgIUEBR0Wrimy3EO/jsu8Z2gY4TyTPMwDQYJKoZIhvcNAQEL
+        BQAwFDESMBAGA1UEAwwJYS5leGFtcGxlMCAXDTI2MTEyMjA1MTc1NloYDzIxMjYx
+        MDI5MDUxNzU2WjAUMRIwEAYDVQQDDAlhLmV4YW1wbGUwgZ8wDQYJKoZIhvcNAQEB
+        BQADgY0AMIGJAoGBAM5iU1jMGkOph51pc0wxFNR3pDMneVAEMDqsYcFlHCVIWHME
+        Q4UifHb0UbFkLVMgbR5Ernn5kzAmZVoFOGkSKoPRey15el87+rB1ZPPQ4Fy5iyzO
+        UOlCHFNiOYYUkLl6z8MAWSwUD+vmfAfo3Zx11DfbxIwRldUXuP7xQ5fuYiPJAgMB
+        AAGjaTBnMB0GA1UdDgQWBBSGxAoZjQhkAbHnp9YAm6lycpbfwDAfBgNVHSMEGDAW
+        gBSGxAoZjQhkAbHnp9YAm6lycpbfwDAPBgNVHRMBAf8EBTADAQH/MBQGA1UdEQQN
+        MAuCCWEuZXhhbXBsZTANBgkqhkiG9w0BAQsFAAOBgQCUJI3+fwcmL5Ql6t5/mHMl
+        iiBb8eGyUDWJYrygLmugJ1JPAlTaM4EdZMI4n28Hz3KbChuhkshmkBnTcQEXSsC0
+        Yd97Ztg9xJcIaxFFupx6DOOb5o/idw+TDZQN+lPk6g95oiRzOob0ummyk++ZAFyt
+        pRdUCiJK727IWAoCoDlsIA==
+        -----END CERTIFICATE-----
+        """
 }

@@ -68,6 +68,37 @@ import Testing
         #expect(second.covers("*.a.test") && second.covers("x.a.test") && !second.covers("a.test"))
     }
 
+    @Test func `a common name alone covers no host`() throws {
+        let text = try Texts.pair("a.test", isNamed: false)
+        #expect(try !ServerCertificate(chain: text.chain, key: text.key).covers("a.test"))
+    }
+
+    @Test func `a key that OpenSSL holds for too short is refused, and a longer one taken`() throws {
+        let short = try Texts.pair("a.test", rsaBits: 1_024)
+        let weak = try ServerCertificate(chain: short.chain, key: short.key)
+        #expect(throws: CertificateFault.unusable("ee key too small")) { try weak.tryOut() }
+        let long = try Texts.pair("a.test", rsaBits: 2_048)
+        #expect(throws: Never.self) { try ServerCertificate(chain: long.chain, key: long.key).tryOut() }
+    }
+
+    @Test func `OpenSSL's state is there for as long as a certificate of it`() throws {
+        let text = try Texts.pair("a.test")
+        weak var library: CryptoLibrary?
+        var certificate: ServerCertificate?
+        var clients: ClientTrust?
+        do {
+            let made = try #require(CryptoLibrary())
+            library = made
+            certificate = try ServerCertificate(chain: text.chain, key: text.key, library: made)
+            clients = try ClientTrust(authorities: text.chain, isRequired: true, library: made)
+        }
+        #expect(library != nil && certificate != nil && clients != nil)
+        certificate = nil
+        #expect(library != nil)
+        clients = nil
+        #expect(library == nil)
+    }
+
     @Test func `the time that is left is told`() throws {
         let text = try Texts.pair("a.test", secondsLeft: 1_000)
         let expired = try Texts.pair("a.test", secondsLeft: -1_000)

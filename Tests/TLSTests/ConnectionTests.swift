@@ -99,6 +99,46 @@ import Testing
         #expect(!client.finished().isConnected)
     }
 
+    @Test(arguments: [
+        ("b.test", "b.test"), ("a.test", "a.test"), ("x.a.test", "*.a.test"), ("y.a.test", "y.a.test"),
+        ("none.test", "*.a.test"),
+    ])
+    func `of certificates of one kind of key the one for the name is shown`(
+        host: String, shown: String
+    ) async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(theirs, host: host, [])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let certificates = try ["*.a.test", "a.test", "b.test", "y.a.test"].map { name in
+                let text = try Texts.pair(name)
+                return try ServerCertificate(chain: text.chain, key: text.key, library: endpoint.library)
+            }
+            let site = TLSSite(
+                certificates: .fixed(certificates), identity: [1], tickets: TicketSecret(now: 1_000_000))
+            let server = try Server(ours, endpoint, worker, site: site)
+            #expect(await server.handshake() == .done)
+            server.socket.close()
+        }
+        #expect(client.finished().serverSubject == shown)
+    }
+
+    @Test func `that a certificate of ours is not used is no fault of the client`() async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(theirs, host: "a.test", [])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let text = try Texts.pair("a.test", rsaBits: 1_024)
+            let weak = try ServerCertificate(chain: text.chain, key: text.key, library: endpoint.library)
+            let site = TLSSite(
+                certificates: .fixed([weak]), identity: [1], tickets: TicketSecret(now: 1_000_000))
+            let server = try Server(ours, endpoint, worker, site: site)
+            #expect(await server.handshake() == .failed(.unavailable))
+            server.socket.close()
+        }
+        #expect(!client.finished().isConnected)
+    }
+
     /// RFC 8446 §4.1.2: the second ClientHello is as the first.
     @Test func `a client that has to try another group is asked for its name once`() async throws {
         let (ours, theirs) = try socketPair()
@@ -141,6 +181,58 @@ import Testing
             #expect(last == (isFlood ? .failed(EPROTO) : .wouldBlock))
             #expect(server.tls.fault == (isFlood ? .flooded : nil))
             if !isFlood { #expect(await server.write([0], first: 1, chunk: 1)) }
+            server.socket.close()
+        }
+        #expect(client.finished().isConnected)
+    }
+
+    /// All of them are there when the server begins to read.
+    @Test(arguments: [(32, Transfer.end, nil), (33, .failed(EPROTO), TLSConnection.Fault.flooded)])
+    func `a client has new keys so many times at once`(
+        count: Int, end: Transfer, fault: TLSConnection.Fault?
+    ) async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(theirs, host: "a.test", [.updateOwnKeys(count)])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .done)
+            #expect(client.finished().isConnected)
+            #expect(await server.read(1).last == end)
+            #expect(server.tls.fault == fault)
+            server.socket.close()
+        }
+    }
+
+    @Test func `what is spent of new keys comes back second by second, not at once`() async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(
+            theirs, host: "a.test", [.updateOwnKeys(32), .write(1), .updateOwnKeys(32), .write(1)])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .done)
+            let (bytes, last) = await server.read(2, room: 1)
+            #expect(bytes == Self.expected(1))
+            #expect(last == .failed(EPROTO))
+            #expect(server.tls.fault == .flooded)
+            server.socket.close()
+        }
+        #expect(client.finished().isConnected)
+    }
+
+    @Test func `the first renegotiation ends a connection`() async throws {
+        let (ours, theirs) = try socketPair()
+        let client = Client(
+            theirs, host: "a.test", version: TLS1_2_VERSION, [.write(10), .renegotiate, .write(10)])
+        try await onWorker { worker in
+            let endpoint = try #require(TLSEndpoint(on: worker))
+            let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
+            #expect(await server.handshake() == .done)
+            let (bytes, last) = await server.read(20)
+            #expect(bytes == Self.expected(10))
+            #expect(last == .failed(EPROTO))
+            #expect(server.tls.fault == .flooded)
             server.socket.close()
         }
         #expect(client.finished().isConnected)

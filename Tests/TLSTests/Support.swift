@@ -8,8 +8,14 @@ import Testing
 /// Texts of certificates and keys, made once.
 enum Texts {
     /// A certificate that signs itself, with its key; `chimera_make_key` and what follows are what `openssl req` does.
-    static func pair(_ host: String, secondsLeft: Int = 86_400) throws -> (chain: [UInt8], key: [UInt8]) {
-        let key = try #require(chimera_make_key(nil))
+    ///
+    /// - Parameters:
+    ///   - rsaBits: nil for a key on P-256.
+    ///   - isNamed: whether the host is an alternative name, beside the common name.
+    static func pair(
+        _ host: String, secondsLeft: Int = 86_400, rsaBits: Int32? = nil, isNamed: Bool = true
+    ) throws -> (chain: [UInt8], key: [UInt8]) {
+        let key = try #require(rsaBits.map(rsaKey) ?? chimera_make_key(nil))
         let certificate = try #require(X509_new())
         defer {
             EVP_PKEY_free(key)
@@ -23,9 +29,21 @@ enum Texts {
         let name = X509_get_subject_name(certificate)
         X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, Array(host.utf8), Int32(host.utf8.count), -1, 0)
         X509_set_issuer_name(certificate, name)
-        #expect(chimera_add_extension(certificate, certificate, NID_subject_alt_name, "DNS:\(host)"))
+        if isNamed {
+            #expect(chimera_add_extension(certificate, certificate, NID_subject_alt_name, "DNS:\(host)"))
+        }
         #expect(X509_sign(certificate, key, EVP_sha256()) > 0)
         return (try text(chimera_pem_of_certificate(certificate)), try text(chimera_pem_of_key(key)))
+    }
+
+    private static func rsaKey(_ bits: Int32) -> OpaquePointer? {
+        let context = EVP_PKEY_CTX_new_from_name(nil, "RSA", nil)
+        defer { EVP_PKEY_CTX_free(context) }
+        var key: OpaquePointer?
+        EVP_PKEY_keygen_init(context)
+        EVP_PKEY_CTX_set_rsa_keygen_bits(context, bits)
+        EVP_PKEY_keygen(context, &key)
+        return key
     }
 
     private static func text(_ bio: OpaquePointer?) throws -> [UInt8] {
@@ -49,6 +67,10 @@ final class Client: Sendable {
         case readEnd
         /// Has new keys for both directions (RFC 8446 §4.6.3), so many times.
         case updateKeys(Int)
+        /// Has new keys for its own direction alone, which nobody answers.
+        case updateOwnKeys(Int)
+        /// Begins another handshake (TLS 1.2).
+        case renegotiate
     }
 
     /// What else a client does.
@@ -65,6 +87,8 @@ final class Client: Sendable {
         var isResumed = false
         var received: [UInt8] = []
         var sawEnd = false
+        /// The common name of the server's certificate.
+        var serverSubject = ""
     }
 
     private let done = Latch()
@@ -98,6 +122,14 @@ final class Client: Sendable {
         }
     }
 
+    private static func subject(_ ssl: OpaquePointer) -> String {
+        guard let certificate = SSL_get1_peer_certificate(ssl) else { return "" }
+        defer { X509_free(certificate) }
+        var room = [CChar](repeating: 0, count: 256)
+        X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, &room, 256)
+        return String(decoding: room.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
     private static func take(_ habit: Habit, _ ssl: OpaquePointer) {
         if case .none = habit { return }
         var groups = "P-521:P-256".utf8CString
@@ -126,6 +158,7 @@ final class Client: Sendable {
         SSL_set_fd(ssl, descriptor)
         outcome.isConnected = SSL_connect(ssl) == 1
         guard outcome.isConnected else { return outcome }
+        outcome.serverSubject = subject(ssl)
         var written = 0
         for step in steps {
             switch step {
@@ -148,6 +181,14 @@ final class Client: Sendable {
                     SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED)
                     if SSL_do_handshake(ssl) != 1 { return outcome }
                 }
+            case .updateOwnKeys(let count):
+                for _ in 0..<count {
+                    SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED)
+                    if SSL_do_handshake(ssl) != 1 { return outcome }
+                }
+            case .renegotiate:
+                SSL_renegotiate(ssl)
+                SSL_do_handshake(ssl)
             case .readEnd:
                 var byte: UInt8 = 0
                 let got = SSL_read(ssl, &byte, 1)

@@ -39,7 +39,7 @@ struct chimera_wire {
     /// The first bytes are a request without TLS.
     bool plain;
     bool started;
-    /// The peer has sent more KeyUpdates than it may: nothing more is read.
+    /// The peer has sent more KeyUpdates than it may, or asked for a renegotiation: nothing more is read.
     bool flooded;
     /// How many more it may send.
     int key_updates_left;
@@ -96,6 +96,8 @@ void chimera_context_set_tickets(
 void chimera_context_set_status(SSL_CTX *context, int (*callback)(SSL *, void *));
 /// Takes a copy of an OCSP response to send with the certificate.
 int chimera_tls_set_status(SSL *ssl, const void *bytes, size_t count);
+/// Whether a server's connection takes a certificate; why not is in OpenSSL's list of errors.
+bool chimera_certificate_try(OSSL_LIB_CTX *library, X509 *leaf, EVP_PKEY *key, STACK_OF(X509) *chain);
 int chimera_tls_use(SSL *ssl, X509 *leaf, EVP_PKEY *key, STACK_OF(X509) *chain);
 void chimera_tls_set_trust(SSL *ssl, X509_STORE *store, const STACK_OF(X509_NAME) *names, bool required);
 /// The subject of the peer's certificate, where it was verified, to be freed with `BIO_free`; else NULL.

@@ -38,6 +38,7 @@ extension FileDecoder {
         do throws(CertificateFault) {
             let certificate = try ServerCertificate(
                 chain: chain.content, key: key.content, status: arguments.file("ocsp")?.content ?? [])
+            try certificate.tryOut()
             warnOfTime(certificate, first)
         } catch {
             let wrong = error.concernsKey ? second : first
