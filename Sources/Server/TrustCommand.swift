@@ -36,15 +36,27 @@ struct TrustCommand: ParsableCommand {
             throw Self.refusal("\(error)")
         }
         guard let authority else {
-            throw Self.refusal(
-                "there is no local authority yet in \(data.map { $0 + "/tls" } ?? "any directory"): it is made when a site with "
-                    + "`tls internal` is first served")
+            throw Self.refusal(Self.missing(in: data))
         }
         if install {
             try installed(authority)
         } else {
             Stream.output.write(String(decoding: authority.certificate, as: UTF8.self))
         }
+    }
+
+    /// What is said where no authority was found.
+    ///
+    /// - Parameter data: the data directory; nil where there is none.
+    static func missing(in data: String?) -> String {
+        guard let data else {
+            return
+                "the local authority is kept nowhere, so it is another one after each start: name a directory with `data`"
+        }
+        return
+            "there is no local authority yet in \(data)/tls: it is made when a site with `tls internal` is first "
+            + "served. If one is served already, the gateway cannot write there, as its log says, and has another "
+            + "authority after each start: name a directory of its user's with `data`"
     }
 
     private func installed(_ authority: LocalAuthority) throws {

@@ -81,8 +81,7 @@ package struct LocalAuthority: Sendable, Equatable {
     package static func keptOrMade(in directory: String, name: String) throws(Failure) -> LocalAuthority {
         if let kept = try kept(in: directory) { return kept }
         let made = try LocalAuthority(name: name)
-        if let parent = directory.lastIndex(of: "/") { mkdir(String(directory[..<parent]), 0o700) }
-        mkdir(directory, 0o700)
+        makeDirectory(directory)
         let final = directory + "/authority.key"
         let fresh = final + ".\(getpid())"
         unlink(fresh)
@@ -99,6 +98,15 @@ package struct LocalAuthority: Sendable, Equatable {
         try write(kept.certificate, to: text + ".\(getpid())", mode: 0o644)
         rename(text + ".\(getpid())", text)
         return kept
+    }
+
+    /// Where that fails, writing there says so. What is above the directory others may enter: gateways of other users may
+    /// keep theirs beside it.
+    private static func makeDirectory(_ directory: String) {
+        for index in directory.indices.dropFirst() where directory[index] == "/" {
+            mkdir(String(directory[..<index]), 0o755)
+        }
+        mkdir(directory, 0o700)
     }
 
     private static func write(_ bytes: [UInt8], to path: String, mode: mode_t) throws(Failure) {

@@ -7,6 +7,22 @@ import Testing
 struct StoreTests {
     private static let long = String(repeating: "x", count: 245)
 
+    @Test func `what is above the store others may enter, and the store only its owner`() throws {
+        let root = "/tmp/chimera-store-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        let paths = [root + "/shared/one/tenants", root + "/shared/one", root + "/shared", root]
+        defer { for path in paths { rmdir(path) } }
+        try LastGoodStore(directory: paths[0]).prepare()
+        let modes = paths.map { path in
+            var status = stat()
+            return stat(path, &status) == 0 ? status.st_mode & 0o055 : .max
+        }
+        #expect(modes[0] == 0)
+        // What the umask leaves of 0755.
+        let mask = umask(0)
+        umask(mask)
+        #expect(modes.dropFirst().allSatisfy { $0 == 0o055 & ~mask })
+    }
+
     private func write(_ text: String, to path: String) throws {
         let file = try #require(fopen(path, "w"))
         fputs(text, file)

@@ -33,6 +33,12 @@ struct TLSRowTests {
 
     @Test(arguments: [
         ("tls internal t/page.html", 14, "`tls internal` has no files"),
+        ("tls interal", 5, "`tls` needs CHAIN and KEY, or the word `internal`; did you mean \"internal\"?"),
+        ("tls auto", 5, "this version does not have `tls auto` yet"),
+        (
+            "tls internal ; tls internal redirect=off", 20,
+            "`tls internal` stands in this site already (see conf.d/t.conf:2:1)"
+        ),
         ("tls internal { profile old }", 24, #"unknown profile "old"; known: intermediate, modern"#),
         (
             "tls internal { client require }", 1,
@@ -50,6 +56,40 @@ struct TLSRowTests {
         #expect(error.text == message)
         #expect(error.position.column == column)
     }
+
+    @Test(arguments: [
+        ("", true), ("import conf.d/*.conf", true), ("import conf.d/*.conf watch=off", false),
+        ("import conf.d/*.conf watch=off\nimport more.d/*.conf", true),
+    ])
+    func `files are watched unless each import says that they are not`(lines: String, isWatched: Bool) throws
+    {
+        let result = ChimeraConfigurationTests.load(machine: "listen 80\n\(lines)\n")
+        #expect(try #require(result.configuration).isWatched == isWatched)
+    }
+
+    @Test func `a site that wants certificates and answers without TLS as well is warned of`() {
+        let authority = "t/ca.pem"
+        let result = ChimeraConfigurationTests.load(
+            tenant:
+                "site a.example {\ntls internal redirect=off { client-ca \(authority) }\nrespond 200\n}\n",
+            machine: "listen 443 tls\n", files: ["conf.d/t/ca.pem": Self.clientAuthority])
+        #expect(!result.hasErrors, "\(result.diagnostics.rendered)")
+        #expect(result.diagnostics.contains { $0.text.contains("without TLS all requests get 403") })
+    }
+
+    private static let clientAuthority = """
+        -----BEGIN CERTIFICATE-----
+        MIIBdzCCAR2gAwIBAgIUbcjIMlGsfYalvQbuGvnHjrvBCW4wCgYIKoZIzj0EAwIw
+        EDEOMAwGA1UEAwwFc3RhZmYwIBcNMjYxMTIyMDUxOTIwWhgPMjEyNjEwMjkwNTE5
+        MjBaMBAxDjAMBgNVBAMMBXN0YWZmMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
+        XFDBgJeTT6oM1oiDIOZBND5BE0/cZbqn1+1FlK1rtx49GGeHji0mycd3JHKJAN87
+        /zcfBqszSmQDA7USUsg1q6NTMFEwHQYDVR0OBBYEFAHIY6oRZuV2VP6FKq4vMtGN
+        EvsRMB8GA1UdIwQYMBaAFAHIY6oRZuV2VP6FKq4vMtGNEvsRMA8GA1UdEwEB/wQF
+        MAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhANtzkk5e4h4zru09pCPP0IAi5xgqEmnM
+        TTrWLGfS0A45AiA8M3ZpigyKACTAyaJw+njg6YZIV1mIUyGR60pN67qafw==
+        -----END CERTIFICATE-----
+
+        """
 
     @Test(arguments: [
         ("listen 443 tls", "", true), ("listen 80", "", false), ("listen 443 tls name=in", "", false),

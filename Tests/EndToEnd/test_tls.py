@@ -332,8 +332,26 @@ def test_a_connection_carries_requests_for_sites_that_ask_for_the_same(gateway):
     """RFC 9110 §7.4: 421 only where Host and SNI belong to sites with different demands, or one is without TLS."""
     with SecureConnection(gateway, "a.test") as connection:
         assert connection.get(host="b.test").body == b"site b"
-        assert connection.get(host="plain.test").status == 421
+        refused = connection.get(host="plain.test")
+        assert refused.status == 421 and b"made for another site" in refused.body
         assert connection.get(host="a.test").status == 200
+    gateway.records(1, where=lambda record: record.get("refused") == "site-mismatched")
+
+
+def test_http_is_not_answered_over_tls(gateway):
+    """RFC 9110 §7.4, RFC 9112 §3.2.2: the absolute form says which scheme is asked for."""
+    for target, status in [("http://a.test/", 421), ("https://a.test/", 200), ("HTTP://a.test/", 421)]:
+        with SecureConnection(gateway, "a.test") as connection:
+            assert connection.request("GET", target, "a.test").status == status
+
+
+def test_a_site_that_requires_certificates_is_closed_without_tls(start_gateway, certificates, clients):
+    """docs/tls.md: `client require` holds for all doors of a site."""
+    gateway = start_gateway(
+        f"site a.test {{ tls {certificates['a'].line} redirect=off {{ client-ca {clients[0].chain} }} ; "
+        "respond 200 secret }", tls.LISTEN)
+    assert gateway.get(host="a.test").status == 403
+    assert gateway.get("/.well-known/acme-challenge/x", "a.test").status == 403
 
 
 # Sessions
@@ -421,6 +439,19 @@ def test_a_certificate_that_is_replaced_is_shown_within_a_second(start_gateway, 
         assert old.der != before
         wait_until(lambda: shown(gateway, "a.test") == old.der, what="the new certificate", within=3)
         assert open_before.get(host="a.test").status == 200
+
+
+def test_a_certificate_is_watched_without_an_import_too(start_gateway, tmp_path):
+    """docs/tls.md: a file that changes is read again by itself; one file is a configuration as well."""
+    old = certify(tmp_path / "c", "a", "a.test")
+    gateway = start_gateway("", tls.LISTEN, start=False)
+    gateway.import_line = f"site a.test {{ tls {old.line} ; respond 200 ok }}"
+    gateway.start()
+    assert shown(gateway, "a.test") == old.der
+    fresh = certify(tmp_path / "fresh", "a", "a.test")
+    os.replace(fresh.key, old.key)
+    os.replace(fresh.chain, old.chain)
+    wait_until(lambda: shown(gateway, "a.test") == old.der, what="the new certificate")
 
 
 def test_a_certificate_that_is_replaced_by_half_stays_as_it_was(start_gateway, tmp_path):

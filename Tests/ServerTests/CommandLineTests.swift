@@ -34,6 +34,12 @@ import Testing
         #expect(status(of: words) == .usage)
     }
 
+    @Test func `where no authority is kept, it is said why`() {
+        #expect(TrustCommand.missing(in: nil).contains("kept nowhere"))
+        #expect(TrustCommand.missing(in: "/x").contains("in /x/tls"))
+        #expect(TrustCommand.missing(in: "/x").contains("cannot write there"))
+    }
+
     @Test(arguments: [["--help"], ["--version"], ["run", "--help"]])
     func `help and version end with 0`(words: [String]) {
         #expect(status(of: words) == .clean)

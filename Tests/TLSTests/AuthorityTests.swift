@@ -29,6 +29,13 @@ import Testing
         }
     }
 
+    @Test func `it is made with the directories above it`() throws {
+        try withDirectory {
+            let made = try LocalAuthority.keptOrMade(in: directory + "/a/b/tls", name: "test")
+            #expect(try LocalAuthority.kept(in: directory + "/a/b/tls") == made)
+        }
+    }
+
     @Test func `a damaged one is refused and not replaced`() throws {
         try withDirectory {
             _ = try LocalAuthority.keptOrMade(in: directory + "/tls", name: "test")

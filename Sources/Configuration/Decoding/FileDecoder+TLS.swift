@@ -13,6 +13,11 @@ extension FileDecoder {
         if tls.clients != nil, tls.clientAuthorities == nil {
             report(arguments.keyword, "`client` needs a `client-ca` that says whose certificates count")
         }
+        if !tls.redirects, tls.clientAuthorities != nil, tls.clients == .require {
+            warn(
+                arguments.keyword,
+                "with `redirect=off` and `client require`, without TLS all requests get 403")
+        }
         site.tls = tls
     }
 
@@ -24,11 +29,14 @@ extension FileDecoder {
             if !tls.certificates.isEmpty {
                 report(first.token, "`tls internal` and a certificate's files cannot stand in one site")
             }
+            if tls.isInternal {
+                report(first.token, "`tls internal` stands in this site already", other: tls.position)
+            }
             tls.isInternal = true
             return
         }
         guard let second = arguments.first("KEY") else {
-            report(first.token, "`tls` needs CHAIN and KEY, or the word `internal`")
+            reportLoneWord(first.token)
             return
         }
         if tls.isInternal {
@@ -47,6 +55,16 @@ extension FileDecoder {
         }
         tls.certificates.append(
             SiteTLS.Certificate(chain: chain, key: key, status: arguments.file("ocsp")))
+    }
+
+    private func reportLoneWord(_ token: Token) {
+        if token.text == "auto", token.quoting == .bare {
+            report(token, "this version does not have `tls auto` yet")
+        } else {
+            report(
+                token, "`tls` needs CHAIN and KEY, or the word `internal`",
+                NearMiss.suggestions(for: token.text, among: ["internal"]))
+        }
     }
 
     /// Its content is not kept with last good versions: keys belong in one place, and an old chain fits no new key.
@@ -91,7 +109,9 @@ extension FileDecoder {
             guard let name = host.certificateName,
                 !certificates.contains(where: { $0.covers(name) })
             else { continue }
-            warn(at: tls.position, "no certificate of this site is one for \"\(host)\"", other: nil)
+            report(
+                .warning, at: tls.position, "no certificate of this site is one for \"\(host)\"", [],
+                length: 3, line: line(at: tls.position))
         }
     }
 }

@@ -154,12 +154,16 @@ package struct LastGoodStore: Sendable {
 
     // MARK: - Writing
 
-    /// Makes the directory, for its owner alone.
+    /// Makes the directory, for its owner alone. What is above it others may enter: a folder of many, such as /var/lib, may
+    /// be among that.
     package func prepare() throws(Failure) {
         var path = ""
-        for segment in directory.split(separator: "/") {
+        let segments = directory.split(separator: "/")
+        for (index, segment) in segments.enumerated() {
             path += "/" + segment
-            if mkdir(path, 0o700) != 0, errno != EEXIST, errno != EROFS, errno != EACCES {
+            if mkdir(path, index == segments.count - 1 ? 0o700 : 0o755) != 0, errno != EEXIST, errno != EROFS,
+                errno != EACCES
+            {
                 throw Failure(path: path, number: errno)
             }
         }

@@ -355,6 +355,9 @@ package final class LiveConfiguration {
     /// See `MachineConfiguration.watchedPatterns`.
     package var watchedPatterns: [String] { world.configuration?.watchedPatterns ?? [] }
 
+    /// See `MachineConfiguration.isWatched`.
+    package var isWatched: Bool { world.configuration?.isWatched ?? false }
+
     /// The paths whose change can change the configuration, beside those that `watchedPatterns` name, by what they are
     /// worth: the machine's file and what its own sites refer to, then the files that tenants refer to, then their
     /// directories. What somebody else watches is not among them.

@@ -60,6 +60,7 @@ struct MachineLoad {
         if let metrics = configuration.listeners.first(where: { $0.name == Site.telemetryListener }) {
             self.sites.append(.telemetry(position: metrics.position))
         }
+        configuration.isWatched = imports.isEmpty || imports.contains { $0.isOn("watch") != false }
         configuration.watchedPatterns = imports.filter { $0.isOn("watch") != false }.flatMap { arguments in
             arguments.all("PATTERN").map {
                 FilePath.resolve($0.token.text, in: arguments.statement.source.directory)

@@ -25,6 +25,9 @@ package struct MachineConfiguration: Sendable, Equatable {
     package var files: [String] = []
     /// The absolute patterns of `import` lines whose directories are watched for changes.
     package var watchedPatterns: [String] = []
+    /// Files that change are read again without being asked to: also without an `import`, but not where each of them says
+    /// `watch=off`.
+    package var isWatched = false
     package var warnings: [Diagnostic] = []
 
     package init() {}

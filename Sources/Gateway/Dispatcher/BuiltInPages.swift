@@ -6,14 +6,19 @@ final class BuiltInPages {
     private struct Key: Hashable {
         let status: Int
         let isJSON: Bool
+        let explanation: String
     }
 
     private var made: [Key: CompiledPage] = [:]
 
-    func page(for status: Int, asJSON isJSON: Bool) -> CompiledPage {
-        let key = Key(status: status, isJSON: isJSON)
+    /// - Parameter refusal: why the request is refused; some reasons have a sentence of their own.
+    func page(for status: Int, because refusal: Refusal? = nil, asJSON isJSON: Bool) -> CompiledPage {
+        let explanation =
+            refusal.flatMap { $0.status == status ? BuiltInPages.explanation(of: $0) : nil }
+            ?? BuiltInPages.explanation(of: status)
+        let key = Key(status: status, isJSON: isJSON, explanation: explanation)
         if let page = made[key] { return page }
-        let page = isJSON ? BuiltInPages.problem(status) : BuiltInPages.html(status)
+        let page = isJSON ? BuiltInPages.problem(status) : BuiltInPages.html(status, explanation)
         made[key] = page
         return page
     }
@@ -24,7 +29,7 @@ final class BuiltInPages {
         return CompiledPage(content: Blob(text), contentType: "application/problem+json")
     }
 
-    private static func html(_ status: Int) -> CompiledPage {
+    private static func html(_ status: Int, _ explanation: String) -> CompiledPage {
         let reason = reason(for: status)
         let text = """
             <!doctype html>
@@ -44,7 +49,7 @@ final class BuiltInPages {
             </style>
             <b aria-hidden="true">\(status)</b>
             <h1>\(reason)</h1>
-            <p>\(explanation(of: status))</p>
+            <p>\(explanation)</p>
             </html>
 
             """
@@ -54,6 +59,15 @@ final class BuiltInPages {
     private static func reason(for status: Int) -> String {
         let phrase = "\(ReasonPhrase.of(status))"
         return phrase.isEmpty ? "Error" : phrase
+    }
+
+    private static func explanation(of refusal: Refusal) -> String? {
+        switch refusal {
+        case .siteMismatched: "This connection was made for another site of this server. Please try again."
+        case .schemeMismatched: "This address is not to be reached by this kind of connection."
+        case .clientCertificateMissing: "This is open to those with a certificate alone."
+        default: nil
+        }
     }
 
     /// One sentence for the person in front of the browser.

@@ -54,7 +54,8 @@ extension Dispatcher {
         if let page = page ?? settings.errorPage(for: response.status) {
             body = finish(page.content, page.contentType, context, request, response)
         } else {
-            let page = pages.page(for: response.status, asJSON: request.prefersJSON)
+            let page = pages.page(
+                for: response.status, because: context.refusal, asJSON: request.prefersJSON)
             body = finish(page.content, page.contentType, context, request, response)
         }
         // How long content may be kept says nothing of how long it may be missing.

@@ -99,6 +99,7 @@ final class Dispatcher {
             try checkTLS(of: site, context)
             context.site = site
             if request.form == .asterisk {
+                if isClientMissing(at: site, context) { throw Rejection(.clientCertificateMissing) }
                 context.settings = site.baseSettings
                 return .answer(answerAsterisk(context, request, response))
             }
@@ -108,6 +109,9 @@ final class Dispatcher {
             {
                 context.settings = site.baseSettings
                 return .answer(redirectToTLS(site, context, request, response))
+            }
+            if isClientMissing(at: site, context), !namesChallenge(site, context, request) {
+                throw Rejection(.clientCertificateMissing)
             }
         } catch {
             context.refusal = error.refusal
@@ -123,11 +127,13 @@ final class Dispatcher {
     {
         // RFC 9110 §7.4: what is asked of an https origin has to come over TLS, or from a gateway that we trust.
         if request.targetsHTTPS && !context.isSecure && !(context.peer.map(isTrusted) ?? false) {
-            throw Rejection(status: 421)
+            throw Rejection(.schemeMismatched)
         }
         // Nor is what was asked of an http origin to be answered for the https one.
-        if context.tls != nil && !request.scheme.isEmpty && !request.targetsHTTPS {
-            throw Rejection(status: 421)
+        if context.tls != nil && (request.form == .absolute || !request.scheme.isEmpty)
+            && !request.targetsHTTPS
+        {
+            throw Rejection(.schemeMismatched)
         }
         try findHost(context, request)
         guard let number = table.site(for: context.canonicalHost, on: context.listener) else {
@@ -143,8 +149,24 @@ final class Dispatcher {
     private func checkTLS(of site: CompiledSite, _ context: RequestContext) throws(Rejection) {
         guard let tls = context.tls else { return }
         guard let security = site.security, security.demand == tls.site?.demand else {
-            throw Rejection(status: 421)
+            throw Rejection(.siteMismatched)
         }
+    }
+
+    /// Whether the site wants a certificate of each client and no handshake of ours has asked for one; what a trusted peer
+    /// has asked for, nobody knows.
+    private func isClientMissing(at site: CompiledSite, _ context: RequestContext) -> Bool {
+        !context.hasHandshake && site.security?.requiresClients ?? false
+    }
+
+    /// Whether the request is one of RFC 8555 that a route of the site names on purpose.
+    private func namesChallenge(_ site: CompiledSite, _ context: RequestContext, _ request: RequestHead)
+        -> Bool
+    {
+        guard !context.isSecure, context.isACMEChallenge,
+            case .route(let route) = site.selectRoute(context, request)
+        else { return false }
+        return RequestContext.challengePrefix.withUTF8Buffer { route.text.starts(with: $0) }
     }
 
     private func findHost(_ context: RequestContext, _ request: RequestHead) throws(Rejection) {

@@ -27,6 +27,9 @@ final class RequestContext {
     /// The request came over TLS, to us or to a trusted peer that says so in `X-Forwarded-Proto`.
     @exclusivity(unchecked) private(set) var isSecure = false
 
+    /// TLS ends here, and not at a trusted peer: what its handshake has demanded holds.
+    @exclusivity(unchecked) private(set) var hasHandshake = false
+
     /// No request of HTTP: a connection of `listen … session=`, which cannot be told to go elsewhere.
     @exclusivity(unchecked) private(set) var isPlain = false
 
@@ -112,6 +115,7 @@ final class RequestContext {
         self.listener = listener
         self.port = port
         self.isSecure = isSecure
+        hasHandshake = isSecure
         isPlain = false
         client = peer
         authentication = .unasked
@@ -244,9 +248,12 @@ extension RequestContext {
         get { self[matched] }
     }
 
+    /// Where tools that get certificates by HTTP answer (RFC 8555 §8.3).
+    static let challengePrefix: StaticString = "/.well-known/acme-challenge/"
+
     /// RFC 8555 §8.3: what authorities ask for without TLS, before there is a certificate.
     var isACMEChallenge: Bool {
-        let prefix: StaticString = "/.well-known/acme-challenge/"
+        let prefix = Self.challengePrefix
         let path = matchedPath
         guard path.count >= prefix.utf8CodeUnitCount else { return false }
         return path.extracting(first: prefix.utf8CodeUnitCount).equals(prefix)

@@ -59,6 +59,8 @@ package final class Reloader: Sendable {
         let live: LiveConfiguration
         var reported: Set<Diagnostic> = []
         var patterns: [String] = []
+        /// Changes are looked for; not where every `import` says `watch=off`.
+        var isWatching = false
         var names = WatchedNames()
         var hasComplained = false
         var hasComplainedOfCount = false
@@ -160,6 +162,7 @@ package final class Reloader: Sendable {
                 Thread.yieldToOthers()
                 work.withLock { work in
                     work.patterns = work.live.watchedPatterns
+                    work.isWatching = work.live.isWatched
                     watchDirectories(&work)
                     work.persistAgainAt = Clock.monotonicMilliseconds() + Self.firstStoreMilliseconds
                 }
@@ -196,8 +199,8 @@ package final class Reloader: Sendable {
             let now = Clock.monotonicMilliseconds()
             let hasNews = state.withLock { state in exchange(&state.hasNews, with: false) }
             let isNews = work.withLock { work in
-                // Without patterns nothing is watched, and so nobody's news count.
-                exchange(&work.needsLook, with: false) || (hasNews && !work.patterns.isEmpty)
+                // Where nothing is watched, nobody's news count.
+                exchange(&work.needsLook, with: false) || (hasNews && work.isWatching)
             }
             if isNews { settling.changed(at: now) }
             if let cause = requests.first?.cause ?? (settling.isDue(now) ? .watch : nil) {
@@ -261,7 +264,7 @@ package final class Reloader: Sendable {
     }
 
     private static func names(_ work: borrowing Work) -> WatchedNames {
-        guard !work.patterns.isEmpty else { return WatchedNames() }
+        guard work.isWatching else { return WatchedNames() }
         return WatchedNames(
             patterns: work.patterns, files: work.live.watchedFiles, pause: work.live.pauseForOthers)
     }
@@ -299,6 +302,7 @@ package final class Reloader: Sendable {
                 }
             }
             work.patterns = work.live.watchedPatterns
+            work.isWatching = work.live.isWatched
             if revision.isUnsettled { work.needsLook = true }
             var status = revision.status
             status.durationMilliseconds = Clock.monotonicMilliseconds() - began
