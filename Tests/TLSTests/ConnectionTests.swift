@@ -207,7 +207,7 @@ import Testing
     @Test func `what is spent of new keys comes back second by second, not at once`() async throws {
         let (ours, theirs) = try socketPair()
         let client = Client(
-            theirs, host: "a.test", [.updateOwnKeys(32), .write(1), .updateOwnKeys(32), .write(1)])
+            theirs, host: "a.test", [.updateOwnKeys(32), .write(1), .updateOwnKeys(32)])
         try await onWorker { worker in
             let endpoint = try #require(TLSEndpoint(on: worker))
             let server = try Server(ours, endpoint, worker, site: Self.site(endpoint))
