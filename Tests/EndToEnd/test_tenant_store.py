@@ -188,4 +188,5 @@ def test_a_folder_that_becomes_another_tenants_is_served_no_longer(start_gateway
     (gateway.directory / "conf.d/t.eu.conf").write_text(answering("eu", "eu.test"))
     wait_until(lambda: gateway.get("/s").status == 421, what="the end of the old version")
     assert gateway.get("/", "eu.test").text == "eu"
+    wait_until(lambda: "t.conf:1:19: " in gateway.stderr, what="what the log says of it")
     assert gateway.stderr.count("t.conf:1:19: ") == 1
