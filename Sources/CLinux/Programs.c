@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -79,11 +80,21 @@ static int limit_resources(const struct chimera_program *program) {
     return 0;
 }
 
+// All of them, also the two that glibc keeps for itself and does not let anybody name: the program may have another libc.
+static void make_signals_usual(void) {
+    struct {
+        void *handler;
+        unsigned long flags;
+        void *restorer;
+        uint64_t mask;
+    } usual = {0};
+    for (int number = 1; number <= 64; number++) syscall(SYS_rt_sigaction, number, &usual, NULL, sizeof usual.mask);
+}
+
 static int begin(void *argument) {
     struct beginning *beginning = argument;
     const struct chimera_program *program = beginning->program;
-    struct sigaction usual = {.sa_handler = SIG_DFL};
-    for (int number = 1; number < NSIG; number++) sigaction(number, &usual, NULL);
+    make_signals_usual();
     // What has a terminal of its own leads a session of its own.
     if (program->has_terminal) setsid();
     else leave_terminal();
@@ -98,9 +109,8 @@ static int begin(void *argument) {
     if (syscall(SYS_getppid) != beginning->parent) _exit(127);
     if (program->directory && chdir(program->directory) != 0) goto failed;
     close_others();
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    uint64_t none = 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
     execve(program->path, program->arguments, program->environment);
 failed:
     beginning->failure = errno;
