@@ -59,6 +59,25 @@ def start_gateway(tmp_path):
     starter.finish()
 
 
+@pytest.fixture
+def marked():
+    """What tells the programs of this test's sessions."""
+    # Not above: the tests of the rig itself need no packages.
+    from rig.sessions import Marked
+    return Marked()
+
+
+@pytest.fixture
+def session(start_gateway, marked):
+    """session(*command, options=, block=): a gateway with one session, whose processes are `marked`."""
+    from rig.sessions import site
+
+    def start(*command, options="", block="", machine="", **more):
+        return start_gateway(site(*command, options=f"{marked.option} {options}", block=block), machine, **more)
+    yield start
+    marked.await_gone()
+
+
 @pytest.fixture(scope="module")
 def start_shared(tmp_path_factory):
     """The same for a gateway that the tests of a module share; they check that it lives."""

@@ -17,15 +17,10 @@ from rig.client import wait_until
 from rig.gateway import run
 from rig.http2 import ENABLE_PUSH, Http2
 from rig.metrics import Metrics
-from rig.sessions import ROOT, Marked, join, shell, site
+from rig.sessions import ROOT, join, shell, site
 from rig.websocket import KEY, REQUEST, frame
 
 RESUME = "resume=120s"
-
-
-@pytest.fixture
-def marked():
-    return Marked()
 
 
 @pytest.fixture

@@ -17,21 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from rig.client import wait_until
 from rig.gateway import run
 from rig.metrics import Metrics
-from rig.sessions import ROOT, Marked, join, shell, site
-
-
-@pytest.fixture
-def marked():
-    return Marked()
-
-
-@pytest.fixture
-def session(start_gateway, marked):
-    """session(*command, options=, block=): a gateway with one session, whose processes are `marked`."""
-    def start(*command, options="", block="", machine="", **more):
-        return start_gateway(site(*command, options=f"{marked.option} {options}", block=block), machine, **more)
-    yield start
-    marked.await_gone()
+from rig.sessions import ROOT, join, shell, site
 
 
 def refused(gateway, **options) -> InvalidStatus:

@@ -20,22 +20,8 @@ from rig.client import request_bytes, wait_until
 from rig.gateway import BINARY, run
 from rig.http2 import ENABLE_PUSH, Http2
 from rig.metrics import Metrics
-from rig.sessions import ROOT, Marked, join, shell, site, words
+from rig.sessions import ROOT, join, shell, site, words
 from rig.websocket import KEY, REQUEST, frame
-
-
-@pytest.fixture
-def marked():
-    return Marked()
-
-
-@pytest.fixture
-def session(start_gateway, marked):
-    """session(*command, options=, block=): a gateway with one session, whose processes are `marked`."""
-    def start(*command, options="", block="", machine="", **more):
-        return start_gateway(site(*command, options=f"{marked.option} {options}", block=block), machine, **more)
-    yield start
-    marked.await_gone()
 
 
 def closed_by(client) -> tuple[int, str]:

@@ -140,16 +140,7 @@ extension GatewayWorker {
 
     /// Serves one of the clients of a program that has several.
     func serveShared(_ exchange: some GatewayExchange, _ visit: SessionVisit) async {
-        let table = shared.limits.places
-        let places: [Int32]
-        switch admit(exchange.transaction, visit) {
-        case .admitted(let entered): places = entered
-        case .full:
-            exchange.transaction.context.limitHit = .sessions
-            return await refuse(exchange, status: 503)
-        case .tooFast(let wait): return await refuse(exchange, startsAgainIn: wait)
-        }
-        func leave() { for place in places { table.leave(place) } }
+        guard let leave = await enter(exchange, visit) else { return }
         let place = shared.kept.shared(visit.key)
         do throws(SharedRefusal) {
             let client = try await join(place, exchange, visit)

@@ -56,16 +56,7 @@ extension GatewayWorker {
 
     /// Serves a client that gets a program of its own.
     private func serveOwn(_ exchange: some GatewayExchange, _ visit: SessionVisit) async {
-        let table = shared.limits.places
-        let places: [Int32]
-        switch admit(exchange.transaction, visit) {
-        case .admitted(let entered): places = entered
-        case .full:
-            exchange.transaction.context.limitHit = .sessions
-            return await refuse(exchange, status: 503)
-        case .tooFast(let wait): return await refuse(exchange, startsAgainIn: wait)
-        }
-        func leave() { for place in places { table.leave(place) } }
+        guard let leave = await enter(exchange, visit) else { return }
         let launch = launch(visit, exchange.scope)
         guard let started = await awaitProgram(exchange, launch) else { return leave() }
         do throws(SystemError) {
@@ -226,14 +217,26 @@ extension GatewayWorker {
         if let client = program as? KeptClient { figures.lostOctets.add(client.octetsLost) }
     }
 
-    /// Takes a place for a session, and a start.
-    func admit(_ transaction: Transaction, _ visit: SessionVisit) -> SessionLimits.Admission {
-        SessionLimits(visit.settings).admit(
-            transaction, visit.site, shared.limits, now: Int64(truncatingIfNeeded: dispatcher.clock()))
+    /// Takes a place for a session, and a start, or refuses the client.
+    ///
+    /// - Returns: what gives the place back; nil for who is refused.
+    func enter(_ exchange: some GatewayExchange, _ visit: SessionVisit) async -> (() -> Void)? {
+        let table = shared.limits.places
+        let admission = SessionLimits(visit.settings).admit(
+            exchange.transaction, visit.site, shared.limits,
+            now: Int64(truncatingIfNeeded: dispatcher.clock()))
+        switch admission {
+        case .admitted(let places): return { for place in places { table.leave(place) } }
+        case .full:
+            exchange.transaction.context.limitHit = .sessions
+            await refuse(exchange, status: 503)
+        case .tooFast(let wait): await refuse(exchange, startsAgainIn: wait)
+        }
+        return nil
     }
 
     /// RFC 9110 §10.2.3: Retry-After says in how many seconds it may go better.
-    func refuse(_ exchange: some GatewayExchange, startsAgainIn nanoseconds: Int64) async {
+    private func refuse(_ exchange: some GatewayExchange, startsAgainIn nanoseconds: Int64) async {
         let transaction = exchange.transaction
         transaction.context.limitHit = .sessionStarts
         let body = dispatcher.refuse(503, transaction.context, transaction.request, transaction.response)

@@ -88,18 +88,7 @@ struct ConnectionsCommand: ParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() throws {
-            var quiet = admin
-            quiet.json = false
-            let status = try quiet.ask(.of(["command": .string("status")])).last
-            let planes = status?["supervisor"]?["data_planes"]?.array ?? []
-            for plane in planes where plane["state"]?.string != "starting" {
-                let lines = try admin.ask(
-                    .of([
-                        "command": .string("connections"), "limit": .integer(Int64(limit)),
-                        "generation": plane["generation"],
-                    ]))
-                if !admin.json { Stream.output.write(StatusText.connections(lines)) }
-            }
+            try admin.list("connections", atMost: limit, as: StatusText.connections)
         }
     }
 
@@ -113,13 +102,38 @@ struct ConnectionsCommand: ParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() throws {
-            let generation = id.split(separator: "-").first.flatMap { Int64($0) }
-            _ = try admin.ask(
-                .of([
-                    "command": .string("end"), "id": .string(id),
-                    "generation": generation.map { .integer($0) },
-                ]))
-            if !admin.json { Stream.output.write("ended\n") }
+            try admin.end(id, by: "end")
         }
+    }
+}
+
+extension AdminOption {
+    /// Asks each data plane for a list, and prints it.
+    ///
+    /// - Parameter limit: at most so many of each data plane.
+    func list(_ command: String, atMost limit: Int, as text: ([JSON]) -> String) throws(ExitCode) {
+        var quiet = self
+        quiet.json = false
+        let status = try quiet.ask(.of(["command": .string("status")])).last
+        let planes = status?["supervisor"]?["data_planes"]?.array ?? []
+        for plane in planes where plane["state"]?.string != "starting" {
+            let lines = try ask(
+                .of([
+                    "command": .string(command), "limit": .integer(Int64(limit)),
+                    "generation": plane["generation"],
+                ]))
+            if !json { Stream.output.write(text(lines)) }
+        }
+    }
+
+    /// Ends what a list names, at the data plane that its name begins with.
+    func end(_ id: String, by command: String) throws(ExitCode) {
+        let generation = id.split(separator: "-").first.flatMap { Int64($0) }
+        _ = try ask(
+            .of([
+                "command": .string(command), "id": .string(id),
+                "generation": generation.map { .integer($0) },
+            ]))
+        if !json { Stream.output.write("ended\n") }
     }
 }

@@ -17,18 +17,7 @@ struct SessionsCommand: ParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() throws {
-            var quiet = admin
-            quiet.json = false
-            let status = try quiet.ask(.of(["command": .string("status")])).last
-            let planes = status?["supervisor"]?["data_planes"]?.array ?? []
-            for plane in planes where plane["state"]?.string != "starting" {
-                let lines = try admin.ask(
-                    .of([
-                        "command": .string("sessions"), "limit": .integer(Int64(limit)),
-                        "generation": plane["generation"],
-                    ]))
-                if !admin.json { Stream.output.write(StatusText.sessions(lines)) }
-            }
+            try admin.list("sessions", atMost: limit, as: StatusText.sessions)
         }
     }
 
@@ -42,13 +31,7 @@ struct SessionsCommand: ParsableCommand {
         @OptionGroup var admin: AdminOption
 
         func run() throws {
-            let generation = id.split(separator: "-").first.flatMap { Int64($0) }
-            _ = try admin.ask(
-                .of([
-                    "command": .string("end-session"), "id": .string(id),
-                    "generation": generation.map { .integer($0) },
-                ]))
-            if !admin.json { Stream.output.write("ended\n") }
+            try admin.end(id, by: "end-session")
         }
     }
 }
