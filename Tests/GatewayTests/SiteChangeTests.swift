@@ -352,6 +352,12 @@ struct ExplanationTests {
         #expect(!text.contains("client "))
     }
 
+    @Test func `of a request that is sent to https no route is asked`() throws {
+        let text = try explainSecure("http://b.example/")
+        #expect(text.contains("answer    308") && !text.contains("route "), "\(text)")
+        #expect(try explainSecure("http://plain.example/").contains("route "))
+    }
+
     @Test func `the port that a redirect of http names is the public one`() throws {
         let text = try explainSecure(
             "http://www.a.example/", "site a.example www.a.example {\ncanonical a.example\n}\n")

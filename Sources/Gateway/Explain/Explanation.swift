@@ -44,6 +44,9 @@ package struct Explanation {
             lines += Explanation.site(context)
             if let outcome {
                 lines += outcome
+            } else if Explanation.isSentToTLS(context, response) {
+                // No route is asked.
+                lines += Explanation.outcome(verdict, context, request, response)
             } else {
                 lines += Explanation.route(context, request)
                 lines += Explanation.settings(context, request)
@@ -156,9 +159,7 @@ package struct Explanation {
             if let value = response[.location] {
                 lines.append(line("", "Location: \(String(decoding: Array(copying: value), as: UTF8.self))"))
             }
-            if response.status == 308, let site = context.site, let tls = site.source.tls,
-                Dispatcher.redirects(context, to: site)
-            {
+            if isSentToTLS(context, response), let tls = context.site?.source.tls {
                 lines.append(
                     line(
                         "",
@@ -171,6 +172,11 @@ package struct Explanation {
             guard let source = context.site?.source else { return [] }
             return destination(source.routes[route.index].destination, route, context, request)
         }
+    }
+
+    private static func isSentToTLS(_ context: RequestContext, _ response: ResponseHead) -> Bool {
+        guard response.status == 308, let site = context.site else { return false }
+        return Dispatcher.redirects(context, to: site)
     }
 
     private static func destination(
