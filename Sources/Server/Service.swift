@@ -113,7 +113,12 @@ struct Service: Sendable {
     private func perform(_ action: ServiceAction, on gateway: any RunningGateway) -> Bool {
         switch action {
         case .drain:
-            logger.info("draining", metadata: ["seconds": "\(Self.drainMilliseconds / 1000)"])
+            logger.info(
+                "draining",
+                metadata: [
+                    "seconds": "\(Self.drainMilliseconds / 1000)",
+                    "connections": "\(gateway.openConnections)",
+                ])
             gateway.drain(deadlineMilliseconds: Self.drainMilliseconds)
         case .stopNow:
             logger.info("stopping at once")
