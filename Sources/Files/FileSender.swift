@@ -28,7 +28,7 @@ package enum FileWindow {
     /// for threads of the pool.
     package static func read(_ descriptor: Int32, offset: Int64, count: Int) {
         posix_fadvise(descriptor, off_t(offset), off_t(count * 2), POSIX_FADV_WILLNEED)
-        withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 16) { room in
+        withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 64) { room in
             var done = 0
             while done < count {
                 let got = pread(

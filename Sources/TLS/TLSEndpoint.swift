@@ -48,7 +48,8 @@ package final class TLSEndpoint {
         self.context = context
         self.method = method
         ticketCipher = cipher
-        scratch = .allocate(byteCount: Self.chunkBytes, alignment: 16)
+        // The kernel copies much faster to where a cache line begins.
+        scratch = .allocate(byteCount: Self.chunkBytes, alignment: 64)
         outgoing = .allocate(capacity: 1)
         outgoing.initialize(to: chimera_outgoing())
         SSL_CTX_set_timeout(context, Int(TicketSecret.periodSeconds))
