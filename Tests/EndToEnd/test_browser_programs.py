@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from rig import tls
+from rig.bridge import Bridge
 from rig.browser import PATIENCE, Browser
 from rig.client import wait_until
 from rig.gateway import REPOSITORY
@@ -145,6 +146,56 @@ def test_a_curses_program_in_the_terminal_on_a_page(page, tmp_path):
     browser.evaluate("document.querySelector('#again').click()")
     screen.wait_for(r"1 lines · 0 words")
     assert browser.complaints() == []
+
+
+def process(browser) -> str:
+    """The program that the page says it has."""
+    return browser.await_text(r"process \d+") and re.search(r"process \d+", browser.text()).group(0)
+
+
+def test_the_terminal_outlives_its_page(page, tmp_path):
+    """docs/sessions.md, `resume=`: a page that is loaded again has the same program and the same screen, and so has one
+    that went to another program and back."""
+    browser = page("terminal.localhost/#notes")
+    screen = Screen(browser)
+    screen.wait_for(r"1 lines · 0 words")
+    browser.type("written before the page was loaded again")
+    screen.wait_for(r"1 written before the page was loaded again")
+    before = process(browser)
+    browser.reload()
+    screen.wait_for(r"1 written before the page was loaded again")
+    assert process(browser) == before
+    browser.type(", and behind that")
+    screen.wait_for(r"1 written before the page was loaded again, and behind that")
+    browser.evaluate("location.hash = '#shell'")
+    wait_until(lambda: process(browser) != before, PATIENCE, "another program")
+    browser.evaluate("location.hash = '#notes'")
+    screen.wait_for(r"again, and behind that")
+    assert process(browser) == before
+    browser.press("d", modifiers=2)
+    browser.await_text("exit status 0")
+    assert browser.evaluate("sessionStorage.getItem('session notes')") is None
+    assert browser.complaints() == []
+
+
+def test_the_terminal_outlives_its_connection(samples, tmp_path):
+    """The same where the connection is lost: the page comes back by itself and goes on where it was."""
+    with Browser(tmp_path, tmp_path) as browser, Bridge(samples.address) as bridge:
+        assert browser.open(f"http://terminal.localhost:{bridge.port}/#notes") == ""
+        screen = Screen(browser)
+        screen.wait_for(r"1 lines · 0 words")
+        browser.type("before the cut")
+        screen.wait_for(r"1 before the cut")
+        before = process(browser)
+        for number in range(2):
+            bridge.cut()
+            browser.await_text("connection is lost")
+            bridge.mend()
+            assert process(browser) == before
+            browser.type(f" and after {number}")
+            screen.wait_for(rf"1 before the cut.* and after {number}")
+        browser.press("d", modifiers=2)
+        browser.await_text("exit status 0")
 
 
 def test_a_shell_for_who_sits_at_the_machine(page, samples, tmp_path):

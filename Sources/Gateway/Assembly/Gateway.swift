@@ -93,7 +93,7 @@ public final class Gateway: Sendable {
     ) throws {
         self.programs = programs
         programLog = ProgramLog(logger)
-        kept = KeptPrograms(programs, programLog)
+        kept = KeptPrograms(programs, programLog, limits)
         authority = AuthoritySource(directory: configuration.dataDirectory ?? dataDirectory, logger)
         self.tickets = tickets ?? TicketSecret(now: ProcessFigures.wallSeconds)
         self.source = source
@@ -180,6 +180,10 @@ public final class Gateway: Sendable {
         if configuration.hasSessions {
             let ceiling = SessionCeiling.ofMachine()
             logger.info("room for \(ceiling.count) sessions at once, which \(ceiling.reason) sets")
+            let unenforced = programs.unenforced(configuration.programControllers)
+            for controller in ControlGroups.Controller.allCases where unenforced.contains(controller) {
+                logger.warning("\(controller.consequence)")
+            }
         }
         for listener in bound { open(listener, on: workers) }
     }

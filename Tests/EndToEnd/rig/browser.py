@@ -87,6 +87,14 @@ class Browser:
             self._receive()
         return ""
 
+    def reload(self) -> None:
+        """Loads the page again, and waits until it has loaded."""
+        self._events.clear()
+        self._page("Page.reload")
+        while not any(event["method"] == "Page.lifecycleEvent" and event["params"]["name"] == "load"
+                      for event in self._events):
+            self._receive()
+
     def evaluate(self, expression: str):
         """The value of an expression of JavaScript on the page."""
         answer = self._page("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
