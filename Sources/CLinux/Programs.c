@@ -197,6 +197,30 @@ int chimera_terminal_size(int terminal, unsigned short *columns, unsigned short 
     return 0;
 }
 
+static int left_terminal = -1;
+static struct termios left_mode;
+
+static void leave_in_mode(int number) {
+    tcsetattr(left_terminal, TCSANOW, &left_mode);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+void chimera_restore_terminal_at_end(int terminal, const struct termios *mode) {
+    left_terminal = terminal;
+    left_mode = *mode;
+    const int ends[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
+    for (size_t index = 0; index < sizeof ends / sizeof *ends; index++) {
+        struct sigaction before;
+        // What is ignored stays so (nohup).
+        if (sigaction(ends[index], NULL, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+        struct sigaction action = {.sa_handler = leave_in_mode};
+        sigaction(ends[index], &action, NULL);
+    }
+}
+
+int chimera_fork(void) { return fork(); }
+
 int chimera_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
 int chimera_process_descriptor(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }

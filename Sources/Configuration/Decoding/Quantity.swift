@@ -55,14 +55,11 @@ package enum Quantity {
         return (number, String(text.dropFirst(digits.count)))
     }
 
-    /// What the author of a wrong duration or size may have meant. Where a unit could be of two types both are offered,
-    /// as neither can be told from the other; a missing or a misspelt unit is completed for the type at hand.
+    /// What the author of a wrong duration or size may have meant: a missing or a misspelt unit is completed for the type
+    /// at hand.
     static func suggestions(for text: String, isSize: Bool) -> [String] {
         guard let (number, unit) = split(text), let names = aliases[unit.lowercased()] else { return [] }
         let mine = Set((isSize ? bytes : milliseconds).map(\.unit))
-        let isAmbiguous = unit.lowercased() == "m"
-        return names.filter { isAmbiguous || mine.contains($0) }.map { "\(number)\($0)" }.filter {
-            $0 != text
-        }
+        return names.filter { mine.contains($0) }.map { "\(number)\($0)" }.filter { $0 != text }
     }
 }

@@ -48,7 +48,7 @@ struct MachineLoad {
             })
         configuration.settings = settings
         machine.listenerNames = Set(configuration.listeners.compactMap(\.name))
-        machine.servesAs = configuration.user
+        machine.servesAs = machine.session.servesAs ?? configuration.user
         machine.secureListeners = Set(configuration.listeners.filter(\.tls).map(\.name))
         if !statements.contains(where: { $0.first.isBare("listen") }) {
             machine.report(

@@ -56,6 +56,9 @@ package struct UserName: Sendable, Equatable {
         name = parts[0]
         group = parts.count == 2 ? parts[1] : nil
     }
+
+    /// By its name, or by its number.
+    package var isRoot: Bool { name == "root" || UInt32(name) == 0 }
 }
 
 package enum WorkerCount: Sendable, Equatable {

@@ -64,6 +64,9 @@ enum ValueType: Sendable {
 
     var isFlag: Bool { if case .flag = self { true } else { false } }
 
+    /// What an option that was named without a value may have been meant to be.
+    var example: String { if case .onOff = self { "on" } else { placeholder } }
+
     /// How the type is written in a usage line.
     var placeholder: String {
         switch self {

@@ -15,13 +15,16 @@ package struct ExplainedRequest: Sendable, Equatable {
     /// The name of the listener; nil for those without one.
     package var listener: String?
 
-    /// - Parameter url: `http://host[:port]/path[?query]`; `host/path` is one as well. Nil where it is none.
+    /// - Parameter url: `http://host[:port]/path[?query]`; `host/path` is one as well, and so is one with `ws` or `wss`. Nil where it is none.
     package init?(url: String) {
         var rest = url[...]
         scheme = "http"
-        for known in ["http", "https"] where rest.hasPrefix(known + "://") {
-            scheme = known
+        // The handshake of a WebSocket is a request of HTTP (RFC 6455 §3).
+        for (known, meant) in [("http", "http"), ("https", "https"), ("ws", "http"), ("wss", "https")] {
+            guard rest.hasPrefix(known + "://") else { continue }
+            scheme = meant
             rest = rest.dropFirst(known.utf8.count + 3)
+            break
         }
         let bytes = rest.utf8
         let end = bytes.firstIndex { "/?#".utf8.contains($0) } ?? bytes.endIndex

@@ -125,6 +125,8 @@ package struct Explanation {
         for limit in settings.connectionLimits {
             add("limit connections \(limit) (\(limit.position))")
         }
+        for limit in settings.sessionLimits { add("limit sessions \(limit) (\(limit.position))") }
+        for limit in settings.sessionRates { add("limit starts \(limit) (\(limit.position))") }
         add("limit body \(Quantity.text(ofBytes: settings.limitBody ?? Settings.limitBodyDefault))")
         add("limit head \(Quantity.text(ofBytes: settings.limitHead ?? Settings.limitHeadDefault))")
         return lines
@@ -197,11 +199,8 @@ package struct Explanation {
             return [line("upstream", proxy.targets.map(\.address.description).joined(separator: " ") + pools)]
                 + [line("", "as \(path)")]
         case .session(let session):
-            return [
-                line("session", session.command.joined(separator: " ")),
-                line("", "program: \(session.program)"),
-                line("", "directory: \(session.directory)"),
-            ]
+            return [line("session", session.command.joined(separator: " "))]
+                + session.explained.map { line("", $0) }
         case .welcome: return [line("answer", "the welcome page")]
         case .handler: return [line("answer", "the handler of the program that embeds the gateway")]
         case .telemetry(let page):

@@ -189,7 +189,7 @@ final class DataPlaneAdministration: Sendable {
         let (reports, total) = gateway.sessions(atMost: wanted)
         let lines = reports.map { report in
             JSON.of([
-                "id": .string("\(generation)-\(report.id)"), "tenant": .string(report.tenant),
+                "id": .string(report.id), "tenant": .string(report.tenant),
                 "site": .string(report.site), "route": .string(report.route),
                 "program": .string(report.program), "process": .integer(Int64(report.process)),
                 "client": .string(report.client), "age_ms": .integer(report.ageMilliseconds),
@@ -203,10 +203,7 @@ final class DataPlaneAdministration: Sendable {
 
     private func endSession(_ body: JSON) -> JSON {
         guard let id = body["id"]?.string else { return AdminRequest.failed("the request has no \"id\"") }
-        let parts = id.split(separator: "-", maxSplits: 1)
-        guard parts.count == 2, parts[0] == "\(generation)", gateway.endSession(String(parts[1])) else {
-            return AdminRequest.failed("there is no session \(id)")
-        }
+        guard gateway.endSession(id) else { return AdminRequest.failed("there is no session \(id)") }
         return AdminRequest.done()
     }
 
