@@ -1,5 +1,5 @@
 internal import ChimeraBytes
-package import ChimeraEventLoop
+internal import ChimeraEventLoop
 package import ChimeraHTTPCore
 
 /// The `files` destination on one worker: one directory, served as one directive says.

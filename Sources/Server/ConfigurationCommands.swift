@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Chimera
 internal import ChimeraAdministration
 internal import ChimeraConfiguration
+internal import ChimeraSessions
 internal import ChimeraTelemetry
 
 /// `chimera check`: says what is wrong with a configuration, and serves nothing.
@@ -18,6 +19,11 @@ struct CheckCommand: ParsableCommand {
         var result = ConfigurationLoader().load(machineFile: path)
         if let configuration = result.configuration {
             result.diagnostics += SessionCeiling.ofMachine().warnings(of: configuration)
+            result.diagnostics += ControlGroups.warnings(of: configuration)
+            // The last of all, since it may give up rights.
+            if let found = AccessLogCheck.diagnostic(configuration, machineFile: path) {
+                result.diagnostics.append(found)
+            }
         }
         if json {
             Stream.output.write(result.diagnostics.json + "\n")

@@ -136,7 +136,9 @@ struct Service: Sendable {
     private func perform(_ action: ServiceAction, on gateway: any RunningGateway) -> Bool {
         switch action {
         case .drain:
-            logger.info("draining", metadata: ["seconds": "\(drainMilliseconds / 1000)"])
+            logger.info(
+                "draining",
+                metadata: ["seconds": "\(drainMilliseconds / 1000)", "connections": "\(gateway.openConnections)"])
             gateway.drain(deadlineMilliseconds: drainMilliseconds)
         case .stopNow:
             logger.info("stopping at once")

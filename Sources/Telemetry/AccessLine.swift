@@ -170,6 +170,11 @@ struct AccessLine: ~Copyable {
             line.put(ready: AccessText.refusals[Int(refusal.rawValue)].json)
             line.put("\"")
         }
+        if let limit = record.limit {
+            line.put(",\"limit\":\"")
+            line.put(limit.token)
+            line.put("\"")
+        }
     }
 
     // MARK: Text
@@ -285,6 +290,10 @@ struct AccessLine: ~Copyable {
         if let refusal = record.refusal {
             line.put(" refused=")
             line.put(ready: AccessText.refusals[Int(refusal.rawValue)].text)
+        }
+        if let limit = record.limit {
+            line.put(" limit=")
+            line.put(limit.token)
         }
         if record.idHigh | record.idLow != 0 {
             line.put(" id=")

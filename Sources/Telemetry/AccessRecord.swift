@@ -65,6 +65,8 @@ package struct AccessRecord {
     package var close: CloseReason?
     /// Why the request, or the upstream's answer, was refused.
     package var refusal: Refusal?
+    /// The bound that the request ran into.
+    package var limit: LimitHit?
 
     @inlinable @inline(__always)
     package init() {}

@@ -70,6 +70,12 @@ package enum LimitHit: Int, CaseIterable, Sendable {
     case sessions
     /// `limit starts`
     case sessionStarts
+    /// A program for all clients does not read what they have said already.
+    case programInput
+    /// A program for all clients ended soon after its start, and the next start waits.
+    case programBackOff
+    /// The machine has no room for another program.
+    case programResources
     /// More clients than a table of limits has places for; the one that is nearest to a full bucket was forgotten.
     case limitTable
 
@@ -85,6 +91,9 @@ package enum LimitHit: Int, CaseIterable, Sendable {
         case .requestsUnderWay: "requests-under-way"
         case .sessions: "sessions"
         case .sessionStarts: "session-starts"
+        case .programInput: "program-input"
+        case .programBackOff: "program-back-off"
+        case .programResources: "program-resources"
         case .limitTable: "limit-table"
         }
     }

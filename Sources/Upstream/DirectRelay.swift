@@ -1,6 +1,6 @@
 internal import ChimeraBytes
 package import ChimeraEventLoop
-package import ChimeraHTTPCore
+internal import ChimeraHTTPCore
 
 /// Is told how a request that was passed on without a task ended.
 package protocol RelayOwner: AnyObject {

@@ -1,6 +1,6 @@
 package import ChimeraBytes
 package import ChimeraEventLoop
-package import ChimeraHTTPCore
+internal import ChimeraHTTPCore
 
 /// Bounds of the connections to one endpoint from one worker.
 package struct UpstreamLimits: Equatable, Sendable {

@@ -12,6 +12,8 @@ import pytest
 from rig.client import request_bytes, wait_until
 from rig.origin import response_bytes
 from rig.programs import program
+from rig.sessions import site
+from rig.websocket import KEY, REQUEST, frame
 
 READS = {"read", "readv", "recvfrom", "recvmsg", "recvmmsg", "pread64", "preadv"}
 WRITES = {"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice", "pwrite64"}
@@ -140,6 +142,28 @@ def test_system_calls_of_a_proxied_answer(started, tmp_path):
     assert 2 * REQUESTS <= trace.sum(READS) <= 2 * REQUESTS + SLACK, trace.calls
     assert 2 * REQUESTS <= trace.sum(WRITES) <= 2 * REQUESTS + SLACK, trace.calls
     assert trace.calls["epoll_ctl"] <= 2 * SLACK, trace.calls
+    assert sum(trace.others.values()) <= 2 * SLACK, trace.calls
+
+
+def test_system_calls_of_a_message_to_a_program(start_gateway, marked, tmp_path):
+    """A read and a write on either side for an echoed message, and no read that only finds a pipe empty."""
+    gateway = start_gateway(site("cat", options=marked.option))
+    message, echo = frame(b"hello", key=KEY), frame(b"hello")
+
+    def talk(connection, count):
+        for _ in range(count):
+            connection.send(message)
+            assert connection.read_exactly(len(echo)) == echo
+    with gateway.connect() as connection:
+        connection.send(REQUEST.replace(b"/chat", b"/"))
+        assert connection.response().status == 101
+        talk(connection, 100)
+        with Trace(gateway, tmp_path) as trace:
+            talk(connection, REQUESTS)
+    marked.await_gone()
+    assert 2 * REQUESTS <= trace.sum(READS) <= 2 * REQUESTS + SLACK, trace.calls
+    assert 2 * REQUESTS <= trace.sum(WRITES) <= 2 * REQUESTS + SLACK, trace.calls
+    assert trace.sum(WAITS) <= 2 * REQUESTS + 4 * SLACK, trace.calls
     assert sum(trace.others.values()) <= 2 * SLACK, trace.calls
 
 

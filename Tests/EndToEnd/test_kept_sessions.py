@@ -460,6 +460,30 @@ def test_after_a_crash_input_still_ends(session, marked):
     marked.await_gone()
 
 
+@pytest.mark.parametrize("what", ["upgrade", "crash"])
+def test_programs_of_another_data_plane_count_in_limits(session, marked, what):
+    """docs/sessions.md: a program whose client is away keeps its place in `limit sessions`, whoever serves it."""
+    gateway = session("cat", options=RESUME, block="limit sessions 1")
+    first = Tagged(gateway).began()
+    if what == "upgrade":
+        gateway.upgrade()
+    else:
+        gateway.may_crash = True
+        os.kill(gateway.pid, signal.SIGKILL)
+    back = come_back(gateway, first)
+    with pytest.raises(InvalidStatus) as refused:
+        join(gateway)
+    assert refused.value.response.status_code == 503
+    back.client.close(1000)
+
+    def again():
+        with contextlib.suppress(InvalidStatus):
+            return join(gateway)
+    with wait_until(again, within=40, what="the place of a program that has ended") as client:
+        client.send("here")
+        assert client.recv(timeout=30) == "here"
+
+
 def test_an_upgrade_hands_the_buffer_over(session):
     """Issue: an upgrade never ends a session with resume."""
     gateway = session("cat", options=RESUME)
@@ -561,8 +585,11 @@ def test_the_request_can_be_the_first_line(session):
 
 def test_a_program_that_died_waiting_is_given_to_nobody(session, marked):
     gateway = session("cat", options="pool=2")
-    for pid in marked.await_count(2):
+    killed = marked.await_count(2)
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
+    # The signal is sent, and the end comes a moment later.
+    wait_until(lambda: not set(killed) & set(marked.pids()), within=40, what="the end of both")
     with join(gateway) as client:
         client.send("alive")
         assert client.recv(timeout=30) == "alive"
@@ -764,6 +791,28 @@ def test_a_slow_client_that_can_be_told_skips(session):
         slow.next()
     assert slow.lost[0]["octets"] > 0
     slow.vanish()
+
+
+def test_a_shared_program_that_does_not_read_is_said_so(start_gateway, marked):
+    """A client that cannot be heard gets 503; the log and the metrics tell why."""
+    metrics = Metrics(start_gateway, site("sleep", "1000", options=f"{marked.option} shared=on end=100ms kill=300ms"))
+    with metrics.gateway.connect() as full:
+        full.send(REQUEST.replace(b"/chat", b"/"))
+        assert full.response().status == 101
+        # A pipe, and what waits behind it.
+        full.send(frame(b"x" * 60_000, key=KEY) * 5)
+
+        def refused():
+            try:
+                join(metrics.gateway).close()
+            except InvalidStatus as error:
+                return error
+        assert wait_until(refused, within=40, what="a program that is full").response.status_code == 503
+        record, = metrics.gateway.records(1, where=lambda record: record["status"] == 503)
+        assert record["limit"] == "program-input"
+        metrics.expect(1, "chimera_limit_hits_total", limit="program-input")
+        full.reset()
+    marked.await_gone()
 
 
 def test_the_operator_sees_and_ends_a_shared_program(session, marked):

@@ -65,6 +65,22 @@ def test_each_user_has_so_many_sessions(start_gateway, marked, tmp_path):
     marked.await_gone()
 
 
+@pytest.mark.parametrize("lines, name", [
+    ("limit sessions 1", "sessions"), ("limit sessions 5 ; limit sessions 1 per=client", "sessions"),
+    ("limit starts 1/h", "session-starts"), ("limit requests 1/h", "requests"),
+])
+def test_the_log_names_the_limit(session, lines, name):
+    """docs/operations.md: which bound is behind a 503 or a 429."""
+    gateway = session("cat", block=lines)
+    with join(gateway) as client:
+        assert refused(gateway).response.status_code == (429 if name == "requests" else 503)
+        client.send("here")
+        assert client.recv(timeout=30) == "here"
+    records = {record["status"]: record for record in gateway.records(2)}
+    assert "limit" not in records.pop(101)
+    assert [record["limit"] for record in records.values()] == [name]
+
+
 @pytest.mark.parametrize("line, message", [
     ("limit starts 5", "is not a rate"), ("limit sessions 5 per=usr", "user"),
     ("limit requests 5/s per=user", "is not client, site or header:NAME"),
@@ -164,6 +180,29 @@ def test_what_is_not_enforced_is_said_at_the_start(session, option, controller):
         assert client.recv(timeout=30) == "here"
     if controller not in controllers():
         gateway.await_stderr(f"`{option.split('=')[0]}=` of sessions is not enforced: there is no cgroup of version 2")
+
+
+@pytest.mark.parametrize("option, controller", [("memory=64MiB", "memory"), ("processes=50", "pids"), ("cpu=50%", "cpu")])
+def test_what_would_not_be_enforced_is_warned_of(tmp_path, option, controller):
+    """At check time as well, at the route that says it."""
+    (tmp_path / "chimera.conf").write_text(f"listen 127.0.0.1:1\nsite test {{\n/a session {ROOT}-- cat\n/b session {ROOT}{option} -- cat\n}}\n")
+    done = run("check", "--config", tmp_path / "chimera.conf")
+    assert done.returncode == 0, done.stderr
+    is_writable = controller in controllers() and os.access(own_group(), os.W_OK)
+    assert ("warning" in done.stderr) == (not is_writable), done.stderr
+    if not is_writable:
+        assert re.search(rf"chimera\.conf:4:.*warning: `{option.split('=')[0]}=` of sessions", done.stderr), done.stderr
+
+
+def test_without_a_writable_cgroup_the_log_says_so_once(session):
+    """Once at the start, and not with each version."""
+    if "pids" in controllers() and os.access(own_group(), os.W_OK):
+        pytest.skip("there is one here")
+    gateway = session("cat", options="processes=50")
+    gateway.await_stderr("`processes=` of sessions is not enforced")
+    gateway.reload(gateway.sites.replace("processes=50", "processes=51"))
+    gateway.await_stderr("configuration loaded again")
+    assert gateway.stderr.count("`processes=` of sessions is not enforced") == 1
 
 
 @pytest.mark.parametrize("option, message", [

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -513,6 +514,62 @@ def test_who_leaves_a_terminal_hangs_up(session, tmp_path):
     with join(gateway) as client:
         assert client.recv(timeout=30) == b"ready\r\n"
     wait_until(done.exists, within=30, what="the program's last deed")
+
+
+def test_what_a_terminal_runs_hangs_up_with_it(session, marked, tmp_path):
+    """setpgid(2), termios(3): what is in the foreground when the leader of the terminal's session goes gets SIGHUP too."""
+    done = tmp_path / "done"
+    inner = f"trap : TERM; trap \\\"echo seen > {done}; exit\\\" HUP; echo ready; while :; do sleep 0.1; done"
+    gateway = session(*shell(f"sh -c \"{inner}\"; :"), options="pty=on open=on end=30s")
+    with join(gateway) as client:
+        assert client.recv(timeout=30) == b"ready\r\n"
+    wait_until(done.exists, within=40, what="the last deed")
+    marked.await_gone()
+
+
+def test_a_kept_terminal_hangs_up_when_nobody_comes_back(session, marked, tmp_path):
+    """`resume=` holds the terminal for its time; then it hangs up."""
+    done = tmp_path / "done"
+    gateway = session(*shell(f"trap \"echo seen > {done}; exit\" HUP; echo ready; while :; do sleep 0.1; done"),
+                      options="pty=on open=on resume=1s end=30s")
+    client = tagged(gateway)
+    assert client.gather("stdout", 7) == "ready\r\n"
+    client.client.socket.shutdown(socket.SHUT_RDWR)
+    client.client.socket.close()
+    wait_until(done.exists, within=40, what="the program's last deed")
+    marked.await_gone()
+
+
+def test_a_terminal_suspends(session):
+    """signal(7): Ctrl-Z is SIGTSTP for the foreground."""
+    gateway = session(*shell("trap \"echo stopped\" TSTP; echo ready; while :; do sleep 0.1; done"), options="pty=on open=on")
+    client = tagged(gateway)
+    assert client.gather("stdout", 7) == "ready\r\n"
+    client.say(type="stdin", data="\x1a")
+    said = ""
+    while "stopped\r\n" not in said:
+        said += client.next()["data"]
+    client.client.close()
+
+
+JOB = """sh -c 'trap "echo a\\gain" CONT; echo be\\gun; while :; do if read x; then echo "got $x"; fi; done'\n"""
+
+
+def test_a_shell_has_job_control(session):
+    """Issue: a terminal for shells: what is suspended goes on in the foreground, and can be interrupted there."""
+    gateway = session("bash", "--norc", "--noprofile", "-i", options="pty=on open=on env=PS1=prompt:")
+    client = tagged(gateway)
+    said = ""
+    for typed, awaited in (("", "prompt:"), (JOB, "begun\r\n"), ("\x1a", "Stopped"), ("", "prompt:"), ("fg\n", "again\r\n"),
+                           ("still here\n", "got still here\r\n"), ("\x03", "prompt:")):
+        client.say(type="stdin", data=typed)
+        while awaited not in said:
+            said += client.next()["data"]
+        said = said[said.index(awaited) + len(awaited):]
+    client.say(type="stdin", data="exit 7\n")
+    while (message := client.next())["type"] != "exit":
+        pass
+    assert message == {"type": "exit", "status": 7}
 
 
 def test_end_of_input_is_a_character_for_a_terminal(session):

@@ -34,6 +34,33 @@ import Testing
         #expect(places == [true, true, true])
     }
 
+    @Test func `what is confined to a worker is reached by its mail`() async throws {
+        let isOnThread = try await onWorker { worker in
+            let scope = Scope()
+            let places = Confined(Places(), to: worker)
+            let address = Confined(scope, to: worker)
+            let hasStarted = Thread.start(name: "test-other") {
+                places.mail { $0.found.append(worker.isOnThread) }
+                address.mail { $0.wake(.done) }
+            }
+            if hasStarted { _ = await scope.wait() }
+            return places.value.found
+        }
+        #expect(isOnThread == [true])
+    }
+
+    @Test func `what is confined to a worker is nobody else's`() async {
+        setenv("SWIFT_BACKTRACE", "enable=no", 1)
+        await #expect(processExitsWith: .failure) {
+            let confined = try await onWorker { Confined(7, to: $0) }
+            _ = confined.value
+        }
+    }
+
+    private final class Places {
+        var found: [Bool] = []
+    }
+
     @Test func `a continuation that another thread resumes goes on on the worker`() async throws {
         let (value, isOnThread) = try await onWorker { worker in
             let value = await withCheckedContinuation { continuation in

@@ -40,6 +40,13 @@ private struct Imitation {
         #expect(own.text("programs/a.1/cpu.max") == "150000 100000")
     }
 
+    @Test func `what there is can be told without trying`() throws {
+        let own = try Imitation(controllers: "cpuset cpu pids\n")
+        #expect(ControlGroups.available(in: own.folder.path) == [.pids, .cpu])
+        #expect(own.text("cgroup.subtree_control") == nil)
+        #expect(ControlGroups.available(in: own.folder("none")).isEmpty)
+    }
+
     @Test func `what it has not is said not to be`() throws {
         let own = try Imitation(controllers: "pids\n")
         let groups = try #require(ControlGroups(in: own.folder.path))

@@ -13,9 +13,10 @@ import Testing
 
     private static func kept(
         _ manner: KeptProgram.Manner = .resumed(token: token, milliseconds: 1000), capacity: Int = 8,
-        from position: Int64 = 0
+        from position: Int64 = 0, hasTerminal: Bool = false
     ) -> KeptProgram {
-        let program = StartedProgram(id: "i.1", process: 7, input: -1, output: -1, error: -1)
+        let program = StartedProgram(
+            id: "i.1", process: 7, input: -1, output: -1, error: hasTerminal ? nil : -1)
         let facts = KeptProgram.Facts(tenant: "t", site: "s", route: "/", user: "", command: "cat")
         return KeptProgram(
             program, manner, facts, keepsErrors: true, log: OutputLog(capacity: capacity, from: position),
@@ -119,6 +120,30 @@ import Testing
             #expect(kept.state.withLock { $0.input.count } == KeptProgram.inputMax)
             kept.state.withLock { $0.input = [] }
             #expect(client.mayFlush && client.flush() && !client.hasUnwritten)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `the end of input is behind what was said before it`(_ hasTerminal: Bool) async throws {
+        try await onWorker { worker in
+            let kept = Self.kept(hasTerminal: hasTerminal)
+            let client = try Self.seat(kept, on: worker)
+            let input = ByteBuffer(capacity: KeptProgram.inputMax)
+            input.append([UInt8](repeating: 0, count: KeptProgram.inputMax).span)
+            client.write(input)
+            for text in ["before", "after"] {
+                input.append(string: text)
+                client.write(input)
+                if text == "before" {
+                    #expect(client.endInput())
+                    client.endInputIfDue()
+                }
+            }
+            kept.state.withLock { $0.input = [] }
+            #expect(client.flush())
+            let (said, isOver) = kept.state.withLock { ($0.input, $0.endsInput) }
+            #expect(String(decoding: said, as: UTF8.self) == (hasTerminal ? "before\u{4}after" : "before"))
+            #expect(isOver == !hasTerminal)
         }
     }
 

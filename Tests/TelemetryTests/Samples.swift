@@ -38,6 +38,7 @@ func fullRecord() -> AccessRecord {
     record.upstreamTotalMicroseconds = 99
     record.close = .upstreamBroken
     record.refusal = .lengthsDiffer
+    record.limit = .sessions
     return record
 }
 

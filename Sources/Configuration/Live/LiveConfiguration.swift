@@ -199,7 +199,7 @@ package final class LiveConfiguration {
         next.order = round.order
         next.rails = round.machine.rails
         next.remembered = round.remembered
-        round.machine.warnOfUnusedNames(Set(configuration.sites.flatMap(\.site.on)))
+        round.machine.warnOfIdleListeners(configuration.sites)
         round.machine.checkSessionListeners(
             configuration.sites.lazy.map(\.site), known: Set(round.order),
             broken: Set(round.order.filter { round.wanted[$0] == nil }))

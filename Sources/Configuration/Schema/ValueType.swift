@@ -43,6 +43,8 @@ enum ValueType: Sendable {
     case rate
     /// A number from 1.
     case count
+    /// The number of a TCP port.
+    case port
     /// `client`, `site` or `header:NAME`
     case limitKey
     /// The same, or `user`
@@ -88,7 +90,7 @@ enum ValueType: Sendable {
         case .headerField: "FIELD"
         case .outgoing: "CIDR"
         case .rate: "RATE"
-        case .count: "N"
+        case .count, .port: "N"
         case .limitKey: "client|site|header:NAME"
         case .sessionKey: "client|user|site|header:NAME"
         case .flag: ""
@@ -126,6 +128,7 @@ enum ValueType: Sendable {
         case .outgoing: "a block of addresses such as 10.0.0.0/8, or unix:/path"
         case .rate: "a rate such as 100/s or 5/m"
         case .count: "a number from 1 to 1000000000"
+        case .port: "a port from 1 to 65535"
         case .limitKey: "client, site or header:NAME"
         case .sessionKey: "client, user, site or header:NAME"
         case .flag: "without a value"

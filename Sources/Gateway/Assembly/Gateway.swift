@@ -93,7 +93,7 @@ public final class Gateway: Sendable {
     ) throws {
         self.programs = programs
         programLog = ProgramLog(logger)
-        kept = KeptPrograms(programs, programLog)
+        kept = KeptPrograms(programs, programLog, limits)
         authority = AuthoritySource(directory: configuration.dataDirectory ?? dataDirectory, logger)
         self.tickets = tickets ?? TicketSecret(now: ProcessFigures.wallSeconds)
         self.source = source
@@ -126,8 +126,12 @@ public final class Gateway: Sendable {
         case .standardOutput: target = .standardOutput
         case .file(let path): target = .file(path: path)
         }
-        return try AccessLogWriter(target, format: format) { event in
-            logger.log(level: event.isTrouble ? .warning : .info, "access log: \(event)")
+        do throws(SystemError) {
+            return try AccessLogWriter(target, format: format) { event in
+                logger.log(level: event.isTrouble ? .warning : .info, "access log: \(event)")
+            }
+        } catch {
+            throw AccessLogUnwritable(reason: error, user: ProcessFigures.userName)
         }
     }
 
@@ -176,6 +180,10 @@ public final class Gateway: Sendable {
         if configuration.hasSessions {
             let ceiling = SessionCeiling.ofMachine()
             logger.info("room for \(ceiling.count) sessions at once, which \(ceiling.reason) sets")
+            let unenforced = programs.unenforced(configuration.programControllers)
+            for controller in ControlGroups.Controller.allCases where unenforced.contains(controller) {
+                logger.warning("\(controller.consequence)")
+            }
         }
         for listener in bound { open(listener, on: workers) }
     }
@@ -369,6 +377,9 @@ public final class Gateway: Sendable {
             uptimeMilliseconds: startedAt == 0 ? 0 : Clock.monotonicMilliseconds() - startedAt)
     }
 
+    /// Connections that are open now.
+    package var openConnections: Int { loads.total }
+
     /// The configuration was loaded, or could not be: for the metrics.
     package func note(_ status: ReloadStatus) { metrics.state.noted(status) }
 
@@ -406,7 +417,9 @@ public final class Gateway: Sendable {
                 worker.drain(idleMilliseconds: idleMilliseconds, keepsMetrics: keepsMetrics)
             }
             if !drained.wait(milliseconds: deadlineMilliseconds) {
-                logger.warning("connections were open at the deadline and are closed")
+                logger.warning(
+                    "connections were open at the deadline and are closed",
+                    metadata: ["connections": "\(openConnections)"])
                 cutOff(workers)
             }
             end()
@@ -477,4 +490,13 @@ public final class Gateway: Sendable {
         for pool in [pool, namePool, passwordPool] { pool.stop() }
         stopped.open()
     }
+}
+
+/// The access log cannot be opened.
+private struct AccessLogUnwritable: Error, CustomStringConvertible {
+    let reason: SystemError
+    /// Who tried it: file modes are seldom those of whoever started the gateway.
+    let user: String
+
+    var description: String { "the access log cannot be written by user \(user): \(reason)" }
 }

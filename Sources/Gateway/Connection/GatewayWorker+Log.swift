@@ -46,6 +46,7 @@ extension GatewayWorker {
         record.totalMicroseconds = max(0, now - transaction.startedAt) / 1_000
         record.close = transaction.closeReason
         record.refusal = refusal
+        record.limit = context.limitHit
         describeUpstream(transaction.upstreamFigures, in: &record)
         return record
     }

@@ -236,30 +236,7 @@ extension Dispatcher {
 extension RequestHead {
     /// Whether `Accept` names JSON with more weight than HTML (RFC 9110 §12.5.1).
     fileprivate var prefersJSON: Bool {
-        guard let first = index(of: .accept) else { return false }
-        var json = QualityValue.zero
-        var html = QualityValue.zero
-        for index in first..<lineCount {
-            let line = line(at: index)
-            guard line.isPresent, line.name == .accept else { continue }
-            let value = self[line.value]
-            var elements = ListElements(value)
-            while let range = elements.next() {
-                let element = value.extracting(range)
-                let end = element.firstIndex(of: UInt8(ascii: ";")) ?? element.count
-                let type = element.extracting(0..<end).trimmingWhitespace()
-                guard let weight = QualityValue(parametersOf: element, from: end) else { continue }
-                if type.equalsIgnoringCase("application/json")
-                    || type.equalsIgnoringCase("application/problem+json")
-                {
-                    json = max(json, weight)
-                } else if type.equalsIgnoringCase("text/html")
-                    || type.equalsIgnoringCase("application/xhtml+xml")
-                {
-                    html = max(html, weight)
-                }
-            }
-        }
-        return json > html
+        acceptedWeight(of: "application/json", or: "application/problem+json")
+            > acceptedWeight(of: "text/html", or: "application/xhtml+xml")
     }
 }

@@ -37,6 +37,16 @@ package struct ExplainedRequest: Sendable, Equatable {
         else { return nil }
     }
 
+    /// The port of the URL, or the usual one of its scheme.
+    var port: UInt16 {
+        if let colon = authority.lastIndex(of: ":"),
+            let port = UInt16(authority[authority.index(after: colon)...])
+        {
+            return port
+        }
+        return scheme == "https" ? 443 : 80
+    }
+
     /// Sets the method.
     ///
     /// - Returns: false where the text is none (RFC 9110 §9.1), and nothing has changed.

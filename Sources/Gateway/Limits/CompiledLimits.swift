@@ -34,16 +34,48 @@ struct CompiledLimitKey {
         case .site: source = .site
         case .header(let name): source = .header(Array(name.utf8))
         }
-        var hasher = Hasher()
-        hasher.combine(site?.tenant)
-        hasher.combine(ofTenant ? nil : site?.name)
-        hasher.combine(identity)
-        seed = hasher.finalize()
+        seed = Self.seed(tenant: site?.tenant, site: ofTenant ? nil : site?.name, identity)
     }
 
     /// By what `limit sessions` counts: all routes of the site together.
     init(_ key: LimitKey, sessionsOf site: Site) {
         self.init(key, of: site, ofTenant: false, nil)
+    }
+
+    private static func seed(
+        tenant: String?, site: String?, _ identity: LimitIdentities.Identity?
+    ) -> Int {
+        var hasher = Hasher()
+        hasher.combine(tenant)
+        hasher.combine(site)
+        hasher.combine(identity)
+        return hasher.finalize()
+    }
+
+    /// The numbers by which a session is counted whose request is gone: that of its site, and those of its client and its
+    /// user, as far as they are known.
+    ///
+    /// - Parameters:
+    ///   - client: nil where nobody knows any more; `.some(nil)` for a Unix socket's.
+    ///   - user: empty for nobody.
+    static func numbers(
+        ofSessionOf site: String, of tenant: String, client: IPAddress??, user: String
+    ) -> [UInt64] {
+        let seed = seed(tenant: tenant, site: site, nil)
+        var found = [number(seed) { _ in }]
+        if let client { found.append(number(seed) { combine(client, into: &$0) }) }
+        if !user.isEmpty {
+            let bytes = Array(user.utf8)
+            found.append(number(seed) { hasher in bytes.withUnsafeBytes { hasher.combine(bytes: $0) } })
+        }
+        return found
+    }
+
+    private static func number(_ seed: Int, _ combine: (inout Hasher) -> Void) -> UInt64 {
+        var hasher = Hasher()
+        hasher.combine(seed)
+        combine(&hasher)
+        return UInt64(bitPattern: Int64(hasher.finalize())) | 1 << 63
     }
 
     /// The number that stands for what the request is counted by; never 0.
@@ -70,10 +102,7 @@ struct CompiledLimitKey {
 
     /// The number that stands for a peer.
     func number(ofPeer peer: IPAddress) -> UInt64 {
-        var hasher = Hasher()
-        hasher.combine(seed)
-        CompiledLimitKey.combine(peer, into: &hasher)
-        return UInt64(bitPattern: Int64(hasher.finalize())) | 1 << 63
+        CompiledLimitKey.number(seed) { CompiledLimitKey.combine(peer, into: &$0) }
     }
 
     /// Of an IPv6 address the first half, since a client has the other half to itself.

@@ -43,21 +43,7 @@ extension GatewayWorker {
 extension ExpositionFormat {
     /// OpenMetrics for who names it in Accept (RFC 9110 §12.5.1) with a weight above zero, else Prometheus' own.
     init(accepting request: RequestHead) {
-        self = .prometheus
-        for index in 0..<request.lineCount {
-            let line = request.line(at: index)
-            guard line.isPresent, line.name == .accept else { continue }
-            let value = request[line.value]
-            var elements = ListElements(value)
-            while let range = elements.next() {
-                let element = value.extracting(range)
-                let end = element.firstIndex(of: UInt8(ascii: ";")) ?? element.count
-                let type = element.extracting(0..<end).trimmingWhitespace()
-                guard type.equalsIgnoringCase("application/openmetrics-text"),
-                    let weight = QualityValue(parametersOf: element, from: end), weight > .zero
-                else { continue }
-                self = .openMetrics
-            }
-        }
+        self =
+            request.acceptedWeight(of: "application/openmetrics-text") > .zero ? .openMetrics : .prometheus
     }
 }

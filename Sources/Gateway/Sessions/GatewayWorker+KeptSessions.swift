@@ -65,8 +65,8 @@ extension GatewayWorker {
     private func find(_ token: String, _ exchange: some GatewayExchange) async -> KeptProgram? {
         if let kept = shared.kept.program(token), !kept.isOver { return kept }
         let answer = LateAnswer(exchange.scope)
-        let worker = worker
-        shared.kept.programs.find(token) { worker.submit { _ in answer.arrive() } }
+        let address = Confined(answer, to: worker)
+        shared.kept.programs.find(token) { address.mail { $0.arrive() } }
         let limit = worker.now + Self.findMilliseconds
         while !answer.hasCome, exchange.lost == nil, worker.now < limit {
             exchange.setDeadline(after: limit - worker.now)
@@ -120,7 +120,8 @@ extension GatewayWorker {
         let target = visit.key.target
         let record = KeptFacts(
             visit.key.facts(user: user(of: exchange.transaction)), keepsErrors: visit.getsErrors,
-            visit.destination.options, replayBytes: Int(target.replayBytes), startedAt: worker.now)
+            visit.destination.options, replayBytes: Int(target.replayBytes), startedAt: worker.now,
+            client: .some(exchange.transaction.context.client))
         let token = ResumeClaim.makeToken()
         let milliseconds = target.resumeMilliseconds ?? 0
         let kept = KeptProgram(
@@ -148,6 +149,7 @@ extension GatewayWorker {
         } catch {
             leave()
             if let lost = exchange.lost { return exchange.abort(lost) }
+            exchange.transaction.context.limitHit = error.limit
             await refuse(exchange, status: error.status)
         }
     }
@@ -157,19 +159,19 @@ extension GatewayWorker {
         _ place: SharedPlace, _ exchange: some GatewayExchange, _ visit: SessionVisit
     ) async throws(SharedRefusal) -> KeptClient {
         let limit = worker.now + Self.startMilliseconds
-        let worker = worker
         defer { exchange.setDeadline(after: nil) }
         while exchange.lost == nil, worker.now < limit {
             let answer = LateAnswer(exchange.scope)
-            switch place.join({ worker.submit { _ in answer.arrive() } }) {
-            case .refused(let error): throw SharedRefusal(error)
+            let address = Confined(answer, to: worker)
+            switch place.join({ address.mail { $0.arrive() } }) {
+            case .refused(let error): throw error.map(SharedRefusal.failed) ?? .backsOff
             case .running(let kept):
                 do throws(KeptProgram.Refusal) {
                     return try kept.seat(
                         nil, getsErrors: visit.getsErrors, request: visit.environment.request, on: worker)
                 } catch {
                     // Between the question and the seat it may have ended.
-                    if error == .congested { throw SharedRefusal(nil) }
+                    if error == .congested { throw .congested }
                     await worker.yield()
                 }
             case .wait:
@@ -180,7 +182,7 @@ extension GatewayWorker {
                 answer.forget()
             }
         }
-        throw SharedRefusal(nil)
+        throw .late
     }
 
     /// Starts the program of a route for all clients.
@@ -232,9 +234,14 @@ extension GatewayWorker {
     // MARK: Owning
 
     /// Takes over a program that another process has left.
-    func own(_ kept: KeptProgram, _ running: RunningProgram, _ record: KeptFacts) {
+    ///
+    /// - Parameter gone: told when the program has ended here, or somebody else has it.
+    func own(
+        _ kept: KeptProgram, _ running: RunningProgram, _ record: KeptFacts, gone: @escaping () -> Void
+    ) {
         let launch = ProgramLaunch(running, from: shared.programs, on: worker, scope: Scope())
-        guard let connection = try? ProgramConnection(running.program, launch, on: worker, gone: {}) else {
+        guard let connection = try? ProgramConnection(running.program, launch, on: worker, gone: gone) else {
+            gone()
             shared.kept.remove(kept)
             return kept.end(.operatorAsked)
         }
@@ -267,16 +274,37 @@ extension GatewayWorker {
 }
 
 /// Why a client of a program for all gets none.
-private struct SharedRefusal: Error {
-    let status: Int
+private enum SharedRefusal: Error {
+    /// It could not be started.
+    case failed(SystemError)
+    /// It ended soon after its start, and the next start waits.
+    case backsOff
+    /// It does not read what its clients have said.
+    case congested
+    /// It did not start in time.
+    case late
 
-    init(_ error: SystemError?) {
-        status = error.map { $0.isExhaustion ? 503 : 502 } ?? 503
+    var status: Int {
+        switch self {
+        case .failed(let error): error.isExhaustion ? 503 : 502
+        case .backsOff, .congested: 503
+        case .late: 504
+        }
+    }
+
+    /// The bound behind a status 503.
+    var limit: LimitHit? {
+        switch self {
+        case .failed(let error): error.isExhaustion ? .programResources : nil
+        case .backsOff: .programBackOff
+        case .congested: .programInput
+        case .late: nil
+        }
     }
 }
 
-/// Something that is waited for and may come too late. Unchecked: touched on one worker only.
-private final class LateAnswer: @unchecked Sendable {
+/// Something that is waited for and may come too late.
+private final class LateAnswer {
     private var scope: Scope?
     private(set) var hasCome = false
 

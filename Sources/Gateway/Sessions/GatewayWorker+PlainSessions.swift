@@ -16,7 +16,7 @@ extension GatewayWorker {
         // What is safe by its method must not start anything (RFC 9110 §9.2.1).
         guard destination.target.answersHTTP, request.method == .post else { return nil }
         guard destination.origins.allowsRequest(request, context) else { throw .foreignOrigin }
-        return request.acceptsEvents ? .events : .body
+        return request.acceptedWeight(of: "text/event-stream") > .zero ? .events : .body
     }
 
     /// Begins what is sent to such a client.
@@ -48,25 +48,5 @@ extension GatewayWorker {
         dispatcher.finishResponse(context, request, response)
         exchange.sendHead()
         exchange.flush()
-    }
-}
-
-extension RequestHead {
-    /// The client names event streams among what it takes.
-    fileprivate var acceptsEvents: Bool {
-        guard let first = index(of: .accept) else { return false }
-        for index in first..<lineCount {
-            let line = line(at: index)
-            guard line.isPresent, line.name == .accept else { continue }
-            let value = self[line.value]
-            var elements = ListElements(value)
-            while let range = elements.next() {
-                let element = value.extracting(range)
-                let end = element.firstIndex(of: UInt8(ascii: ";")) ?? element.count
-                let type = element.extracting(0..<end).trimmingWhitespace()
-                if type.equalsIgnoringCase("text/event-stream") { return true }
-            }
-        }
-        return false
     }
 }

@@ -74,6 +74,7 @@ extension GatewayWorker {
             counters.add(.programsFailed)
             shared.programLog.cannotStart(
                 visit.destination.target.program, error, tenant: visit.key.tenant)
+            if error.isExhaustion { exchange.transaction.context.limitHit = .programResources }
             await refuse(exchange, status: error.isExhaustion ? 503 : 502)
         }
     }

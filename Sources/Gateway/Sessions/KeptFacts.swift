@@ -1,4 +1,5 @@
 internal import ChimeraAdministration
+internal import ChimeraBytes
 internal import ChimeraConfiguration
 internal import ChimeraSessions
 
@@ -11,13 +12,16 @@ struct KeptFacts {
     var replayBytes: Int
     var ending: EndingDelays
     var startedAt: Int64
+    /// The address of the client that the program was started for: `.some(nil)` for a Unix socket's, nil where nobody knows
+    /// any more.
+    var client: IPAddress??
 
     /// Positions of each process that has had a program begin that high, so that none is mistaken for another's.
     static let positionBits: Int64 = 42
 
     init(
         _ facts: KeptProgram.Facts, keepsErrors: Bool, _ options: SessionOptions, replayBytes: Int,
-        startedAt: Int64
+        startedAt: Int64, client: IPAddress?? = nil
     ) {
         self.facts = facts
         self.keepsErrors = keepsErrors
@@ -25,6 +29,7 @@ struct KeptFacts {
         self.replayBytes = replayBytes
         ending = options.ending
         self.startedAt = startedAt
+        self.client = client
     }
 
     init?(_ text: String) {
@@ -42,6 +47,7 @@ struct KeptFacts {
         ending.terminate = json["end"]?.integer ?? ending.terminate
         ending.kill = json["kill"]?.integer ?? ending.kill
         self.startedAt = startedAt
+        if let client = json["client"]?.string { self.client = .some(IPAddress(client)) }
     }
 
     var text: String {
@@ -51,6 +57,7 @@ struct KeptFacts {
             "stderr": .string(errorOutput.rawValue), "replay": .integer(Int64(replayBytes)),
             "end": .integer(ending.terminate), "kill": .integer(ending.kill),
             "started": .integer(startedAt),
+            "client": client.map { .string($0.map { "\($0)" } ?? "unix") },
         ]).text
     }
 }

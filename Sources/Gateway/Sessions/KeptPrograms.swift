@@ -19,14 +19,16 @@ final class KeptPrograms: Sendable {
 
     let programs: any ProgramSource
     let log: ProgramLog
+    private let limits: LimitTables
     let figures = KeptFigures()
     private let state = Mutex(State())
     /// Nothing is kept any more, at the end.
     private let emptied = Latch()
 
-    init(_ programs: any ProgramSource, _ log: ProgramLog) {
+    init(_ programs: any ProgramSource, _ log: ProgramLog, _ limits: LimitTables) {
         self.programs = programs
         self.log = log
+        self.limits = limits
     }
 
     /// In milliseconds of the monotonic clock.
@@ -178,8 +180,14 @@ final class KeptPrograms: Sendable {
             log: log ?? OutputLog(capacity: record.replayBytes, from: first),
             forgottenBefore: ((log?.start ?? first) >> KeptFacts.positionBits) << KeptFacts.positionBits,
             startedAt: record.startedAt, now: now)
+        // Before anybody can come back to it. It had its places in the process that has left it.
+        let (places, table) = (SessionLimits.enter(record, limits), limits.places)
         add(kept)
-        onWorker { host in host?.own(kept, handed.running, record) }
+        onWorker { host in
+            let leave = { for place in places { table.leave(place) } }
+            guard let host else { return leave() }
+            host.own(kept, handed.running, record, gone: leave)
+        }
     }
 
     /// Another process wants a program.

@@ -1,6 +1,6 @@
 package import ChimeraConfiguration
 internal import ChimeraEventLoop
-internal import ChimeraSessions
+package import ChimeraSessions
 internal import Glibc
 
 /// How many sessions the machine has room for at once, whatever the configuration allows.
@@ -51,6 +51,26 @@ package struct SessionCeiling: Equatable, Sendable {
                         "this machine has room for \(count) sessions at once, which \(reason) sets")
                     if !found.contains(warning) { found.append(warning) }
                 }
+            }
+        }
+        return found
+    }
+}
+
+extension ControlGroups {
+    /// What a configuration says of the memory, the processes and the processor of programs that would not be enforced here,
+    /// at the routes that say so.
+    package static func warnings(
+        of configuration: MachineConfiguration, available: Set<Controller> = available()
+    ) -> [Diagnostic] {
+        var found: [Diagnostic] = []
+        for route in configuration.sites.flatMap(\.site.routes) {
+            guard case .session(let target) = route.destination else { continue }
+            let missing = ProgramLimits(target.resources).controllers.subtracting(available)
+            for controller in Controller.allCases where missing.contains(controller) {
+                let warning = Diagnostic(.warning, at: route.position, controller.consequence)
+                // A statement with several patterns is several routes.
+                if !found.contains(warning) { found.append(warning) }
             }
         }
         return found

@@ -1,5 +1,6 @@
 internal import ChimeraBytes
 internal import ChimeraConfiguration
+internal import ChimeraSessions
 
 /// How many sessions there may be, and how many may begin in a time, of a site, of each client and of each user: what
 /// `limit sessions` and `limit starts` say, and the defaults.
@@ -60,5 +61,17 @@ struct SessionLimits {
             }
         }
         return .admitted(places)
+    }
+
+    /// Takes the places of a session that another process has begun, whether the limits have room for it or not.
+    ///
+    /// - Returns: places, to be given back.
+    static func enter(_ record: KeptFacts, _ tables: LimitTables) -> [Int32] {
+        let facts = record.facts
+        return CompiledLimitKey.numbers(
+            ofSessionOf: facts.site, of: facts.tenant, client: record.client, user: facts.user
+        ).compactMap { number in
+            if case .entered(let place) = tables.places.enter(number, limit: .max) { place } else { nil }
+        }
     }
 }

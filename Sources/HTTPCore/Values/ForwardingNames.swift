@@ -1,4 +1,4 @@
-package import ChimeraBytes
+internal import ChimeraBytes
 
 /// The names of fields that say on whose behalf a request is passed on.
 package enum ForwardingNames {

@@ -83,7 +83,7 @@ struct ConnectionsCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "list", abstract: "Who is connected, since when, and doing what; the oldest first.")
 
-        @Option(help: "At most so many of each data plane.")
+        @Option(help: "At most so many of each data plane.", transform: ListBound.read)
         var limit = 1000
         @OptionGroup var admin: AdminOption
 

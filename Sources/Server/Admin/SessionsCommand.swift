@@ -12,7 +12,7 @@ struct SessionsCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "list", abstract: "Which program serves whom, since when; the oldest first.")
 
-        @Option(help: "At most so many of each data plane.")
+        @Option(help: "At most so many of each data plane.", transform: ListBound.read)
         var limit = 1000
         @OptionGroup var admin: AdminOption
 

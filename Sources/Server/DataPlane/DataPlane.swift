@@ -178,7 +178,12 @@ final class DataPlane: Sendable {
     private func drain(_ gateway: any RunningGateway, _ reloader: Reloader, isLast: Bool) {
         reloader.stop()
         let time = drainMilliseconds
-        logger.info("draining", metadata: ["seconds": "\(time / 1000)", "generation": "\(generation)"])
+        logger.info(
+            "draining",
+            metadata: [
+                "seconds": "\(time / 1000)", "generation": "\(generation)",
+                "connections": "\(gateway.openConnections)",
+            ])
         gateway.drain(
             deadlineMilliseconds: time, idleMilliseconds: isLast ? 0 : min(time, Self.idleMilliseconds))
     }

@@ -39,8 +39,7 @@ enum Privileges {
             }
             return
         }
-        let user: User
-        if let wanted { user = try resolve(wanted) } else { user = try usual(machineFile) }
+        let user = try server(wanted, machineFile: machineFile)
         guard user.id != 0 else {
             logger.warning("serving as root, without its privileges; name another with `user`")
             guard chimera_drop_capabilities() == 0 else { throw failure("capset") }
@@ -53,6 +52,12 @@ enum Privileges {
         logger.log(
             level: wanted == nil ? .notice : .info, "started as root, serving as \(user.name)",
             metadata: ["uid": "\(user.id)", "gid": "\(user.group)"])
+    }
+
+    /// Who serves where root starts the gateway.
+    static func server(_ wanted: UserName?, machineFile: String) throws(Failure) -> User {
+        if let wanted { return try resolve(wanted) }
+        return try usual(machineFile)
     }
 
     /// What root's environment says of places is for root: programs are looked up where every user may.
@@ -145,7 +150,8 @@ enum Privileges {
         return User(name: "\(id)", id: id, group: gid_t(id), hasOtherGroups: false)
     }
 
-    private static func become(_ user: User) throws(Failure) {
+    /// Takes on the user's rights for good.
+    static func become(_ user: User) throws(Failure) {
         if user.hasOtherGroups {
             guard initgroups(user.name, user.group) == 0 else { throw failure("initgroups") }
         } else {

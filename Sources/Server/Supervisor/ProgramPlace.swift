@@ -1,5 +1,4 @@
 internal import ChimeraEventLoop
-internal import ChimeraSessions
 internal import Glibc
 
 /// Where the list of programs is kept: beside the usual place of the administration's socket.
@@ -25,21 +24,5 @@ enum ProgramPlace {
             guard let slash = place.lastIndex(of: "/") else { return false }
             return (try? AdminSocket.makeFolder(String(place[..<slash]))) != nil
         }
-    }
-}
-
-extension ControlGroups.Controller {
-    /// What it means that there is no cgroup of version 2 with this controller in which the supervisor may make others.
-    var consequence: String {
-        switch self {
-        case .memory:
-            "`memory=` of sessions bounds each process of a program for itself, by its address space: \(reason)"
-        case .pids: "`processes=` of sessions is not enforced: \(reason)"
-        case .cpu: "`cpu=` of sessions is not enforced: \(reason)"
-        }
-    }
-
-    private var reason: String {
-        "there is no cgroup of version 2 with the controller \(rawValue) to write to"
     }
 }

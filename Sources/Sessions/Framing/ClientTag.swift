@@ -1,5 +1,5 @@
 internal import ChimeraAdministration
-package import ChimeraBytes
+internal import ChimeraBytes
 
 /// How a program that has several clients is told whose message it reads.
 ///

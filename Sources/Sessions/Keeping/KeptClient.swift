@@ -3,10 +3,8 @@ package import ChimeraEventLoop
 internal import ChimeraWebSocket
 internal import Synchronization
 
-/// A client's place at a program that is kept, on the client's worker.
-///
-/// Unchecked: what it holds is touched on its worker's thread only; the program's news come by the worker's mail.
-package final class KeptClient: SessionProgram, @unchecked Sendable {
+/// A client's place at a program that is kept, on the client's worker. The program's news come by the worker's mail.
+package final class KeptClient: SessionProgram {
     package let kept: KeptProgram
     /// Its number among the program's clients.
     package let number: Int
@@ -35,7 +33,7 @@ package final class KeptClient: SessionProgram, @unchecked Sendable {
         self.isBack = isBack
         self.worker = worker
         hasTags = kept.isShared
-        open = getsErrors && kept.keepsErrors ? [.stdout, .stderr] : [.stdout]
+        open = getsErrors && kept.keepsErrors && !kept.hasTerminal ? [.stdout, .stderr] : [.stdout]
         news = open
     }
 
@@ -70,7 +68,7 @@ package final class KeptClient: SessionProgram, @unchecked Sendable {
 
     // MARK: Input
 
-    package var hasUnwritten: Bool { unwritten != nil }
+    package var unwrittenCount: Int { unwritten?.count ?? 0 }
 
     package var mayFlush: Bool {
         guard unwritten != nil else { return false }
@@ -86,8 +84,8 @@ package final class KeptClient: SessionProgram, @unchecked Sendable {
     }
 
     package func write(_ bytes: ByteBuffer) {
-        guard !bytes.isEmpty else { return }
         defer { bytes.clear() }
+        guard !bytes.isEmpty, !endsInput else { return }
         if unwritten == nil && deliver(bytes.pending) { return }
         let waiting = unwritten ?? ByteBuffer(capacity: bytes.count)
         waiting.append(bytes.readable)
@@ -114,7 +112,7 @@ package final class KeptClient: SessionProgram, @unchecked Sendable {
 
     package func endInput() -> Bool {
         guard !kept.isShared else { return false }
-        endsInput = true
+        if kept.hasTerminal { write(Self.endSign) } else { endsInput = true }
         return true
     }
 
@@ -271,7 +269,8 @@ extension KeptProgram {
         _ claim: ResumeClaim?, getsErrors: Bool, request: [String], on worker: Worker
     ) throws(Refusal) -> KeptClient {
         var result: Result<KeptClient, Refusal> = .failure(.over)
-        let letter = Letterbox()
+        let letterbox = Letterbox()
+        let address = Confined(letterbox, to: worker)
         wake { state in
             guard !state.isOver else { return [] }
             if isShared && state.input.count >= Self.inputMax {
@@ -285,9 +284,8 @@ extension KeptProgram {
                 self, number: number, position: position, loss: loss, isBack: claim != nil,
                 getsErrors: getsErrors, on: worker)
             let news = isShared ? [] : state.dismissAll(.takenOver)
-            letter.client = client
-            state.seats[number] = Seat(
-                position: position, news: { worker.submit { _ in letter.client?.hasNews() } })
+            letterbox.client = client
+            state.seats[number] = Seat(position: position, news: { address.mail { $0.client?.hasNews() } })
             state.emptySince = nil
             if let tag = client.tag { state.input += tag.opening(request) }
             result = .success(client)
@@ -314,7 +312,7 @@ extension KeptProgram {
     }
 }
 
-/// Where news go to. Unchecked: written under the program's lock, and read on the client's worker.
-private final class Letterbox: @unchecked Sendable {
+/// Where news go to: a client that has left gets none, though the program knows of its seat for a moment longer.
+private final class Letterbox {
     weak var client: KeptClient?
 }

@@ -1,4 +1,4 @@
-package import ChimeraEventLoop
+internal import ChimeraEventLoop
 internal import Synchronization
 
 /// A program that outlives its client, or has several: what it wrote last, what it is to read, and who is there.

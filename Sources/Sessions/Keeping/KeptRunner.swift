@@ -1,12 +1,10 @@
 internal import ChimeraBytes
-package import ChimeraEventLoop
+internal import ChimeraEventLoop
 internal import Synchronization
 
 /// The owner of a program that is kept: it moves octets between the pipes and the `KeptProgram`, on one worker and in
-/// one task, until the program has ended or another process has it.
-///
-/// Unchecked: what it holds is touched on its worker's thread only; others wake it by the worker's mail.
-package final class KeptRunner: @unchecked Sendable {
+/// one task, until the program has ended or another process has it. Others wake it by the worker's mail.
+package final class KeptRunner {
     /// How it has ended.
     package enum Outcome: Sendable {
         case ended(ProgramEnd)
@@ -44,12 +42,9 @@ package final class KeptRunner: @unchecked Sendable {
     ///   - inputEnds: told when the program's input is about to be closed, while the program may go on.
     ///   - done: told behind all.
     package func start(inputEnds: @escaping () -> Void, done: @escaping (Outcome) -> Void) {
-        let worker = worker
+        let (worker, own) = (worker, Confined(scope, to: worker))
         kept.state.withLock { state in
-            state.wakeOwner = { [weak self] in
-                guard let self else { return }
-                worker.submit { _ in self.scope.wake(.io) }
-            }
+            state.wakeOwner = { own.mail { $0.wake(.io) } }
             state.ownerIsAwake = true
         }
         program.launch.tell(scope)
@@ -114,8 +109,6 @@ package final class KeptRunner: @unchecked Sendable {
             if takesInput {
                 swap(&wishes.input, &state.input)
                 wishes.endsInput = state.endsInput
-                // A terminal says it with a character, and goes on.
-                if kept.hasTerminal { state.endsInput = false }
             }
             (wishes.signals, state.signals) = (state.signals, [])
             (wishes.size, state.size) = (state.size, nil)
@@ -147,10 +140,8 @@ package final class KeptRunner: @unchecked Sendable {
             program.write(bytes)
         }
         guard wishes.endsInput, program.input.isOpen, !inputHasEnded else { return }
-        if !program.hasTerminal {
-            inputHasEnded = true
-            inputEnds()
-        }
+        inputHasEnded = true
+        inputEnds()
         _ = program.endInput()
         program.endInputIfDue()
     }
@@ -160,24 +151,19 @@ package final class KeptRunner: @unchecked Sendable {
     // MARK: Output
 
     private func read(room: Int) {
-        if logsErrors { readErrors() }
+        if logsErrors, parts.scratch.passErrors(of: program, to: parts.errors) { hasMore = true }
         readOutput(.stdout, room)
         if !logsErrors { readOutput(.stderr, isPaused ? 0 : kept.state.withLock { $0.room }) }
     }
 
-    /// Of a program that has ended what it said is there, and what is not there will not come.
     private func readOutput(_ stream: TaggedStreams.Stream, _ room: Int) {
-        let toTheEnd = program.end != nil
-        guard room > 0, program.isOpen(stream), toTheEnd || program.isReady(stream) else { return }
-        let scratch = parts.scratch.program
-        scratch.clear()
-        let space = UnsafeMutableRawBufferPointer(rebasing: scratch.writable.prefix(room))
-        switch program.read(stream, into: space) {
-        case .bytes(let count):
-            keep(stream, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(space).prefix(count)))
-            if toTheEnd { hasMore = true }
-        case .wouldBlock: if toTheEnd { endStream(stream) }
-        case .end, .failed: endStream(stream)
+        switch parts.scratch.read(stream, of: program, atMost: room) {
+        case .nothing: break
+        case .octets(let mayHaveMore):
+            keep(stream, parts.scratch.program.pending)
+            parts.scratch.program.clear()
+            if mayHaveMore { hasMore = true }
+        case .ended: tellClients { $0.openStreams.remove(stream) }
         }
     }
 
@@ -208,11 +194,6 @@ package final class KeptRunner: @unchecked Sendable {
         }
     }
 
-    private func endStream(_ stream: TaggedStreams.Stream) {
-        program.close(stream)
-        tellClients { $0.openStreams.remove(stream) }
-    }
-
     private func conclude(_ end: ProgramEnd) {
         parts.errors.end()
         tellClients { state in
@@ -232,22 +213,6 @@ package final class KeptRunner: @unchecked Sendable {
             return waiting.values.map(\.news)
         }
         for tell in news { tell() }
-    }
-
-    private func readErrors() {
-        let toTheEnd = program.end != nil
-        guard program.isOpen(.stderr), toTheEnd || program.isReady(.stderr) else { return }
-        let scratch = parts.scratch.program
-        scratch.clear()
-        switch program.read(.stderr, into: scratch.writable) {
-        case .bytes(let count):
-            scratch.commit(count)
-            parts.errors.take(scratch.readable)
-            scratch.clear()
-            if toTheEnd { hasMore = true }
-        case .wouldBlock: if toTheEnd { program.close(.stderr) }
-        case .end, .failed: program.close(.stderr)
-        }
     }
 
     // MARK: Waiting

@@ -1,4 +1,4 @@
-package import ChimeraBytes
+internal import ChimeraBytes
 
 /// What a client presents to come back to its program: 160 bits that nobody guesses, and how far it has read.
 package struct ResumeClaim: Equatable, Sendable {

@@ -1,5 +1,5 @@
 internal import CLinux
-package import ChimeraEventLoop
+internal import ChimeraEventLoop
 internal import Glibc
 
 /// Cgroups of version 2 for programs, below the one in which this process was started.
@@ -16,6 +16,30 @@ package final class ControlGroups {
     /// What bounds the processes of a cgroup together.
     package enum Controller: String, CaseIterable, Sendable {
         case memory, pids, cpu
+
+        /// What it means that there is no cgroup of version 2 with this controller in which others may be made.
+        package var consequence: String {
+            let reason = "there is no cgroup of version 2 with the controller \(rawValue) to write to"
+            return switch self {
+            case .memory:
+                "`memory=` of sessions bounds each process of a program for itself, by its address space: "
+                    + reason
+            case .pids: "`processes=` of sessions is not enforced: \(reason)"
+            case .cpu: "`cpu=` of sessions is not enforced: \(reason)"
+            }
+        }
+    }
+
+    /// Those that a supervisor started as this process was could have enforced, as far as can be told without trying.
+    package static func available() -> Set<Controller> {
+        guard let own = OwnGroup.directory() else { return [] }
+        return available(in: own)
+    }
+
+    /// - Parameter own: the directory of a cgroup.
+    static func available(in own: String) -> Set<Controller> {
+        guard access(own, W_OK) == 0 else { return [] }
+        return Set(words(own + "/cgroup.controllers").compactMap(Controller.init))
     }
 
     /// P.

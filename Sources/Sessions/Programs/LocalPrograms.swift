@@ -79,6 +79,11 @@ package final class LocalPrograms: ProgramSource {
         send { $0.keeper.end(id, now: Clock.monotonicMilliseconds()) }
     }
 
+    /// It has no cgroups: only a process that is alone in its own can make others.
+    package func unenforced(_ wanted: Set<ControlGroups.Controller>) -> Set<ControlGroups.Controller> {
+        wanted
+    }
+
     package func signal(_ id: String, _ number: Int32) { send { $0.keeper.signal(id, number) } }
 
     private func send(_ letter: @escaping Letter) {

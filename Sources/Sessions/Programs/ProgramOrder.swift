@@ -95,6 +95,9 @@ package protocol ProgramSource: Sendable {
     /// Sends a signal to the program's process group.
     func signal(_ id: String, _ number: Int32)
 
+    /// Which of these nothing is ever enforced of, where nobody else tells the operator so.
+    func unenforced(_ wanted: Set<ControlGroups.Controller>) -> Set<ControlGroups.Controller>
+
     // MARK: Programs that outlive the process which serves them
 
     /// Keeps a program's descriptors, so that it goes on where this process ends without a word.
@@ -118,6 +121,7 @@ package protocol ProgramSource: Sendable {
 }
 
 extension ProgramSource {
+    package func unenforced(_ wanted: Set<ControlGroups.Controller>) -> Set<ControlGroups.Controller> { [] }
     package func keep(_ program: StartedProgram, _ record: KeptRecord) {}
     package func endInput(_ id: String) {}
     package func find(_ token: String, done: @escaping @Sendable () -> Void) { done() }

@@ -1,5 +1,5 @@
 internal import ChimeraBytes
-package import ChimeraEventLoop
+internal import ChimeraEventLoop
 package import ChimeraHTTPCore
 internal import ChimeraWebSocket
 
@@ -47,6 +47,7 @@ package final class PlainSession: PipeObserver, LiveSession {
     @exclusivity(unchecked) private var movedAt: Int64
     @exclusivity(unchecked) private var sentAt: Int64
     @exclusivity(unchecked) private var sendProgressAt: Int64
+    @exclusivity(unchecked) private var inputProgressAt: Int64
 
     @exclusivity(unchecked) package private(set) var octetsIn = 0
     @exclusivity(unchecked) package private(set) var octetsOut = 0
@@ -73,7 +74,7 @@ package final class PlainSession: PipeObserver, LiveSession {
         lines = tag.map { PlainLines($0, octetsMax: options.messageBytesMax) }
         let now = exchange.worker.now
         startedAt = program.startedAt ?? now
-        (movedAt, sentAt, sendProgressAt) = (now, now, now)
+        (movedAt, sentAt, sendProgressAt, inputProgressAt) = (now, now, now, now)
     }
 
     package func pipeReady() { exchange.scope.wake(.io) }
@@ -116,13 +117,14 @@ package final class PlainSession: PipeObserver, LiveSession {
     private func turn() {
         mayReadMore = false
         if exchange.isBlocked, exchange.flush() { sendProgressAt = worker.now }
-        program.flush()
+        if program.flush() { inputProgressAt = worker.now }
         if let lost = exchange.lost { return give(up: lost == .draining ? .draining : .lost) }
         if operatorWants { return give(up: .operatorAsked) }
         if let dismissal = program.dismissal { return give(up: SessionEnd(dismissal)) }
-        if !mixesErrors { readErrors() }
+        if !mixesErrors, scratch.passErrors(of: program, to: errors) { mayReadMore = true }
         readOutput()
         if end == nil { readClient() }
+        if !program.hasUnwritten { inputProgressAt = worker.now }
         if end == nil { checkTimes() }
         exchange.flush()
         endSending()
@@ -186,22 +188,17 @@ package final class PlainSession: PipeObserver, LiveSession {
         give(up: .program(ended))
     }
 
-    /// Reads a stream once. Of a program that has ended what it said is there, and what is not there will not come.
     private func read(_ stream: SessionProgram.Stream, _ frames: ByteBuffer) {
-        let toTheEnd = program.end != nil
-        guard program.isOpen(stream), toTheEnd || program.isReady(stream) else { return }
-        let room = scratch.program
-        room.clear()
-        switch program.read(stream, into: room.writable) {
-        case .bytes(let count):
-            room.commit(count)
-            octetsOut += count
+        switch scratch.read(stream, of: program) {
+        case .nothing: break
+        case .octets(let mayHaveMore):
+            let room = scratch.program
+            octetsOut += room.count
             movedAt = worker.now
             encode(stream, room.readable, frames)
             room.clear()
-            if toTheEnd { mayReadMore = true }
-        case .wouldBlock: if toTheEnd { endOutput(stream, frames) }
-        case .end, .failed: endOutput(stream, frames)
+            if mayHaveMore { mayReadMore = true }
+        case .ended: outputEnded(stream, frames)
         }
     }
 
@@ -216,8 +213,7 @@ package final class PlainSession: PipeObserver, LiveSession {
         }
     }
 
-    private func endOutput(_ stream: SessionProgram.Stream, _ frames: ByteBuffer) {
-        program.close(stream)
+    private func outputEnded(_ stream: SessionProgram.Stream, _ frames: ByteBuffer) {
         guard form == .events else { return }
         if stream == .stderr {
             events.breakOff(to: frames)
@@ -244,24 +240,6 @@ package final class PlainSession: PipeObserver, LiveSession {
         hasEndedSending = true
         exchange.finishTunnel()
         mayReadMore = true
-    }
-
-    /// Also while the client takes nothing: the log does.
-    private func readErrors() {
-        let toTheEnd = program.end != nil
-        guard program.isOpen(.stderr), toTheEnd || program.isReady(.stderr) else { return }
-        let room = scratch.program
-        room.clear()
-        switch program.read(.stderr, into: room.writable) {
-        case .bytes(let count):
-            room.commit(count)
-            errors.take(room.readable)
-            room.clear()
-            if toTheEnd { mayReadMore = true }
-        case .wouldBlock: if toTheEnd { program.close(.stderr) }
-        case .end, .failed: program.close(.stderr)
-        }
-        if !program.isOpen(.stderr) { errors.end() }
     }
 
     // MARK: The end
@@ -313,6 +291,7 @@ package final class PlainSession: PipeObserver, LiveSession {
     private func checkTimes() {
         let now = worker.now
         if let lifeMax = options.lifeMax, now >= startedAt + lifeMax { return give(up: .life) }
+        if hasLeftUnheard, now >= inputProgressAt + options.ending.terminate { return give(up: .lost) }
         if exchange.isBlocked {
             guard let sendMax = options.sendMax, now >= sendProgressAt + sendMax else { return }
             if exchange.clientHasProgressed() {
@@ -327,6 +306,11 @@ package final class PlainSession: PipeObserver, LiveSession {
         sayNothing()
     }
 
+    /// What a client that has hung up still had to say waits for a program that does not read.
+    private var hasLeftUnheard: Bool {
+        form != .stream && program.hasUnwritten && exchange.clientHasEnded
+    }
+
     /// A client that has left shows when something is sent; in the middle of a line there is no place for it.
     private func sayNothing() {
         sentAt = worker.now
@@ -339,6 +323,7 @@ package final class PlainSession: PipeObserver, LiveSession {
 
     private func armDeadline() {
         var limit = options.lifeMax.map { startedAt + $0 } ?? .max
+        if hasLeftUnheard { limit = min(limit, inputProgressAt + options.ending.terminate) }
         if exchange.isBlocked {
             if let sendMax = options.sendMax { limit = min(limit, sendProgressAt + sendMax) }
         } else {

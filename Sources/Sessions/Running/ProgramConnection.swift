@@ -11,7 +11,7 @@ package final class ProgramConnection {
     let error: PipeEnd?
     package let id: String
     package let process: Int32
-    /// The client has said that there is no more.
+    /// The client has said that there is no more: what it says behind that is dropped.
     @exclusivity(unchecked) var endsInput = false
     /// What the program has not taken of its input.
     @exclusivity(unchecked) var unwritten: ByteBuffer?
@@ -87,7 +87,7 @@ package final class ProgramConnection {
 
     /// Writes `bytes` behind what waits, and keeps what does not go.
     package func write(_ bytes: ByteBuffer) {
-        guard input.isOpen, !bytes.isEmpty else { return bytes.clear() }
+        guard input.isOpen, !endsInput, !bytes.isEmpty else { return bytes.clear() }
         if let unwritten {
             unwritten.append(bytes.readable)
             bytes.clear()
@@ -111,11 +111,7 @@ package final class ProgramConnection {
     package func endInputIfDue() {
         guard endsInput, unwritten == nil, input.isOpen else { return }
         endsInput = false
-        guard error == nil else { return input.close() }
-        // A terminal says it with a character, and goes on.
-        let sign = ByteBuffer(capacity: 1)
-        sign.append(4)
-        write(sign)
+        input.close()
     }
 
     // MARK: Ending
@@ -193,22 +189,6 @@ package final class ProgramConnection {
         unwritten = nil
         gone()
     }
-}
-
-/// What one worker's sessions use while they have a turn; never held across a wait.
-package final class SessionScratch {
-    /// Frames of a client.
-    let input = ByteBuffer(capacity: 64 * 1024)
-    /// Empty between turns.
-    let inflated = ByteBuffer(capacity: 1024)
-    /// Frames for a client.
-    let frames = ByteBuffer(capacity: 64 * 1024)
-    /// What a program said.
-    let program = ByteBuffer(capacity: 64 * 1024)
-    /// What a program is to read.
-    let forProgram = ByteBuffer(capacity: 64 * 1024)
-
-    package init() {}
 }
 
 /// Wakes a scope on news of pipes.

@@ -1,10 +1,8 @@
 package import ChimeraEventLoop
 
-/// A program on its way and at its end, as the worker of its session hears of it.
-///
-/// Unchecked: what it holds is touched on its worker's thread only; what others tell comes by the worker's mail.
-package final class ProgramLaunch: @unchecked Sendable {
-    private let worker: Worker
+/// A program on its way and at its end, as the worker of its session hears of it: what others tell comes by the worker's
+/// mail.
+package final class ProgramLaunch {
     private let source: any ProgramSource
     /// Where whoever waits for news does so.
     private var scope: Scope?
@@ -14,27 +12,25 @@ package final class ProgramLaunch: @unchecked Sendable {
     package private(set) var end: ProgramEnd?
     private var isAbandoned = false
 
-    /// Asks for a program. It must be told on the worker's thread where it is not wanted any more.
+    /// Asks for a program, on the worker's thread. It must be told where it is not wanted any more.
     package init(_ order: ProgramOrder, from source: any ProgramSource, on worker: Worker, scope: Scope) {
-        self.worker = worker
         self.source = source
         self.scope = scope
-        source.start(order) { [self] result in
-            worker.submit { [self] _ in started(result) }
-        } ended: { [self] end in
-            worker.submit { [self] _ in ended(end) }
+        let own = Confined(self, to: worker)
+        source.start(order) { result in
+            own.mail { $0.started(result) }
+        } ended: { end in
+            own.mail { $0.ended(end) }
         }
     }
 
     /// Takes a program that runs already.
     package init(_ running: RunningProgram, from source: any ProgramSource, on worker: Worker, scope: Scope) {
-        self.worker = worker
         self.source = source
         self.scope = scope
         result = .success(running.program)
-        running.tell { [self] end in
-            worker.submit { [self] _ in ended(end) }
-        }
+        let own = Confined(self, to: worker)
+        running.tell { end in own.mail { $0.ended(end) } }
     }
 
     /// Another scope is woken from now on.

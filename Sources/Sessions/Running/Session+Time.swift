@@ -11,6 +11,9 @@ extension Session {
             if closing.expired().transport == .release { isReleased = true }
             return
         }
+        if closing.maySend, let lifeMax = options.lifeMax, now >= startedAt + lifeMax {
+            return close(.goingAway, "its time is over", .life, frames)
+        }
         if exchange.isBlocked {
             guard let sendMax = options.sendMax, now >= sendProgressAt + sendMax else { return }
             if exchange.clientHasProgressed() {
@@ -21,9 +24,6 @@ extension Session {
             return
         }
         guard closing.maySend else { return }
-        if let lifeMax = options.lifeMax, now >= startedAt + lifeMax {
-            return close(.goingAway, "its time is over", .life, frames)
-        }
         if let idleMax = options.idleMax, now >= movedAt + idleMax {
             return close(.goingAway, "idle", .idle, frames)
         }
@@ -31,7 +31,7 @@ extension Session {
     }
 
     private func checkPresence(_ now: Int64, _ frames: ByteBuffer) {
-        if program.hasUnwritten {
+        if isHeldUp {
             // What a client that has left still had to say waits for a program that does not read.
             if exchange.clientHasEnded && now >= inputProgressAt + options.ending.terminate {
                 give(up: .lost)
@@ -54,10 +54,10 @@ extension Session {
 
     func armDeadline() {
         var limit = min(closingEndsAt, failsAt)
+        if closing.maySend, let lifeMax = options.lifeMax { limit = min(limit, startedAt + lifeMax) }
         if exchange.isBlocked {
             if let sendMax = options.sendMax { limit = min(limit, sendProgressAt + sendMax) }
         } else if closing.maySend {
-            if let lifeMax = options.lifeMax { limit = min(limit, startedAt + lifeMax) }
             if let idleMax = options.idleMax { limit = min(limit, movedAt + idleMax) }
             limit = min(limit, presenceLimit)
         }
@@ -65,7 +65,7 @@ extension Session {
     }
 
     private var presenceLimit: Int64 {
-        if program.hasUnwritten {
+        if isHeldUp {
             return exchange.clientHasEnded ? inputProgressAt + options.ending.terminate : .max
         }
         guard let pingAfter = options.pingAfter else { return .max }

@@ -1,5 +1,5 @@
 internal import ChimeraBytes
-package import ChimeraEventLoop
+internal import ChimeraEventLoop
 package import ChimeraHTTPCore
 package import ChimeraWebSocket
 
@@ -13,7 +13,9 @@ package import ChimeraWebSocket
 /// ```
 /// A turn does whatever can be done in either direction, and then waits for news of either side or for the one deadline.
 /// A client that does not take what it gets is not given more, so that the program's pipe fills and the program waits; a
-/// program that does not read has its client wait in the same way. Each direction holds one window at most.
+/// program that does not read has its client wait in the same way. Each direction holds one window at most. What a client
+/// says is read also while it takes nothing, since it may be its Close; only what would have to be answered has a bound
+/// then.
 package final class Session: PipeObserver {
     let exchange: any Exchange
     let worker: Worker
@@ -41,6 +43,8 @@ package final class Session: PipeObserver {
     @exclusivity(unchecked) var endsSending = false
     @exclusivity(unchecked) var hasEndedSending = false
     @exclusivity(unchecked) var isReleased = false
+    /// Octets of answers to what the client said while it took nothing.
+    @exclusivity(unchecked) private var heldAnswers = 0
     /// The last look at the client found something, so there may be more.
     @exclusivity(unchecked) var mayReadMore = false
     @exclusivity(unchecked) private var operatorWants = false
@@ -69,8 +73,10 @@ package final class Session: PipeObserver {
     static let transportMilliseconds: Int64 = 2_000
     /// The same where the gateway cuts its connections off: shorter than the moment that it gives them.
     static let farewellMilliseconds: Int64 = 700
-    /// Octets that are made of one turn's reading before they are passed on.
+    /// Octets that are made of one turn's reading before they are passed on; and those that may wait for the program.
     private static let windowOctets = 64 * 1024
+    /// Octets of answers (a pong, an error) past which nothing is read of a client that takes none.
+    private static let heldAnswersMax = 16 * 1024
 
     /// - Parameters:
     ///   - deflate: what was agreed about compression; nil for none.
@@ -139,12 +145,17 @@ package final class Session: PipeObserver {
         let frames = scratch.frames
         frames.clear()
         mayReadMore = false
-        if exchange.isBlocked, exchange.flush() { sendProgressAt = worker.now }
+        if !exchange.isBlocked {
+            heldAnswers = 0
+        } else if exchange.flush() {
+            heldAnswers = 0
+            sendProgressAt = worker.now
+        }
         if program.flush() { inputProgressAt = worker.now }
         if let lost = exchange.lost { clientLost(lost, frames) }
         if operatorWants { close(.goingAway, "ended by the operator", .operatorAsked, frames) }
         if let dismissal = program.dismissal { dismiss(dismissal, frames) }
-        if !mixesErrors { readErrors() }
+        if !mixesErrors, scratch.passErrors(of: program, to: errors) { mayReadMore = true }
         readProgram(frames)
         tellFailure(frames)
         readClient(frames)
@@ -173,9 +184,12 @@ package final class Session: PipeObserver {
 
     // MARK: From the client
 
+    /// The program does not read, and as much waits for it as may.
+    var isHeldUp: Bool { program.unwrittenCount >= Self.windowOctets }
+
     private func readClient(_ frames: ByteBuffer) {
         guard closing.mayReceive, failure == nil else { return dropClient() }
-        guard !program.hasUnwritten, !exchange.isBlocked else { return }
+        guard !isHeldUp, heldAnswers < Self.heldAnswersMax else { return }
         let read = scratch.input
         read.clear()
         if let kept = received {
@@ -189,8 +203,10 @@ package final class Session: PipeObserver {
             awaitsPong = false
         }
         if !read.isEmpty {
+            let before = frames.count
             decode(read, frames)
             keep(read)
+            if frames.count > before, exchange.isBlocked { heldAnswers += frames.count - before }
         }
         switch progress {
         case .progressed: if exchange.mayHaveBody { mayReadMore = true }
@@ -270,7 +286,9 @@ package final class Session: PipeObserver {
             buffer.consume(reason)
             if end == nil { end = .client(status) }
             perform(closing.peerClosed(status), frames)
-        case .failed(let failure): fail(failure, frames)
+        case .failed(let failure):
+            program.write(lines)
+            fail(failure, frames)
         }
     }
 
@@ -284,6 +302,8 @@ package final class Session: PipeObserver {
                 lines.append(bytes.span)
             }
         case .endOfInput:
+            // Behind what the client said before it.
+            program.write(lines)
             if !program.endInput() { tell("the program's input is not this client's alone", frames) }
         case .signal(let number):
             if !program.signal(number) { tell("the program is not this client's alone", frames) }
@@ -320,23 +340,17 @@ package final class Session: PipeObserver {
         close(farewell.status, farewell.reason, .program(ended), frames)
     }
 
-    /// Reads a pipe once. Of a program that has ended what it said is there, whether epoll has told so yet or not, and what
-    /// is not there will not come, whoever else may have the pipe open.
     private func read(_ stream: TaggedStreams.Stream, _ frames: ByteBuffer) {
-        let toTheEnd = program.end != nil
-        guard program.isOpen(stream), toTheEnd || program.isReady(stream) else { return }
-        let room = scratch.program
-        room.clear()
-        switch program.read(stream, into: room.writable) {
-        case .bytes(let count):
-            room.commit(count)
-            octetsOut += count
+        switch scratch.read(stream, of: program) {
+        case .nothing: break
+        case .octets(let mayHaveMore):
+            let room = scratch.program
+            octetsOut += room.count
             movedAt = worker.now
             encode(stream, room.readable, frames)
             room.clear()
-            if toTheEnd { mayReadMore = true }
-        case .wouldBlock: if toTheEnd { endOutput(stream, frames) }
-        case .end, .failed: endOutput(stream, frames)
+            if mayHaveMore { mayReadMore = true }
+        case .ended: outputEnded(stream, frames)
         }
     }
 
@@ -353,8 +367,7 @@ package final class Session: PipeObserver {
         }
     }
 
-    private func endOutput(_ stream: TaggedStreams.Stream, _ frames: ByteBuffer) {
-        program.close(stream)
+    private func outputEnded(_ stream: TaggedStreams.Stream, _ frames: ByteBuffer) {
         if tagged != nil {
             tagged?.end(stream, behind: program.resumption?.position, &encoder, to: frames)
         } else if stream == .stdout {
@@ -364,23 +377,5 @@ package final class Session: PipeObserver {
             output.breakOff(&encoder, to: frames)
             errorOutput.end(&encoder, to: frames)
         }
-    }
-
-    /// Also while the client takes nothing: the log does.
-    private func readErrors() {
-        let toTheEnd = program.end != nil
-        guard program.isOpen(.stderr), toTheEnd || program.isReady(.stderr) else { return }
-        let room = scratch.program
-        room.clear()
-        switch program.read(.stderr, into: room.writable) {
-        case .bytes(let count):
-            room.commit(count)
-            errors.take(room.readable)
-            room.clear()
-            if toTheEnd { mayReadMore = true }
-        case .wouldBlock: if toTheEnd { program.close(.stderr) }
-        case .end, .failed: program.close(.stderr)
-        }
-        if !program.isOpen(.stderr) { errors.end() }
     }
 }

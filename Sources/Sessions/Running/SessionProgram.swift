@@ -22,8 +22,8 @@ package protocol SessionProgram: AnyObject {
 
     // MARK: Input
 
-    /// Something waits until the program takes what came before it.
-    var hasUnwritten: Bool { get }
+    /// Octets that wait until the program takes what came before them.
+    var unwrittenCount: Int { get }
     /// Something waits, and there may be room by now.
     var mayFlush: Bool { get }
 
@@ -36,7 +36,8 @@ package protocol SessionProgram: AnyObject {
     /// Writes `bytes` behind what waits, keeps what does not go, and empties them.
     func write(_ bytes: ByteBuffer)
 
-    /// The client says no more: the program's input ends behind all that was said.
+    /// The client says no more: the program's input ends behind all that was written so far. A terminal says it with a
+    /// character, and goes on.
     ///
     /// - Returns: false where that is not the client's to say.
     func endInput() -> Bool
@@ -70,6 +71,15 @@ package protocol SessionProgram: AnyObject {
 }
 
 extension SessionProgram {
+    var hasUnwritten: Bool { unwrittenCount > 0 }
+
+    /// What a terminal's client types at the end.
+    static var endSign: ByteBuffer {
+        let sign = ByteBuffer(capacity: 1)
+        sign.append(4)
+        return sign
+    }
+
     var outputHasEnded: Bool { !isOpen(.stdout) && !isOpen(.stderr) }
 }
 
@@ -138,12 +148,12 @@ extension ProgramConnection: SessionProgram {
     package var startedAt: Int64? { nil }
     package var end: ProgramEnd? { launch.end }
     package var resumption: Resumption? { nil }
-    package var hasUnwritten: Bool { unwritten != nil }
+    package var unwrittenCount: Int { unwritten?.count ?? 0 }
     package var mayFlush: Bool { unwritten != nil && input.isReady }
     package var dismissal: Dismissal? { nil }
 
     package func endInput() -> Bool {
-        endsInput = true
+        if hasTerminal { write(Self.endSign) } else { endsInput = true }
         return true
     }
 
