@@ -213,7 +213,8 @@ def test_one_line_leaves_nothing_when_it_is_ended(one_line, marked):
                 client.recv(timeout=PATIENCE)
         assert client.protocol.close_rcvd and client.protocol.close_rcvd.code in (1001, 1012)
         assert gateway.process.wait(PATIENCE) == 0
-        assert marked.pids() == []
+        # What left its group and hears no SIGTERM may be the last that the process beside it ends.
+        marked.await_gone()
 
 
 def test_one_line_leaves_nothing_when_it_is_killed(one_line, marked):
