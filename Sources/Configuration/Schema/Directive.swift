@@ -31,7 +31,7 @@ package struct Directive: Sendable {
     /// The same for a message, where many options are none to be read.
     var shortUsage: String {
         let usage = usage
-        return usage.utf8.count > 200 ? self.usage(shortened: true) : usage
+        return usage.utf8.count > 300 ? self.usage(shortened: true) : usage
     }
 
     private func usage(shortened: Bool) -> String {
