@@ -67,7 +67,7 @@ let package = Package(
                 "CLinux", "ChimeraBytes", "ChimeraEventLoop", "ChimeraHTTPCore", "ChimeraHTTP1",
                 "ChimeraWebSocket",
             ]),
-        module("Administration", []),
+        module("Administration", ["ChimeraBytes"]),
         module(
             "Sessions",
             [

@@ -1,3 +1,5 @@
+internal import ChimeraBytes
+
 /// A JSON value (RFC 8259), read from bounded text. Numbers are integers where they are written as such.
 package enum JSON: Equatable, Sendable {
     case null
@@ -45,26 +47,10 @@ package enum JSON: Equatable, Sendable {
         case .bool(let value): value ? "true" : "false"
         case .integer(let number): String(number)
         case .number(let number): number.isFinite ? String(number) : "null"
-        case .string(let text): JSON.quoted(text)
+        case .string(let text): JSONText.quoted(text)
         case .array(let elements): "[" + elements.map(\.text).joined(separator: ",") + "]"
         case .object(let members):
-            "{" + members.map { JSON.quoted($0.name) + ":" + $0.value.text }.joined(separator: ",") + "}"
+            "{" + members.map { JSONText.quoted($0.name) + ":" + $0.value.text }.joined(separator: ",") + "}"
         }
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case _ where scalar.value < 0x20 || (0x7F..<0xA0).contains(scalar.value):
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 }

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { stack_bytes = 64 * 1024 };
+enum { stack_bytes = 16 * 1024 };
 
 struct beginning {
     const struct chimera_program *program;
@@ -117,15 +117,10 @@ failed:
     _exit(127);
 }
 
-// With our memory, which costs least.
+// With our memory, which costs least, and with a part of our stack, since this thread waits meanwhile.
 static int start_here(struct beginning *beginning) {
-    char *stack = mmap(NULL, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED) return -1;
-    int pid = clone(begin, stack + stack_bytes, CLONE_VM | CLONE_VFORK | SIGCHLD, beginning);
-    int failure = errno;
-    munmap(stack, stack_bytes);
-    errno = failure;
-    return pid;
+    _Alignas(16) char stack[stack_bytes];
+    return clone(begin, stack + stack_bytes, CLONE_VM | CLONE_VFORK | SIGCHLD, beginning);
 }
 
 // Straight into a cgroup, so that nothing of it was ever outside. glibc's clone cannot say that, and without it there is no
@@ -202,6 +197,30 @@ int chimera_terminal_size(int terminal, unsigned short *columns, unsigned short 
     *rows = size.ws_row;
     return 0;
 }
+
+static int left_terminal = -1;
+static struct termios left_mode;
+
+static void leave_in_mode(int number) {
+    tcsetattr(left_terminal, TCSANOW, &left_mode);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+void chimera_restore_terminal_at_end(int terminal, const struct termios *mode) {
+    left_terminal = terminal;
+    left_mode = *mode;
+    const int ends[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
+    for (size_t index = 0; index < sizeof ends / sizeof *ends; index++) {
+        struct sigaction before;
+        // What is ignored stays so (nohup).
+        if (sigaction(ends[index], NULL, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+        struct sigaction action = {.sa_handler = leave_in_mode};
+        sigaction(ends[index], &action, NULL);
+    }
+}
+
+int chimera_fork(void) { return fork(); }
 
 int chimera_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 // MARK: What goes over the wire
 
@@ -360,6 +361,10 @@ STACK_OF(X509) *chimera_chain_new(void) { return sk_X509_new_null(); }
 
 void chimera_chain_push(STACK_OF(X509) *chain, X509 *certificate) { sk_X509_push(chain, certificate); }
 
+int chimera_chain_count(const STACK_OF(X509) *chain) { return sk_X509_num(chain); }
+
+X509 *chimera_chain_at(const STACK_OF(X509) *chain, int index) { return sk_X509_value(chain, index); }
+
 void chimera_chain_free(STACK_OF(X509) *chain) { sk_X509_pop_free(chain, X509_free); }
 
 STACK_OF(X509_NAME) *chimera_names_new(void) { return sk_X509_NAME_new_null(); }
@@ -405,6 +410,92 @@ int64_t chimera_seconds_left(const X509 *certificate) {
     int seconds = 0;
     if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate)) != 1) return -1;
     return (int64_t)days * 86400 + seconds;
+}
+
+int64_t chimera_seconds_until_valid(const X509 *certificate) {
+    int days = 0;
+    int seconds = 0;
+    if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notBefore(certificate)) != 1) return -1;
+    return (int64_t)days * 86400 + seconds;
+}
+
+bool chimera_is_for_servers(X509 *certificate) {
+    // All bits are set where there is no such extension.
+    return (X509_get_extended_key_usage(certificate) & (XKU_SSL_SERVER | XKU_ANYEKU)) != 0;
+}
+
+bool chimera_names_its_signer(const X509 *certificate) {
+    AUTHORITY_INFO_ACCESS *places = X509_get_ext_d2i(certificate, NID_info_access, NULL, NULL);
+    bool found = false;
+    for (int index = 0; index < sk_ACCESS_DESCRIPTION_num(places); index++) {
+        if (OBJ_obj2nid(sk_ACCESS_DESCRIPTION_value(places, index)->method) == NID_ad_ca_issuers) found = true;
+    }
+    AUTHORITY_INFO_ACCESS_free(places);
+    ERR_clear_error();
+    return found;
+}
+
+// MARK: OCSP responses
+
+static int64_t posix_seconds(const ASN1_GENERALIZEDTIME *time, int64_t otherwise) {
+    struct tm parts;
+    if (time == NULL || ASN1_TIME_to_tm(time, &parts) != 1) return otherwise;
+    return timegm(&parts);
+}
+
+static bool is_digest(const ASN1_OCTET_STRING *claimed, const unsigned char *bytes, unsigned int count) {
+    return (unsigned int)ASN1_STRING_length(claimed) == count
+           && memcmp(ASN1_STRING_get0_data(claimed), bytes, count) == 0;
+}
+
+/// Whether an answer is about the certificate: by its number, and by its issuer's name and key.
+static bool is_about(OCSP_SINGLERESP *answer, const X509 *leaf, const X509 *issuer) {
+    ASN1_OCTET_STRING *name = NULL;
+    ASN1_OCTET_STRING *key = NULL;
+    ASN1_OBJECT *algorithm = NULL;
+    ASN1_INTEGER *serial = NULL;
+    OCSP_CERTID *identity = (OCSP_CERTID *)OCSP_SINGLERESP_get0_id(answer);
+    if (OCSP_id_get0_info(&name, &algorithm, &key, &serial, identity) != 1) return false;
+    if (ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(leaf)) != 0) return false;
+    const EVP_MD *digest = EVP_get_digestbyobj(algorithm);
+    unsigned char expected[EVP_MAX_MD_SIZE];
+    unsigned int count = 0;
+    if (digest == NULL || X509_NAME_digest(X509_get_issuer_name(leaf), digest, expected, &count) != 1) return false;
+    if (!is_digest(name, expected, count)) return false;
+    if (issuer == NULL) return true;
+    return X509_pubkey_digest(issuer, digest, expected, &count) == 1 && is_digest(key, expected, count);
+}
+
+bool chimera_read_ocsp(
+    const uint8_t *bytes, size_t count, X509 *leaf, X509 *issuer, struct chimera_ocsp *result) {
+    *result = (struct chimera_ocsp){.since = INT64_MAX, .until = INT64_MAX};
+    const unsigned char *rest = bytes;
+    if (count > 1024 * 1024) return false;
+    OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &rest, (long)count);
+    OCSP_BASICRESP *basic = NULL;
+    bool is_one = response != NULL && rest == bytes + count;
+    if (is_one && OCSP_response_status(response) == OCSP_RESPONSE_STATUS_SUCCESSFUL) {
+        basic = OCSP_response_get1_basic(response);
+        is_one = basic != NULL;
+        result->is_successful = is_one;
+    }
+    for (int index = 0; basic != NULL && index < OCSP_resp_count(basic); index++) {
+        OCSP_SINGLERESP *answer = OCSP_resp_get0(basic, index);
+        if (!is_about(answer, leaf, issuer)) continue;
+        ASN1_GENERALIZEDTIME *since = NULL;
+        ASN1_GENERALIZEDTIME *until = NULL;
+        result->is_about = true;
+        int status = OCSP_single_get0_status(answer, NULL, NULL, &since, &until);
+        result->is_revoked = status == V_OCSP_CERTSTATUS_REVOKED;
+        result->is_unknown = status == V_OCSP_CERTSTATUS_UNKNOWN;
+        result->since = posix_seconds(since, INT64_MAX);
+        result->until = posix_seconds(until, INT64_MAX);
+        break;
+    }
+    OCSP_BASICRESP_free(basic);
+    OCSP_RESPONSE_free(response);
+    ERR_clear_error();
+    return is_one;
 }
 
 BIO *chimera_pem_of_key(EVP_PKEY *key) {

@@ -14,6 +14,12 @@ package struct ProcessFigures: Sendable {
     /// When the process began, in whole seconds since 1970.
     package var startedAt: Int64 = 0
 
+    /// The user as whom the process acts, by name where there is one.
+    package static var userName: String {
+        let user = geteuid()
+        return getpwuid(user).map { String(cString: $0.pointee.pw_name) } ?? "\(user)"
+    }
+
     /// The figures of this moment.
     package static var now: ProcessFigures {
         var figures = ProcessFigures()

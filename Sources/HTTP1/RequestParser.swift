@@ -71,7 +71,8 @@ package struct RequestParser {
     {
         while let line = try nextLine(input) {
             if !seenRequestLine {
-                // RFC 9112 §2.2: empty lines before the request line are ignored; here a few.
+                // RFC 9112 §2.2: empty lines (CRLF) before the request line are ignored; here a few. A bare LF is no line
+                // end here either.
                 if line.isEmpty && bytesBefore < 8 {
                     bytesBefore = scanner.lineStart
                     continue

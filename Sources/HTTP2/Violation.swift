@@ -10,7 +10,7 @@ package enum Violation: UInt8, CaseIterable, Sendable, Error {
     case frameTooLarge, frameSizeWrong, paddingTooLong, streamZero, streamNotZero, streamIdle, streamClosed
     case streamIdentifierUnexpected, continuationUnexpected, continuationMissing, pushRefused
     case settingsAckWithPayload, settingInvalid, initialWindowTooLarge
-    case goAwayIncreased, priorityUpdateMisplaced
+    case goAwayIncreased, priorityUpdateMisplaced, streamsPrioritizedTooMany
     // Field blocks, RFC 7541.
     case blockCut, integerTooLarge, indexUnknown, codeBroken, resizeRefused
     // Flow control, RFC 9113 §5.2 and §6.9.

@@ -7,6 +7,8 @@ package enum Refusal: UInt8, CaseIterable, Sendable, Error {
     case lineEndBare, fieldNameMalformed, fieldValueMalformed, fieldFolded, headTooLarge, fieldsTooMany
     // Routing, RFC 9110 §7.2 and RFC 9112 §3.2.
     case hostMissing, hostRepeated, hostMalformed, hostMismatched
+    /// No site answers to the host, RFC 9110 §15.5.20.
+    case hostUnknown
     // What TLS has to do with it, RFC 9110 §7.4: http asked for over TLS or the other way round, a site that asks for something
     // else than the one that the connection was made for, a client without the certificate that the site wants.
     case schemeMismatched, siteMismatched, clientCertificateMissing
@@ -32,7 +34,7 @@ package enum Refusal: UInt8, CaseIterable, Sendable, Error {
         case .expectationFailed: 417
         case .bodyTooLarge: 413
         case .headTimeout, .bodyTimeout: 408
-        case .schemeMismatched, .siteMismatched: 421
+        case .hostUnknown, .schemeMismatched, .siteMismatched: 421
         case .clientCertificateMissing, .originForeign: 403
         default: 400
         }

@@ -20,6 +20,10 @@ struct CheckCommand: ParsableCommand {
         if let configuration = result.configuration {
             result.diagnostics += SessionCeiling.ofMachine().warnings(of: configuration)
             result.diagnostics += ControlGroups.warnings(of: configuration)
+            // The last of all, since it may give up rights.
+            if let found = AccessLogCheck.diagnostic(configuration, machineFile: path) {
+                result.diagnostics.append(found)
+            }
         }
         if json {
             Stream.output.write(result.diagnostics.json + "\n")

@@ -26,6 +26,8 @@ protocol RunningGateway: Sendable {
     func reopenLogs()
     /// What it serves.
     var configuration: MachineConfiguration { get }
+    /// Connections that are open now.
+    var openConnections: Int { get }
     /// How it is.
     func status() -> GatewayStatus
     /// The open connections, the oldest first, and how many there are.

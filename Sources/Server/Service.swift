@@ -14,21 +14,29 @@ struct Service: Sendable {
     private let logger: Logger
     private let load: @Sendable () -> LoadResult
     private let make: GatewayMaker
+    private let drainMilliseconds: Int64
+    /// What is left to be done when the gateway has stopped; may take its time, and a second signal ends that.
+    private let last: (@Sendable () -> Void)?
 
     /// How long a drain gives to what is under way.
-    static let drainMilliseconds: Int64 = 30_000
+    static let usualDrainMilliseconds: Int64 = 30_000
 
     /// - Parameters:
     ///   - logger: For diagnostics.
+    ///   - drainMilliseconds: How long a drain gives to what is under way.
+    ///   - last: What is left to be done when the gateway has stopped.
     ///   - make: Makes the gateway.
     ///   - load: Makes the configuration.
     init(
-        _ logger: Logger, make: @escaping GatewayMaker = Gateways.make,
+        _ logger: Logger, drainMilliseconds: Int64 = Service.usualDrainMilliseconds,
+        last: (@Sendable () -> Void)? = nil, make: @escaping GatewayMaker = Gateways.make,
         load: @escaping @Sendable () -> LoadResult
     ) {
         self.logger = logger
         self.load = load
         self.make = make
+        self.drainMilliseconds = drainMilliseconds
+        self.last = last
     }
 
     /// Serves until the end.
@@ -53,7 +61,22 @@ struct Service: Sendable {
             logger.debug("signal", metadata: ["number": "\(signal)"])
             guard perform(plan.received(signal), on: gateway) else { return }
         }
+        finish(signals)
         logger.info("stopped")
+    }
+
+    /// Does what is left, until that is done or a signal says that it is enough.
+    private func finish(_ signals: ServiceSignals) {
+        guard let last else { return }
+        let (done, main) = (Ended(), pthread_self())
+        let hasStarted = Thread.start(name: "chimera-last") {
+            last()
+            done.set()
+            pthread_kill(main, ServiceSignals.ended)
+        }
+        while hasStarted, !done.isSet {
+            if [SIGTERM, SIGINT].contains(signals.wait()) { return }
+        }
     }
 
     // MARK: Start
@@ -113,8 +136,10 @@ struct Service: Sendable {
     private func perform(_ action: ServiceAction, on gateway: any RunningGateway) -> Bool {
         switch action {
         case .drain:
-            logger.info("draining", metadata: ["seconds": "\(Self.drainMilliseconds / 1000)"])
-            gateway.drain(deadlineMilliseconds: Self.drainMilliseconds)
+            logger.info(
+                "draining",
+                metadata: ["seconds": "\(drainMilliseconds / 1000)", "connections": "\(gateway.openConnections)"])
+            gateway.drain(deadlineMilliseconds: drainMilliseconds)
         case .stopNow:
             logger.info("stopping at once")
             gateway.stopNow()

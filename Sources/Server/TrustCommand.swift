@@ -26,22 +26,22 @@ struct TrustCommand: ParsableCommand {
         let path = try file.path()
         let data =
             ConfigurationLoader().dataDirectory(machineFile: path) ?? DataDirectory.path(machineFile: path)
-        let authority: LocalAuthority?
+        let certificate: [UInt8]?
         do throws(LocalAuthority.Failure) {
-            authority =
+            certificate =
                 try data.map { (data) throws(LocalAuthority.Failure) in
-                    try LocalAuthority.kept(in: data + "/tls")
+                    try LocalAuthority.keptCertificate(in: data + "/tls")
                 } ?? nil
         } catch {
             throw Self.refusal("\(error)")
         }
-        guard let authority else {
+        guard let certificate else {
             throw Self.refusal(Self.missing(in: data))
         }
         if install {
-            try installed(authority)
+            try installed(certificate)
         } else {
-            Stream.output.write(String(decoding: authority.certificate, as: UTF8.self))
+            Stream.output.write(String(decoding: certificate, as: UTF8.self))
         }
     }
 
@@ -59,14 +59,14 @@ struct TrustCommand: ParsableCommand {
             + "authority after each start: name a directory of its user's with `data`"
     }
 
-    private func installed(_ authority: LocalAuthority) throws {
+    private func installed(_ certificate: [UInt8]) throws {
         let descriptor = open(Self.installed, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
         guard descriptor >= 0 else {
             throw Self.refusal(Self.installed + ": " + String(cString: strerror(errno)))
         }
-        let count = write(descriptor, authority.certificate, authority.certificate.count)
+        let count = write(descriptor, certificate, certificate.count)
         close(descriptor)
-        guard count == authority.certificate.count else {
+        guard count == certificate.count else {
             throw Self.refusal(Self.installed + " is not whole")
         }
         // What it says is the answer.

@@ -14,6 +14,8 @@ package enum CertificateFault: Error, Equatable, Sendable {
     case keyMismatch
     /// OpenSSL shows it to no client; what it says.
     case unusable(String)
+    /// What is to be sent with the certificate is no OCSP response.
+    case badStatus
     /// No memory, or OpenSSL lacks what it needs.
     case unavailable
 
@@ -29,15 +31,20 @@ package enum CertificateFault: Error, Equatable, Sendable {
         case .encryptedKey: "holds a key with a passphrase, which nobody is there to enter"
         case .keyMismatch: "holds the key of another certificate"
         case .unusable(let text): "holds a certificate that OpenSSL does not use: \(text)"
+        case .badStatus: "is no OCSP response in DER form"
         case .unavailable: "cannot be read: OpenSSL has no memory left"
         }
     }
 
-    /// Whether it is the key's file that is wrong.
-    package var concernsKey: Bool {
+    /// The files that a certificate comes from.
+    package enum File: Sendable { case chain, key, status }
+
+    /// The one that is wrong.
+    package var file: File {
         switch self {
-        case .noKey, .badKey, .encryptedKey, .keyMismatch: true
-        case .noCertificate, .badCertificate, .tooManyCertificates, .unusable, .unavailable: false
+        case .noKey, .badKey, .encryptedKey, .keyMismatch: .key
+        case .badStatus: .status
+        case .noCertificate, .badCertificate, .tooManyCertificates, .unusable, .unavailable: .chain
         }
     }
 

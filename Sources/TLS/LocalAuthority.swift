@@ -58,9 +58,21 @@ package struct LocalAuthority: Sendable, Equatable {
 
     // MARK: Kept
 
-    /// The one that a directory holds; nil where there is none.
-    package static func kept(in directory: String) throws(Failure) -> LocalAuthority? {
-        let path = directory + "/authority.key"
+    /// The certificate of the one that a directory holds, for those who are to trust it; nil where there is none. The key is
+    /// not looked at.
+    package static func keptCertificate(in directory: String) throws(Failure) -> [UInt8]? {
+        let path = directory + "/authority.pem"
+        guard let bytes = try content(of: path) else { return nil }
+        guard let certificates = try? PEMReader(bytes).certificates(nil) else {
+            throw Failure(
+                description: "\(path) holds no certificate; the gateway's next start writes it again")
+        }
+        defer { certificates.forEach { X509_free($0) } }
+        return PEMText.of(certificate: certificates[0])
+    }
+
+    /// Nil where there is no file.
+    private static func content(of path: String) throws(Failure) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else {
             if errno == ENOENT { return nil }
@@ -70,7 +82,14 @@ package struct LocalAuthority: Sendable, Equatable {
         var bytes = [UInt8](repeating: 0, count: fileBytesMax)
         let count = read(descriptor, &bytes, bytes.count)
         guard count >= 0 else { throw failure(path) }
-        guard let authority = LocalAuthority(kept: Array(bytes[..<count])) else {
+        return Array(bytes[..<count])
+    }
+
+    /// The one that a directory holds; nil where there is none.
+    package static func kept(in directory: String) throws(Failure) -> LocalAuthority? {
+        let path = directory + "/authority.key"
+        guard let bytes = try content(of: path) else { return nil }
+        guard let authority = LocalAuthority(kept: bytes) else {
             throw Failure(
                 description: "\(path) holds no certificate with its key; move it away for a new one")
         }
@@ -79,7 +98,11 @@ package struct LocalAuthority: Sendable, Equatable {
 
     /// The one that a directory holds, or a new one that it holds from now on.
     package static func keptOrMade(in directory: String, name: String) throws(Failure) -> LocalAuthority {
-        if let kept = try kept(in: directory) { return kept }
+        if let kept = try kept(in: directory) {
+            // Whoever made it came no further than the key, or somebody has taken the other file away.
+            if (try? keptCertificate(in: directory)) != kept.certificate { try? kept.publish(in: directory) }
+            return kept
+        }
         let made = try LocalAuthority(name: name)
         makeDirectory(directory)
         let final = directory + "/authority.key"
@@ -94,10 +117,16 @@ package struct LocalAuthority: Sendable, Equatable {
         }
         unlink(fresh)
         guard let kept = try kept(in: directory) else { throw failure(final) }
-        let text = directory + "/authority.pem"
-        try write(kept.certificate, to: text + ".\(getpid())", mode: 0o644)
-        rename(text + ".\(getpid())", text)
+        try kept.publish(in: directory)
         return kept
+    }
+
+    /// Writes the certificate to a file of its own.
+    private func publish(in directory: String) throws(Failure) {
+        let final = directory + "/authority.pem"
+        let fresh = final + ".\(getpid())"
+        try Self.write(certificate, to: fresh, mode: 0o644)
+        rename(fresh, final)
     }
 
     /// Where that fails, writing there says so. What is above the directory others may enter: gateways of other users may

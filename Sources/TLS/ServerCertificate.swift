@@ -5,8 +5,8 @@ package final class ServerCertificate {
     let leaf: OpaquePointer
     let key: OpaquePointer
     let chain: OpaquePointer
-    /// The OCSP response to send with it; empty for none.
-    let status: [UInt8]
+    /// The OCSP response to send with it.
+    package let status: OCSPResponse?
     /// What the others belong to, and outlives them.
     private let library: CryptoLibrary?
 
@@ -17,16 +17,24 @@ package final class ServerCertificate {
     ///
     /// - Parameters:
     ///   - chain: the certificate itself, then those that it was signed with, in order.
-    ///   - status: an OCSP response in DER form.
+    ///   - status: an OCSP response in DER form; nil for none.
     ///   - library: nil for the one that all threads share.
     package init(
-        chain text: [UInt8], key keyText: [UInt8], status: [UInt8] = [], library: CryptoLibrary? = nil
+        chain text: [UInt8], key keyText: [UInt8], status statusBytes: [UInt8]? = nil,
+        library: CryptoLibrary? = nil
     ) throws(CertificateFault) {
         var certificates = try PEMReader(text).certificates(library)
         let key: OpaquePointer
         do throws(CertificateFault) {
+            let leaf = certificates[0]
+            let issuer = certificates.dropFirst().first.flatMap {
+                X509_check_issued($0, leaf) == X509_V_OK ? $0 : nil
+            }
+            status = try statusBytes.map { (bytes) throws(CertificateFault) in
+                try OCSPResponse(bytes, about: leaf, by: issuer)
+            }
             key = try PEMReader(keyText).privateKey(library)
-            guard X509_check_private_key(certificates[0], key) == 1 else {
+            guard X509_check_private_key(leaf, key) == 1 else {
                 EVP_PKEY_free(key)
                 _ = CertificateFault.takeText()
                 throw CertificateFault.keyMismatch
@@ -44,7 +52,6 @@ package final class ServerCertificate {
         for certificate in certificates { chimera_chain_push(stack, certificate) }
         chain = stack
         self.key = key
-        self.status = status
         self.library = library
     }
 
@@ -53,7 +60,7 @@ package final class ServerCertificate {
         self.leaf = leaf
         self.key = key
         self.chain = chain
-        status = []
+        status = nil
         self.library = library
     }
 
@@ -94,6 +101,46 @@ package final class ServerCertificate {
 
     /// Seconds until its time is over; negative where it is.
     package var secondsLeft: Int64 { chimera_seconds_left(leaf) }
+}
+
+extension ServerCertificate {
+    /// What clients may take amiss of a certificate that OpenSSL uses.
+    package enum Doubt: Hashable, Sendable {
+        /// The time of the certificate with this number, from 1, is over, or has not begun.
+        case expired(Int), early(Int)
+        /// The certificate with this number did not sign the one before it.
+        case outOfOrder(Int)
+        /// Nothing follows that a client could verify it with, though its signer is no authority that clients know.
+        case alone
+        /// Its extended key usage names other uses than that of a server.
+        case notForServers
+    }
+
+    /// In the order of the certificates.
+    package var doubts: [Doubt] {
+        let all = [leaf] + (0..<chimera_chain_count(chain)).compactMap { chimera_chain_at(chain, $0) }
+        var found: [Doubt] = []
+        for (index, certificate) in all.enumerated() {
+            if index > 0, X509_check_issued(certificate, all[index - 1]) != X509_V_OK {
+                found.append(.outOfOrder(index + 1))
+            }
+            if chimera_seconds_left(certificate) < 0 { found.append(.expired(index + 1)) }
+            if chimera_seconds_until_valid(certificate) > 0 { found.append(.early(index + 1)) }
+        }
+        if all.count == 1, chimera_names_its_signer(leaf) { found.append(.alone) }
+        if !chimera_is_for_servers(leaf) { found.append(.notForServers) }
+        ERR_clear_error()
+        return found
+    }
+
+    /// What kind of key it has, in words.
+    package var keyName: String {
+        switch keyKind {
+        case EVP_PKEY_EC: "ECDSA"
+        case EVP_PKEY_RSA, EVP_PKEY_RSA_PSS: "RSA"
+        default: String(cString: OBJ_nid2sn(keyKind))
+        }
+    }
 }
 
 /// Reads PEM texts with OpenSSL.

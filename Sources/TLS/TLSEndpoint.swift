@@ -154,9 +154,9 @@ private func statusAsked(_ ssl: OpaquePointer?, _ context: UnsafeMutableRawPoint
     guard let ssl, let connection = connection(ssl), let site = connection.site,
         let leaf = SSL_get_certificate(ssl)
     else { return SSL_TLSEXT_ERR_NOACK }
-    let response = site.status(of: leaf, serverName: connection.serverName)
-    guard !response.isEmpty, chimera_tls_set_status(ssl, response, response.count) == 1 else {
-        return SSL_TLSEXT_ERR_NOACK
-    }
+    let now = connection.endpoint.worker.wallSeconds
+    guard let response = site.status(of: leaf, now: now),
+        chimera_tls_set_status(ssl, response, response.count) == 1
+    else { return SSL_TLSEXT_ERR_NOACK }
     return SSL_TLSEXT_ERR_OK
 }

@@ -95,20 +95,33 @@ package final class TLSSite {
         return isCertified
     }
 
-    /// The OCSP response of the certificate that was chosen, where there is one.
-    func status(of leaf: OpaquePointer, serverName: [UInt8]) -> [UInt8] {
-        guard case .fixed(let all) = certificates else { return [] }
-        return all.first { $0.leaf == leaf }?.status ?? []
+    /// The OCSP response of the certificate that was chosen, where there is one that a client can use.
+    ///
+    /// - Parameter now: seconds of the POSIX clock.
+    func status(of leaf: OpaquePointer, now: Int64) -> [UInt8]? {
+        guard case .fixed(let all) = certificates,
+            let status = all.first(where: { $0.leaf == leaf })?.status, status.isUsable(at: now)
+        else { return nil }
+        return status.bytes
     }
 
     private func chosen(_ serverName: [UInt8]) -> [ServerCertificate] {
         switch certificates {
-        case .fixed(let all):
-            Set(all.map(\.keyKind)).compactMap { kind in
-                Self.best(all.filter { $0.keyKind == kind }, for: serverName)
-            }
+        case .fixed(let all): Self.choice(of: all, for: serverName)
         case .issued(let issue): issue(serverName).map { [$0] } ?? []
         }
+    }
+
+    /// Of each kind of key the one for that name, in the order in which they were given: the client's ciphers decide between
+    /// them.
+    package static func choice(
+        of all: [ServerCertificate], for name: [UInt8]
+    ) -> [ServerCertificate] {
+        var kinds: [Int32] = []
+        for certificate in all where !kinds.contains(certificate.keyKind) {
+            kinds.append(certificate.keyKind)
+        }
+        return kinds.compactMap { kind in best(all.filter { $0.keyKind == kind }, for: name) }
     }
 
     private static func best(_ alike: [ServerCertificate], for name: [UInt8]) -> ServerCertificate? {

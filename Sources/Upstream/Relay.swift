@@ -141,13 +141,16 @@ struct Relay: ~Copyable {
         return nil
     }
 
-    /// Whether a turn now would do something.
+    /// Whether a turn now would do something. Mutating, like all that a turn asks: for another the compiler copies the
+    /// relay first.
     var hasWork: Bool {
-        if phase == .farewell { return hasFarewellWork }
-        if passedRequest && connection.output.isEmpty { return true }
-        if connection.socket.isReadable && !exchange.isBlocked && !tunnelUpstreamEnded { return true }
-        if !connection.output.isEmpty { return connection.socket.isWritable }
-        return false
+        mutating get {
+            if phase == .farewell { return hasFarewellWork }
+            if passedRequest && connection.output.isEmpty { return true }
+            if connection.socket.isReadable && !exchange.isBlocked && !tunnelUpstreamEnded { return true }
+            if !connection.output.isEmpty { return connection.socket.isWritable }
+            return false
+        }
     }
 
     // MARK: Waiting
@@ -170,14 +173,14 @@ struct Relay: ~Copyable {
     }
 
     /// When waiting ends, by what is waited for; nil for never.
-    private func waitLimit() -> Int64? {
+    private mutating func waitLimit() -> Int64? {
         if phase == .farewell { return connection.webSocket?.endsAt }
         let whole = timeouts.response.map { startedAt + $0 }
         guard let step = stepTimeout() else { return whole }
         return min(progressAt + step, whole ?? .max)
     }
 
-    private func stepTimeout() -> Int64? {
+    private mutating func stepTimeout() -> Int64? {
         if phase == .tunnel || isEventStream { return exchange.isBlocked ? timeouts.send : timeouts.quiet }
         if exchange.isBlocked { return timeouts.send }
         if !connection.output.isEmpty { return timeouts.read }

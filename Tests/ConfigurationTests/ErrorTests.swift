@@ -414,7 +414,9 @@ struct ErrorTests {
             "listen 443 tsl", 12,
             #""tsl" is one word too many: listen ADDRESS [name=NAME] [tls] [session=TENANT/ROUTE] [public=N] [proxy-protocol=on|off]; did you mean "tls"?"#
         ),
-        ErrorCase("listen 80 public=70000", 11, #""public=70000" is not a port"#),
+        ErrorCase("listen 80 public=70000", 18, #""70000" is not a port from 1 to 65535"#),
+        ErrorCase("listen 443 tls public=0", 23, #""0" is not a port from 1 to 65535"#),
+        ErrorCase("listen 443 tls public=-1", 23, #""-1" is not a port from 1 to 65535"#),
         ErrorCase(
             "listen 80 proxy-protocol=on", 1,
             "`proxy-protocol=on` needs `trust`, which says whose PROXY header is believed"),

@@ -58,6 +58,65 @@ import Testing
         #expect(load(tenant: "site a.example { session user=www -- t/page.html }\n").hasErrors)
         let plain = try self.target("session user=www -- t/page.html", machine: "listen 8080\nuser www\n")
         #expect(!plain.mayBeRoot)
+        // By its number as well.
+        #expect(load(tenant: site, machine: "listen 8080\nuser 0:0\n").hasErrors)
+        #expect(
+            try self.target("session user=root -- t/page.html", machine: "listen 8080\nuser 0\n").mayBeRoot)
+        #expect(
+            load(
+                tenant: "site a.example { session user=root -- t/page.html }\n",
+                machine: "listen 8080\nuser www\n"
+            )
+            .hasErrors)
+    }
+
+    @Test(arguments: ["ping", "pong", "idle", "life"])
+    func `a time that nobody could live with is none`(_ key: String) throws {
+        let said = messages("session \(key)=0s -- t/page.html")
+        #expect(said.contains { $0.contains("`none`") }, "\(said)")
+        #expect(!load(tenant: "site a.example { session \(key)=none -- t/page.html }\n").hasErrors)
+        #expect(!load(tenant: "site a.example { session \(key)=10ms -- t/page.html }\n").hasErrors)
+    }
+
+    @Test func `an option without its value is told in one line`() {
+        let said = load(tenant: "site a.example { session pty -- t/page.html }\n").diagnostics
+        #expect(said.map(\.suggestions) == [["pty=on"]])
+        #expect(said.allSatisfy { $0.text.utf8.count < 300 }, "\(said.rendered)")
+        let size = load(tenant: "site a.example { session memory=64M -- t/page.html }\n").diagnostics
+        #expect(
+            size.map(\.suggestions) == [["memory=64MB"]] || size.map(\.suggestions) == [["64MB"]],
+            "\(size.rendered)")
+    }
+
+    @Test func `what a shell would do with a word is a warning`() {
+        #expect(messages("session -- t/page.html a | tr a b").contains { $0.contains("no shell") })
+        #expect(messages("session -- t/page.html 'a | b'") == [])
+    }
+
+    @Test func `a guard on a session guards all of it`() {
+        let block = "{ auth basic t/users }"
+        #expect(messages("/shell session pty=on -- t/page.html \(block)") == [])
+        #expect(messages("/shell respond 200 \(block)").count == 1)
+    }
+
+    @Test func `a guard with an error is one error`() {
+        let said = messages("/shell session pty=on -- t/page.html { auth basic t/none }")
+        #expect(said.count == 1 && said.allSatisfy { $0.contains("t/none") }, "\(said)")
+    }
+
+    @Test(arguments: [
+        ("session -- ./t/page.html", "/t/page.html"), ("session -- other", "/usr/local/bin/other"),
+    ])
+    func `a name is looked up where every user may`(_ line: String, _ path: String) throws {
+        let result = load(
+            tenant: "site a.example {\n\(line)\n}\n",
+            files: ["/usr/local/bin/other": "", "/root/bin/other": ""])
+        guard case .session(let target)? = result.configuration?.sites.first?.site.routes.first?.destination
+        else {
+            Issue.record("no session: \(result.diagnostics.rendered)")
+            return
+        }
+        #expect(target.program.hasSuffix(path))
     }
 
     @Test(arguments: [

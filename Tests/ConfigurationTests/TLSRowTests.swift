@@ -40,6 +40,7 @@ struct TLSRowTests {
             "`tls internal` stands in this site already (see conf.d/t.conf:2:1)"
         ),
         ("tls internal { profile old }", 24, #"unknown profile "old"; known: intermediate, modern"#),
+        ("tls internal { profile modem }", 24, #"unknown profile "modem"; did you mean "modern"?"#),
         (
             "tls internal { client require }", 1,
             "`client` needs a `client-ca` that says whose certificates count"
@@ -101,6 +102,44 @@ struct TLSRowTests {
     ) {
         let result = Self.load("\(on)\ntls internal", listen: listen)
         #expect(result.hasErrors == !isRight, "\(result.diagnostics.rendered)")
+    }
+
+    @Test(arguments: [
+        ("listen 443 tls", "respond 200", true), ("listen 443 tls", "tls internal", false),
+        ("listen 443 tls name=in", "on in ; respond 200", true),
+        ("listen 443 tls name=in", "on in ; tls internal", false),
+        ("listen 443 tls\nlisten 8443 tls name=in", "on in ; tls internal", true),
+        ("listen 443 tls\nlisten 8443 tls", "tls internal", false), ("listen 80", "respond 200", false),
+    ])
+    func `a listener with tls on which no site has tls is warned of`(
+        listen: String, lines: String, isWarned: Bool
+    ) {
+        let result = Self.load(lines, listen: listen)
+        #expect(!result.hasErrors, "\(result.diagnostics.rendered)")
+        let warnings = result.diagnostics.filter { $0.text.contains("every handshake is refused") }
+        #expect(!warnings.isEmpty == isWarned, "\(result.diagnostics.rendered)")
+        #expect(warnings.allSatisfy { $0.position.line == 1 && $0.severity == .warning })
+    }
+
+    @Test func `a machine without sites yet is warned of none`() {
+        let result = ChimeraConfigurationTests.load(machine: "listen 443 tls\n")
+        #expect(!result.diagnostics.contains { $0.text.contains("handshake") })
+    }
+
+    @Test func `a public port is for redirects without TLS as well`() throws {
+        let result = ChimeraConfigurationTests.load(machine: "listen 8080 public=80\n")
+        #expect(try #require(result.configuration).listeners.map(\.publicPort) == [80])
+        #expect(result.diagnostics.isEmpty)
+    }
+
+    @Test(
+        arguments: [
+            (0, "0B"), (1, "1B"), (1_500, "1500B"), (2_000, "2kB"), (32_768, "32KiB"),
+            (10_000_000_000, "10GB"),
+            (1 << 30, "1GiB"), (-1, "-1B"),
+        ] as [(Int64, String)])
+    func `a size is said in the largest unit that is exact`(count: Int64, text: String) {
+        #expect(Quantity.text(ofBytes: count) == text)
     }
 
     @Test func `a certificate that OpenSSL does not use is an error at its place`() throws {

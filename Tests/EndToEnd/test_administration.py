@@ -226,3 +226,18 @@ def test_many_questions_at_once(start_shared):
     assert len(answers) == 80 and all(len(a) == 1 and ("done" in a[0] or "error" in a[0]) for a in answers)
     assert sum("done" in a[0] for a in answers) > 40
     wait_until(lambda: gateway.get().text == "ok")
+
+
+@pytest.mark.parametrize("command", ["connections", "sessions"])
+def test_a_list_has_a_bound_from_one_on(start_gateway, command):
+    """config.md, rule 7: what makes no sense is an error, and not everything or nothing."""
+    gateway = start_gateway(SITE)
+    for wrong in ["0", "-1", "10001", "x", "9" * 30]:
+        done = gateway.command(command, f"--limit={wrong}")
+        assert done.returncode == 2 and "a number from 1 to 10000" in done.stderr, (wrong, done.stderr)
+    assert gateway.command(command, "--limit=1").returncode == 0
+    for wrong in [0, -1, -(1 << 62), "1", None, 1.5]:
+        answer = talk(gateway, json.dumps({"command": command, "limit": wrong}).encode() + b"\n")
+        assert answer[-1] == {"error": '"limit" is a number from 1 to 10000'}, (wrong, answer)
+    for right in [1, 10_000, 1 << 62]:
+        assert talk(gateway, json.dumps({"command": command, "limit": right}).encode() + b"\n")[-1]["done"] is True

@@ -104,6 +104,18 @@ def test_a_program_in_c_lives_on_a_page(page, tmp_path):
     assert browser.complaints() == []
 
 
+@pytest.mark.parametrize("width, height", [(1280, 900), (844, 390), (390, 844)])
+@pytest.mark.parametrize("where", ["terminal.localhost/", "live.localhost/", "life.localhost/"])
+def test_a_page_fits_into_its_window(page, width, height, where):
+    """No page is wider than its window, the terminal's last row can be seen, and what steers the world as well."""
+    browser = page(where)
+    browser.resize(width, height)
+    last = {"terminal.localhost/": ".xterm-screen", "live.localhost/": "h1", "life.localhost/": "footer"}[where]
+    wait_until(lambda: browser.evaluate(f"document.querySelector('{last}').getBoundingClientRect().bottom") <= height,
+               PATIENCE, f"{last} in the window", .1)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+
+
 class Screen:
     """What the terminal on the page shows."""
 

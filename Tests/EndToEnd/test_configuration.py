@@ -1,6 +1,8 @@
 """`chimera check` and `fmt`: errors with their place and a suggestion, all of them at once, for people and for editors."""
 
 import json
+import os
+import pwd
 import re
 
 import pytest
@@ -362,3 +364,37 @@ def test_usage(tmp_path):
         done = run(command, "--help")
         assert done.returncode == 0 and command in text_of(done)
     assert run("nonesuch").returncode != 0
+
+
+@pytest.mark.parametrize("path,why", [
+    ("none/access.log", "No such file or directory"), ("folder", "Is a directory"), ("file/access.log", "Not a directory"),
+])
+def test_an_access_log_that_cannot_be_written_is_told(tmp_path, path, why):
+    """config.md, rule 7: `check` says what would keep the gateway from serving, and that says who tried it."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    config = tmp_path / "chimera.conf"
+    user = "user root\n" if os.geteuid() == 0 else ""
+    config.write_text(f"{user}listen 127.0.0.1:0\n  log access json {path}\ndata data\nsite * {{ respond 200 ok }}\n")
+    done = run("check", "--config", config)
+    name = pwd.getpwuid(os.geteuid()).pw_name
+    line = 3 if user else 2
+    said = f"chimera.conf:{line}:3: "
+    assert said in done.stderr, done.stderr
+    assert f"the access log cannot be written by user {name}: {tmp_path}/{path}: {why}" in done.stderr, done.stderr
+    # Nobody but root knows who will serve.
+    assert done.returncode == (1 if user else 0)
+    done = run("run", "--config", config)
+    assert done.returncode == 3, done.stderr
+    assert f"cannot serve: the access log cannot be written by user {name}: open {tmp_path}/{path}: {why}" in done.stderr
+
+
+def test_an_access_log_that_can_be_written_is_none_of_a_check_s_business(tmp_path):
+    config = tmp_path / "chimera.conf"
+    user = "user root\n" if os.geteuid() == 0 else ""
+    for path in ["new.log", "there.log", "-"]:
+        (tmp_path / "there.log").touch()
+        config.write_text(f"{user}listen 127.0.0.1:0\nlog access json {path}\nsite * {{ respond 200 ok }}\n")
+        done = run("check", "--config", config)
+        assert done.returncode == 0 and "access log" not in done.stderr, done.stderr
+    assert not (tmp_path / "new.log").exists()

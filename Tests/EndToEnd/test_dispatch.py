@@ -51,6 +51,14 @@ def test_hosts(hosts, hosts_with_default, host, site):
     assert hosts_with_default.get("/", host).text == (site or "default")
 
 
+def test_an_unknown_host_has_its_reason_in_the_log(start_gateway):
+    """docs/operations.md: `refused` says why, as for every request that is refused before any route."""
+    gateway = start_gateway("site exact.test { respond 200 }")
+    assert gateway.get("/", "unknown.test").status == 421
+    record = gateway.records(1, where=lambda record: record["status"] == 421)[0]
+    assert record["refused"] == "host-unknown"
+
+
 def test_absolute_form_names_the_site(hosts):
     """RFC 9112 3.2.2: the authority of an absolute-form is the host."""
     response = hosts.exchange(b"GET http://exact.test/ HTTP/1.1\r\nHost: exact.test\r\n\r\n")

@@ -109,6 +109,8 @@ SYNTAX = [
     ("bare CR in a name", head("X\rY: a"), {400}),
     ("bare CR in the request line", head(start="GET TARGET\r HTTP/1.1"), {400}),
     ("bare CR as the only line end", b"GET TARGET HTTP/1.1\rHost: test\r\r\n\r\n", {400}),
+    ("bare LF before the request line", b"\nGET TARGET HTTP/1.1\r\nHost: test\r\n\r\n", {400}),
+    ("bare LF behind an empty line before the request line", b"\r\n\nGET TARGET HTTP/1.1\r\nHost: test\r\n\r\n", {400}),
     ("bare LF in the fields", b"GET TARGET HTTP/1.1\r\nX: a\nHost: test\r\n\r\n", {400}),
     ("bare LF after the request line", b"GET TARGET HTTP/1.1\nHost: test\r\n\r\n", {400}),
     ("bare LF at the end of the head", b"GET TARGET HTTP/1.1\r\nHost: test\r\n\n", {400}),

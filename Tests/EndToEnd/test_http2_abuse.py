@@ -111,7 +111,7 @@ def extension(type: int, body: bytes) -> ExtensionFrame:
 
 
 def priority_update_flood(client, index):
-    return [extension(PRIORITY_UPDATE, number(2 * index + 1) + b"u=1")]
+    return [extension(PRIORITY_UPDATE, number(2 * (index % 100) + 1) + b"u=1")]
 
 
 def window_flood(client, _):

@@ -113,6 +113,10 @@ CONNECTION_ERRORS = {
                                                  PROTOCOL_ERROR),
     "RFC 9218 7.1 PRIORITY_UPDATE of a wrong size": (1, lambda c: c.frame(PRIORITY_UPDATE, 0, 0, b"\0\0\1"),
                                                      FRAME_SIZE_ERROR),
+    "RFC 9218 7.1 PRIORITY_UPDATE of more streams than may be open": (
+        # Behind an answer, since the settings are known then.
+        1, lambda c: (finished(c), [c.frame(PRIORITY_UPDATE, 0, 0, number(2 * index + 101) + b"u=1")
+                                    for index in range(129)]), PROTOCOL_ERROR),
 }
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,44 @@ def test_ready_and_draining(start_gateway, origins):
         release.set()
         assert connection.response().text == "ok"
     assert metrics.gateway.await_exit() == 0
+
+
+def test_the_last_answer_of_a_drain_says_why_its_connection_ends(start_gateway, origins):
+    """Quality: what ends a connection is counted by its reason, and the log says how many are open."""
+    first, release_first = origins.held()
+    second, release_second = origins.held()
+    metrics = Metrics(start_gateway, f"site test {{ /first proxy {first.target} ; /* proxy {second.target} }}")
+    with ExitStack() as stack:
+        connections = [stack.enter_context(metrics.gateway.connect()) for _ in range(6)]
+        for connection in connections[:5]:
+            connection.send(request_bytes(target="/first"))
+        connections[5].send(request_bytes(target="/second"))
+        wait_until(lambda: (len(first.requests), len(second.requests)) == (5, 1), what="the requests")
+        metrics.gateway.signal(signal.SIGTERM)
+        metrics.gateway.await_stderr(r"draining.*connections=6")
+        wait_until(lambda: metrics.get("/ready").status == 503, what="the drain")
+        release_first.set()
+        for connection in connections[:5]:
+            # Where its worker hears of the drain behind the answer, the connection ends a moment later, for the same reason.
+            assert connection.response().text == "ok"
+        # Who asks for metrics is told to go as well, by the same reason.
+        wait_until(lambda: metrics.value("chimera_closes_total", reason="draining") >= 5, what="the reasons")
+        release_second.set()
+        assert connections[5].response().text == "ok"
+    assert metrics.gateway.await_exit() == 0
+
+
+def test_what_is_open_at_the_deadline_is_counted_in_the_log(start_gateway, origins):
+    """Quality: an operator learns how many were cut off."""
+    origin, _ = origins.held()
+    gateway = start_gateway(f"site test {{ proxy {origin.target} }}", "drain 1s")
+    with gateway.connect() as one, gateway.connect() as other:
+        for connection in (one, other):
+            connection.send(request_bytes())
+        wait_until(lambda: len(origin.requests) == 2, what="the requests")
+        gateway.signal(signal.SIGTERM)
+        gateway.await_stderr(r"open at the deadline and are closed.*connections=2")
+    assert gateway.await_exit() == 0
 
 
 def test_idle_scrapers_do_not_hold_up_the_end(start_gateway):

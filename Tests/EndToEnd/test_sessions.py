@@ -733,7 +733,7 @@ def check(tmp_path, text: str):
     ("session pty=on -- cat", "everybody who reaches this terminal may use it"),
     ("session pty=on open=on stderr=inline -- cat", "a terminal is one stream"),
     ("session stderr=inline framing=length -- cat", "no place between messages with a length"),
-    ("session user=somebody -- cat", "`user=` names"),
+    ("session user=somebody -- cat", "names nobody"),
     ("session directory=./missing -- cat", "does not exist"),
 ])
 def test_what_cannot_work_is_said_at_check_time(tmp_path, statement, message):

@@ -485,6 +485,10 @@ def test_internal_certificates_are_signed_by_an_authority_that_stays(start_gatew
         assert connection.get(host="127.0.0.1").body == b"all"
     key = gateway.directory / "data/tls/authority.key"
     assert key.stat().st_mode & 0o777 == 0o600
+    # What is printed is no secret, so the key is not looked at.
+    os.rename(key, key.with_suffix(".away"))
+    assert run("trust", "--config", config).stdout == printed.stdout
+    os.rename(key.with_suffix(".away"), key)
     gateway.stop()
     gateway.start()
     assert run("trust", "--config", config).stdout == printed.stdout
@@ -682,20 +686,119 @@ def test_the_text_log_tells_it_too(start_gateway, certificates):
 
 # OCSP
 
-def test_an_ocsp_response_is_sent_with_the_certificate(start_gateway, tmp_path):
+def stapled(gateway, host):
+    """What openssl says of the OCSP response that comes with the certificate."""
+    done = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{tls.port(gateway)}", "-servername", host, "-status"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert "OCSP response:" in done.stdout, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("status,said", [("V", "Cert Status: good"), ("", "Cert Status: unknown")])
+def test_an_ocsp_response_is_sent_with_the_certificate(start_gateway, tmp_path, status, said):
     """RFC 6066 §8: stapling."""
     folder = tmp_path / "c"
     authority = certify(folder, "authority", authority=True)
     site = certify(folder, "a", "a.test", issuer=authority)
-    (folder / "index").write_text("")
-    tls.openssl("ocsp", "-reqout", folder / "request", "-issuer", authority.chain, "-cert", site.chain)
-    tls.openssl("ocsp", "-index", folder / "index", "-rsigner", authority.chain, "-rkey", authority.key,
-                "-CA", authority.chain, "-reqin", folder / "request", "-respout", folder / "a.ocsp", "-ndays", "1")
-    gateway = start_gateway(f"site a.test {{ tls {site.line} ocsp={folder}/a.ocsp ; respond 200 ok }}", tls.LISTEN)
-    done = subprocess.run(
-        ["openssl", "s_client", "-connect", f"127.0.0.1:{tls.port(gateway)}", "-servername", "a.test", "-status"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert re.search(r"OCSP Response Status: successful", done.stdout), done.stdout
+    response = tls.certify_status(authority, site, folder / "a.ocsp", status)
+    gateway = start_gateway(f"site a.test {{ tls {site.line} ocsp={response} ; respond 200 ok }}", tls.LISTEN)
+    shown = stapled(gateway, "a.test")
+    assert "OCSP Response Status: successful" in shown and said in shown
+
+
+def test_an_ocsp_response_that_changes_is_sent_within_a_second_and_one_of_others_never(start_gateway, tmp_path):
+    """docs/tls.md: whoever fetches it replaces the file; what is none leaves the last good version in service."""
+    folder = tmp_path / "c"
+    authority = certify(folder, "authority", authority=True)
+    site, other = (certify(folder, name, f"{name}.test", issuer=authority) for name in "ab")
+    response = tls.certify_status(authority, other, folder / "a.ocsp")
+    gateway = start_gateway(f"site a.test {{ tls {site.line} ocsp={response} ; respond 200 ok }}", tls.LISTEN).settle()
+    gateway.await_stderr(r"warning: the OCSP response in .*a\.ocsp. is about another certificate, so it is not sent")
+    assert "no response sent" in stapled(gateway, "a.test")
+    fresh = tls.certify_status(authority, site, folder / "fresh.ocsp")
+    os.replace(fresh, response)
+    wait_until(lambda: "Cert Status: good" in stapled(gateway, "a.test"), what="the new response")
+    (folder / "bad").write_bytes(b"none")
+    os.replace(folder / "bad", response)
+    gateway.await_stderr("is no OCSP response in DER form")
+    assert "Cert Status: good" in stapled(gateway, "a.test")
+
+
+def checked(tmp_path, lines, listen="listen 127.0.0.1:443 tls"):
+    """What `chimera check` says of the site a.test with these lines."""
+    config = tmp_path / "chimera.conf"
+    config.write_text(f"{listen}\nsite a.test {{\n    {lines}\n    respond 200 ok\n}}\n")
+    return run("check", "--config", config)
+
+
+def test_what_is_no_ocsp_response_is_an_error_at_its_place(tmp_path, certificates):
+    """config.md, rule 7: errors help, with their position."""
+    chain = certificates["a"].chain
+    line = f"tls {certificates['a'].line} ocsp={chain}"
+    done = checked(tmp_path, line)
+    column = 5 + line.index("ocsp=") + len("ocsp=")
+    assert done.returncode == 1 and f"chimera.conf:3:{column}: " in done.stderr, done.stderr
+    assert f'"{chain}" is no OCSP response in DER form' in done.stderr
+    done = checked(tmp_path, f"tls {certificates['a'].line} ocsp=none.der")
+    assert done.returncode == 1 and '"none.der" does not exist' in done.stderr, done.stderr
+
+
+def test_a_chain_is_examined(tmp_path):
+    """docs/tls.md: what clients may take amiss is a warning, what cannot be read an error."""
+    folder = tmp_path / "c"
+    root = certify(folder, "root", authority=True)
+    middle = certify(folder, "middle", authority=True, issuer=root)
+    site = certify(folder, "a", "a.test", issuer=middle, more=("authorityInfoAccess=caIssuers;URI:http://x.test/",))
+    worker = certify(folder, "worker", "a.test", more=("extendedKeyUsage=clientAuth",))
+    whole = folder / "whole.pem"
+
+    def said(*parts, key=site.key):
+        whole.write_text("".join(parts))
+        return checked(tmp_path, f"tls {whole} {key}")
+
+    leaf, between, top = (c.chain.read_text() for c in (site, middle, root))
+    for right in [(leaf, between), (leaf, between, top), ("a comment\n", leaf, "\n\n", between)]:
+        done = said(*right)
+        assert done.returncode == 0 and "warning" not in done.stderr + done.stdout, done.stderr
+    for wrong, warning in [
+        ((leaf,), "holds no certificate of who signed this one"),
+        ((leaf, top), "certificate 2 in "), ((leaf, top, between), "certificate 3 in "),
+        ((leaf, top, between), "did not sign the one before it"),
+    ]:
+        done = said(*wrong)
+        assert done.returncode == 0 and warning in done.stderr, done.stderr
+        assert "chimera.conf:3:9: warning" in done.stderr, done.stderr
+    done = said(worker.chain.read_text(), key=worker.key)
+    assert done.returncode == 0 and "is not one for servers: its extended key usage lacks serverAuth" in done.stderr
+    for broken in [leaf + between.replace("M", "*", 1), leaf + between[:len(between) // 2]]:
+        done = said(broken)
+        assert done.returncode == 1 and "holds a certificate that cannot be read, number 2" in done.stderr, done.stderr
+
+
+def test_a_certificate_for_no_host_of_the_site_is_warned_of(tmp_path, certificates):
+    """docs/tls.md: a line of several whose certificate is for none of the hosts, at its own place."""
+    done = checked(tmp_path, f"tls {certificates['a'].line}\n    tls {certificates['b'].line}")
+    assert done.returncode == 0, done.stderr
+    warning = "chimera.conf:4:5: warning: the certificate of this line is one for no host of the site"
+    assert warning in done.stderr, done.stderr
+    done = checked(tmp_path, f"tls {certificates['b'].line}")
+    assert 'no certificate of this site is one for "a.test"' in done.stderr and "this line" not in done.stderr
+
+
+def test_explain_says_which_certificate_is_shown(tmp_path, certificates):
+    """Issue: why a request gets what it gets; of two certificates the one for the name, of each kind of key."""
+    folder = tmp_path / "c"
+    rsa = certify(folder, "rsa", "a.test", kind="rsa")
+    config = tmp_path / "chimera.conf"
+    config.write_text(f"listen 127.0.0.1:443 tls\nsite a.test {{\n    tls {certificates['b'].line}\n"
+                      f"    tls {certificates['a'].line}\n    tls {rsa.line}\n    respond 200 ok\n}}\n")
+    done = run("explain", "https://a.test/", "--config", config)
+    assert done.returncode == 0, done.stderr
+    for part in [f"certificate {certificates['a'].chain}, ECDSA ({config}:4:5)", f"certificate {rsa.chain}, RSA ({config}:5:5)",
+                 "profile intermediate", "answer    200"]:
+        assert part in done.stdout, done.stdout
+    assert str(certificates["b"].chain) not in done.stdout
 
 
 # Configuration

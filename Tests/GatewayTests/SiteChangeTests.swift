@@ -256,6 +256,114 @@ struct ExplanationTests {
         for part in expected { #expect(text.contains(part), "\(part) is not in:\n\(text)") }
     }
 
+    private static let authority = """
+        -----BEGIN CERTIFICATE-----
+        MIIBdzCCAR2gAwIBAgIUbcjIMlGsfYalvQbuGvnHjrvBCW4wCgYIKoZIzj0EAwIw
+        EDEOMAwGA1UEAwwFc3RhZmYwIBcNMjYxMTIyMDUxOTIwWhgPMjEyNjEwMjkwNTE5
+        MjBaMBAxDjAMBgNVBAMMBXN0YWZmMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
+        XFDBgJeTT6oM1oiDIOZBND5BE0/cZbqn1+1FlK1rtx49GGeHji0mycd3JHKJAN87
+        /zcfBqszSmQDA7USUsg1q6NTMFEwHQYDVR0OBBYEFAHIY6oRZuV2VP6FKq4vMtGN
+        EvsRMB8GA1UdIwQYMBaAFAHIY6oRZuV2VP6FKq4vMtGNEvsRMA8GA1UdEwEB/wQF
+        MAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhANtzkk5e4h4zru09pCPP0IAi5xgqEmnM
+        TTrWLGfS0A45AiA8M3ZpigyKACTAyaJw+njg6YZIV1mIUyGR60pN67qafw==
+        -----END CERTIFICATE-----
+
+        """
+
+    private static let secure = """
+        site a.example {
+            tls internal { profile modern ; client-ca t/ca.pem }
+            canonical a.example
+            limit body 2kB
+            respond 200
+        }
+        site b.example {
+            tls internal
+            respond 200
+        }
+        site plain.example {
+            respond 200
+        }
+        """
+
+    private func explainSecure(_ url: String, _ sites: String = secure) throws -> String {
+        let configuration = try Dispatching.configuration(
+            sites, "listen 8443 tls public=443\nlisten 8080 public=80\nlisten 9000 tls",
+            ["conf.d/t/ca.pem": Self.authority])
+        return try Explanation(try #require(ExplainedRequest(url: url)), in: configuration).text
+    }
+
+    @Test(
+        arguments: [
+            (
+                "https://a.example/x",
+                [
+                    "listener  8443 with TLS (chimera.conf:1:1), known to clients as port 443",
+                    "tls       a certificate of the local authority, for a.example (conf.d/t.conf:2:5)",
+                    "profile modern", "client require, signed by /etc/chimera/conf.d/t/ca.pem",
+                    "answer    200",
+                    "limit body 2kB", "limit head 32KiB",
+                ]
+            ),
+            (
+                "http://a.example/x",
+                [
+                    "listener  8080 (chimera.conf:2:1), known to clients as port 80", "answer    308",
+                    "Location: https://a.example/x", "since the site has `tls`", "(conf.d/t.conf:2:5)",
+                ]
+            ),
+            (
+                "https://b.example/",
+                ["for b.example (conf.d/t.conf:8:5)", "profile intermediate", "answer    200"]
+            ),
+            ("https://a.example:9000/", ["listener  9000 with TLS (chimera.conf:3:1)", "answer    200"]),
+            (
+                "https://other.example/",
+                ["the handshake is refused (unrecognized_name)", "answer    none: the handshake is refused"]
+            ),
+            (
+                "https://plain.example/",
+                ["site      plain.example", "answer    none: the handshake is refused"]
+            ),
+            ("http://plain.example/", ["answer    200"]),
+            ("http://nobody.example/", ["answer    421 (host-unknown)"]),
+            ("https://a.example:8080/", ["answer    none: this listener is without `tls`"]),
+            ("http://a.example:9000/", ["answer    400: this listener has `tls`"]),
+        ] as [(String, [String])])
+    func `an explanation says what TLS has to do with it`(url: String, expected: [String]) throws {
+        let text = try explainSecure(url)
+        for part in expected { #expect(text.contains(part), "\(part) is not in:\n\(text)") }
+    }
+
+    @Test(
+        arguments: [
+            (
+                "https://plain.example/",
+                ["for *", "answer    421 (site-mismatched): the site is without `tls`"]
+            ),
+            ("https://nobody.example/", ["for *", "answer    200"]),
+            ("https://192.0.2.1/", ["for *", "answer    200"]),
+            ("https://[2001:db8::1]/", ["for *", "answer    200"]),
+        ] as [(String, [String])])
+    func `the site for all takes handshakes that no other does`(url: String, expected: [String]) throws {
+        let text = try explainSecure(
+            url, "site * {\ntls internal\nrespond 200\n}\nsite plain.example {\nrespond 200\n}\n")
+        for part in expected { #expect(text.contains(part), "\(part) is not in:\n\(text)") }
+        #expect(!text.contains("client "))
+    }
+
+    @Test func `of a request that is sent to https no route is asked`() throws {
+        let text = try explainSecure("http://b.example/")
+        #expect(text.contains("answer    308") && !text.contains("route "), "\(text)")
+        #expect(try explainSecure("http://plain.example/").contains("route "))
+    }
+
+    @Test func `the port that a redirect of http names is the public one`() throws {
+        let text = try explainSecure(
+            "http://www.a.example/", "site a.example www.a.example {\ncanonical a.example\n}\n")
+        #expect(text.contains("Location: http://a.example/\n"), "\(text)")
+    }
+
     @Test func `fields and methods count`() throws {
         var (isField, isMethod) = (false, false)
         let mobile = try explain("http://shop.example/api/x") {

@@ -153,7 +153,7 @@ import Testing
             sites: [("shop/shop.localhost", 5), ("a\"\\\n/b", 6)], requests: 7, connections: 1)
         #expect(
             String(decoding: bytes, as: UTF8.self) == """
-                {"requests":7,"connections":1,"sites":{"shop/shop.localhost":5,"a\\"\\\\\\u000a/b":6}}
+                {"requests":7,"connections":1,"sites":{"shop/shop.localhost":5,"a\\"\\\\\\n/b":6}}
                 """)
         #expect(
             WelcomePage.counters(sites: [], requests: 0, connections: 0)

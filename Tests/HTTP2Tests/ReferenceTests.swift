@@ -1,7 +1,8 @@
 import ChimeraBytes
-import ChimeraHTTP2
 import ChimeraHTTPCore
 import Testing
+
+@testable import ChimeraHTTP2
 
 @Suite struct `What other implementations write` {
     /// Octets of fields as lines: values are no UTF-8.

@@ -1,7 +1,8 @@
 import ChimeraBytes
-import ChimeraHTTP2
 import ChimeraHTTPCore
 import Testing
+
+@testable import ChimeraHTTP2
 
 /// What is made of a head.
 private func happening(
@@ -363,15 +364,46 @@ struct Malformed: Sendable, CustomTestStringConvertible {
     @Test func `frames before their requests are kept for as many streams as there may be`() throws {
         let client = Client()
         let countMax = UInt32(client.connection.streamsMax)
-        for index in 0...countMax {
+        for index in 0..<countMax {
             client.feed(frame(.priorityUpdate, number(2 * index + 1) + Array("u=1".utf8)))
         }
-        let (kept, beyond) = (2 * countMax - 1, 2 * countMax + 1)
-        client.feed(request(kept) + request(beyond))
+        // Another word about one of them is none about one more.
+        client.feed(frame(.priorityUpdate, number(1) + Array("u=2".utf8)))
+        let kept = 2 * countMax - 1
+        client.feed(request(kept))
         #expect(client.connection.priority(of: try #require(client.handles[kept])).urgency == 1)
-        #expect(client.connection.priority(of: try #require(client.handles[beyond])).urgency == 3)
         // What was kept of streams that were passed over is gone: there is room again.
-        client.feed(frame(.priorityUpdate, number(beyond + 2) + Array("u=1".utf8)) + request(beyond + 2))
-        #expect(client.connection.priority(of: try #require(client.handles[beyond + 2])).urgency == 1)
+        client.feed(frame(.priorityUpdate, number(kept + 2) + Array("u=1".utf8)) + request(kept + 2))
+        #expect(client.connection.priority(of: try #require(client.handles[kept + 2])).urgency == 1)
+        #expect(client.connection.failure == nil)
+    }
+
+    /// RFC 9218 §7.1: "MUST NOT exceed the value of the SETTINGS_MAX_CONCURRENT_STREAMS parameter", else PROTOCOL_ERROR.
+    @Test(arguments: [0, 1, 100])
+    func `streams that are open and those with a frame are no more than may be open`(open: UInt32) {
+        let client = Client()
+        let countMax = UInt32(client.connection.streamsMax)
+        for index in 0..<open { client.feed(request(2 * index + 1)) }
+        for index in open..<countMax {
+            client.feed(frame(.priorityUpdate, number(2 * index + 1) + Array("u=1".utf8)))
+        }
+        #expect(client.connection.failure == nil)
+        client.feed(frame(.priorityUpdate, number(2 * countMax + 1) + Array("u=1".utf8)))
+        #expect(client.connection.failure == .streamsPrioritizedTooMany)
+        #expect(Violation.streamsPrioritizedTooMany.code == .protocolError)
+    }
+
+    @Test func `a client that does not know the settings yet may announce more, of which nothing is kept`()
+        throws
+    {
+        let client = Client(greets: false)
+        client.feed(Client.preface + frame(.settings))
+        let beyond = 2 * UInt32(client.connection.streamsMax) + 1
+        for id in stride(from: 1, through: beyond, by: 2) {
+            client.feed(frame(.priorityUpdate, number(id) + Array("u=1".utf8)))
+        }
+        #expect(client.connection.failure == nil)
+        client.feed(request(beyond))
+        #expect(client.connection.priority(of: try #require(client.handles[beyond])).urgency == 3)
     }
 }

@@ -22,10 +22,51 @@ import Testing
 
     @Test(arguments: [
         "wss://", "http://localhost", "localhost", "ws://", "ws://:80", "ws://a:b", "ws://a:99999",
-        "ws://user@host", "ws://a b",
+        "ws://@host", "ws://a b", "ws://a%4@host", "ws://a%+1@host", "ws://user@",
     ])
     func `what is no address is refused`(_ text: String) {
         #expect(throws: WebSocketAddress.Malformed.self) { try WebSocketAddress(text) }
+    }
+
+    @Test(arguments: [
+        ("ws://ann@host:81/a", "ann"), ("ws://ann:se%3Acret%20%25@host:81/a", "ann:se:cret %"),
+        ("ws://a@b:c@host:81/a", "a@b:c"),
+    ])
+    func `an address may say who asks`(_ text: String, _ user: String) throws {
+        let address = try WebSocketAddress(text)
+        #expect(address.user == user && address.host == "host" && address.authority == "host:81")
+    }
+
+    @Test func `fields of the operator are lines of the head`() throws {
+        // RFC 7617 §2
+        #expect(
+            HandshakeFields.authorization("Aladdin:open sesame")
+                == "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
+        let head = ClientHandshake.request(try WebSocketAddress("ws://host/"), [65], nil, ["Cookie: a=b"])
+        #expect(String(decoding: head, as: UTF8.self).hasSuffix("\r\nCookie: a=b\r\n\r\n"))
+        #expect(HandshakeFields.isField("X-Word: said") && HandshakeFields.isField("X:"))
+        for wrong in ["", ":a", "word", "a b: c", "A: b\r\nC: d", "A: \u{7F}"] {
+            #expect(!HandshakeFields.isField(wrong), "\(wrong)")
+        }
+    }
+
+    @Test(arguments: [
+        ("~.", "", true), ("a~.", "a~.", false), ("a\r~.b", "a\r", true), ("a\n~.", "a\n", true),
+        ("~~.", "~.", false), ("~a~.", "~a~.", false), ("\r~\r~.", "\r~\r", true),
+    ])
+    func `a tilde and a dot at the beginning of a line leave`(_ typed: String, _ keys: String, _ leaves: Bool)
+    {
+        var all = TerminalEscape()
+        let atOnce = all.take(Array(typed.utf8))
+        #expect(atOnce.keys == Array(keys.utf8) && atOnce.leaves == leaves)
+        var each = TerminalEscape()
+        var (sent, left): ([UInt8], Bool) = ([], false)
+        for key in typed.utf8 where !left {
+            let taken = each.take([key])
+            sent += taken.keys
+            left = taken.leaves
+        }
+        #expect(sent == Array(keys.utf8) && left == leaves)
     }
 
     @Test func `only an answer to what was asked is one`() throws {
@@ -50,9 +91,9 @@ import Testing
 
     @Test(
         arguments: [
-            (nil, 0), (1000, 0), (4003, 3), (4255, 255), (4309, 137), (1012, 3), (4300, 3), (4000, 3),
-        ] as [(UInt16?, Int32)])
-    func `a Close tells the exit status`(_ code: UInt16?, _ status: Int32) {
+            (nil, 0), (1000, 0), (4003, 3), (4255, 255), (4309, 137), (1012, nil), (4300, nil), (4000, nil),
+        ] as [(UInt16?, Int32?)])
+    func `a Close tells the exit status`(_ code: UInt16?, _ status: Int32?) {
         #expect(JoinedTerminal.exitStatus(code.map { .init(rawValue: $0) }) == status)
     }
 }

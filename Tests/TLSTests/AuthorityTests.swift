@@ -29,6 +29,33 @@ import Testing
         }
     }
 
+    @Test func `its certificate is read without the key, and written again where it is gone`() throws {
+        try withDirectory {
+            #expect(try LocalAuthority.keptCertificate(in: directory + "/tls") == nil)
+            let made = try LocalAuthority.keptOrMade(in: directory + "/tls", name: "test")
+            #expect(try LocalAuthority.keptCertificate(in: directory + "/tls") == made.certificate)
+            let file = open(directory + "/tls/authority.pem", O_WRONLY | O_TRUNC)
+            #expect(write(file, "none", 4) == 4)
+            close(file)
+            #expect(throws: LocalAuthority.Failure.self) {
+                try LocalAuthority.keptCertificate(in: directory + "/tls")
+            }
+            #expect(try LocalAuthority.keptOrMade(in: directory + "/tls", name: "test") == made)
+            #expect(try LocalAuthority.keptCertificate(in: directory + "/tls") == made.certificate)
+            unlink(directory + "/tls/authority.pem")
+            #expect(try LocalAuthority.keptOrMade(in: directory + "/tls", name: "test") == made)
+            #expect(try LocalAuthority.keptCertificate(in: directory + "/tls") == made.certificate)
+        }
+    }
+
+    @Test func `the certificate is for everybody who may enter, and its key need not be there`() throws {
+        try withDirectory {
+            let made = try LocalAuthority.keptOrMade(in: directory + "/tls", name: "test")
+            unlink(directory + "/tls/authority.key")
+            #expect(try LocalAuthority.keptCertificate(in: directory + "/tls") == made.certificate)
+        }
+    }
+
     @Test func `it is made with the directories above it`() throws {
         try withDirectory {
             let made = try LocalAuthority.keptOrMade(in: directory + "/a/b/tls", name: "test")

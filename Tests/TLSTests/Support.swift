@@ -46,7 +46,7 @@ enum Texts {
         return key
     }
 
-    private static func text(_ bio: OpaquePointer?) throws -> [UInt8] {
+    static func text(_ bio: OpaquePointer?) throws -> [UInt8] {
         let bio = try #require(bio)
         defer { BIO_free(bio) }
         var bytes: UnsafePointer<CChar>?

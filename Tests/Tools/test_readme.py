@@ -19,6 +19,9 @@ PRINTING = re.findall(r"^(curl .*?) +# (CN=\S+)$", README, re.M)
 TRUST = re.findall(r"^(\.build/release/chimera trust > \S+)$", README, re.M)
 
 
+CONNECT = re.findall(r"^(echo .*chimera connect .*?) +# (.+)$", README, re.M)
+
+
 def listens(port):
     with socket.socket() as s:
         return s.connect_ex(("127.0.0.1", port)) == 0
@@ -77,6 +80,21 @@ def test_a_curl_line_works(served, line, status, tmp_path):
         words += ["-o", str(tmp_path / "body")]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout[-3:]) == (0, status), done.stdout + done.stderr
+
+
+def test_the_readme_joins_programs():
+    assert CONNECT
+
+
+@pytest.mark.parametrize("line, said", CONNECT, ids=[line for line, _ in CONNECT])
+def test_a_program_answers(served, line, said):
+    """Also where root runs it from a folder of its own, as long as others may read that."""
+    if "are not served" in served.said():
+        assert os.geteuid() == 0 and (ROOT / "chimera.conf").stat().st_uid == 0
+        pytest.skip("nobody else than root may read the samples")
+    done = subprocess.run(line.replace(".build/release/chimera", str(BINARY)), cwd=ROOT, shell=True,
+                          capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith(said), done.stdout + done.stderr
 
 
 def test_the_readme_shows_tls():

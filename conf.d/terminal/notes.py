@@ -13,14 +13,18 @@ def draw(screen, lines, row, column):
     screen.addnstr(0, 0, " notes ".ljust(width), width, curses.color_pair(1))
     body = max(1, height - 2)
     top = max(0, row - body + 1)
+    # A line that is wider than the screen goes to the left as far as the place of the cursor asks for.
+    left = max(0, column - max(1, width - 6))
     for place, text in enumerate(lines[top:top + body]):
-        screen.addnstr(place + 1, 4, text, max(0, width - 5))
+        screen.addnstr(place + 1, 4, text[left:], max(0, width - 5))
         screen.addnstr(place + 1, 0, f"{top + place + 1:3}", 3, curses.color_pair(2))
     words = sum(len(text.split()) for text in lines)
-    status = f" {width} by {height} · {len(lines)} lines · {words} words · Ctrl-D ends "
+    status = next((text for text in (
+        f" {width} by {height} · {len(lines)} lines · {words} words · Ctrl-D ends ",
+        f" {len(lines)} lines · {words} words · Ctrl-D ends ", " Ctrl-D ends ") if len(text) <= width), "")
     # The last cell of a screen cannot be written without scrolling it.
     screen.insnstr(height - 1, 0, status.ljust(width), width, curses.color_pair(1))
-    screen.move(row - top + 1, min(width - 1, column + 4))
+    screen.move(row - top + 1, min(width - 1, column - left + 4))
     screen.refresh()
 
 

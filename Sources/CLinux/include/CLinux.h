@@ -1,6 +1,7 @@
 // What Swift's Glibc module lacks: epoll and its relatives, GNU extensions behind feature macros, variadic calls,
 // and one thread-local variable. Nothing here is defined that the Glibc module defines too.
 #pragma once
+#include <termios.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -124,6 +125,12 @@ int chimera_resize_terminal(int end, unsigned short columns, unsigned short rows
 
 /// How large a terminal is; -1 for what is none.
 int chimera_terminal_size(int terminal, unsigned short *columns, unsigned short *rows);
+
+/// From now on a signal that ends this process (SIGTERM, SIGHUP, SIGINT, SIGQUIT) gives the terminal this mode before it does.
+void chimera_restore_terminal_at_end(int terminal, const struct termios *mode);
+
+/// Another process like this one, as fork(2) makes it; for one that has no other threads.
+int chimera_fork(void);
 
 /// From now on this process is the parent of what its children leave behind (PR_SET_CHILD_SUBREAPER).
 int chimera_adopt_orphans(void);

@@ -5,6 +5,7 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
@@ -118,6 +119,9 @@ bool chimera_ticket_begin(
 bool chimera_add_extension(X509 *certificate, X509 *issuer, int kind, const char *value);
 STACK_OF(X509) *chimera_chain_new(void);
 void chimera_chain_push(STACK_OF(X509) *chain, X509 *certificate);
+int chimera_chain_count(const STACK_OF(X509) *chain);
+/// Of the chain's own; it is not to be freed.
+X509 *chimera_chain_at(const STACK_OF(X509) *chain, int index);
 void chimera_chain_free(STACK_OF(X509) *chain);
 STACK_OF(X509_NAME) *chimera_names_new(void);
 void chimera_names_push(STACK_OF(X509_NAME) *names, const X509_NAME *name);
@@ -129,6 +133,35 @@ X509 *chimera_next_certificate(BIO *pem, OSSL_LIB_CTX *library, bool *failed);
 EVP_PKEY *chimera_private_key(BIO *pem, OSSL_LIB_CTX *library);
 /// Seconds from now until the certificate's time is over; negative where it is.
 int64_t chimera_seconds_left(const X509 *certificate);
+/// Seconds from now until the certificate's time begins; negative where it has begun.
+int64_t chimera_seconds_until_valid(const X509 *certificate);
+/// Whether the certificate may be a server's, by its extended key usage (RFC 5280 §4.2.1.12).
+bool chimera_is_for_servers(X509 *certificate);
+/// Whether the certificate says where that of its signer is to be had (RFC 5280 §4.2.2.1), as public authorities do.
+bool chimera_names_its_signer(const X509 *certificate);
+
+// MARK: OCSP responses (RFC 6960)
+
+struct chimera_ocsp {
+    /// It holds an answer, and not why there is none.
+    bool is_successful;
+    /// What it says is about the certificate that was asked about.
+    bool is_about;
+    bool is_revoked;
+    /// The authority does not know the certificate.
+    bool is_unknown;
+    /// Of the POSIX clock: when what it says began to be known as right, and when newer news is there; INT64_MAX where it does
+    /// not say.
+    int64_t since;
+    int64_t until;
+};
+/// Reads a response in DER form, and what it says about a certificate.
+///
+/// The certificate's issuer is NULL where it is not known; then the issuer's name alone tells whose response it is.
+/// Returns false where it is none, or more than one.
+bool chimera_read_ocsp(
+    const uint8_t *bytes, size_t count, X509 *leaf, X509 *issuer, struct chimera_ocsp *result);
+
 /// The PEM text of a key or of a certificate, to be freed with `BIO_free`.
 BIO *chimera_pem_of_key(EVP_PKEY *key);
 BIO *chimera_pem_of_certificate(X509 *certificate);

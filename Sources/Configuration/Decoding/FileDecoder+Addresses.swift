@@ -39,7 +39,7 @@ extension FileDecoder {
     }
 
     /// Digits alone; Swift's own reader would take a sign as well.
-    private func port(_ text: String) -> UInt16? {
+    func port(_ text: String) -> UInt16? {
         guard text.utf8.allSatisfy({ (48...57).contains($0) }) else { return nil }
         return UInt16(text)
     }

@@ -31,8 +31,8 @@ extension FileDecoder {
             report(item.token, "a terminal needs both ways at once: `http=` has no place there")
             return nil
         }
-        setTimes(arguments, &target)
-        guard setResources(arguments, &target) else { return nil }
+        guard setTimes(arguments, &target), setResources(arguments, &target) else { return nil }
+        warnOfShellWords(words)
         return target
     }
 
@@ -77,13 +77,35 @@ extension FileDecoder {
     /// A message is held whole for a program that reads lengths.
     private static let messageBytesMax: Int64 = 64 << 20
 
-    private func setTimes(_ arguments: Arguments, _ target: inout SessionTarget) {
+    /// What is shorter would have nobody's connection live.
+    private static let timeMillisecondsMin: Int64 = 10
+
+    private func setTimes(_ arguments: Arguments, _ target: inout SessionTarget) -> Bool {
+        for key in ["ping", "pong", "idle", "life"] {
+            guard let item = arguments.first(key), case .milliseconds(let time)? = arguments.timeLimit(key),
+                time < Self.timeMillisecondsMin
+            else { continue }
+            reportMismatch(
+                item.token, "a time of at least \(Self.timeMillisecondsMin)ms, or `none`", ["\(key)=none"])
+            return false
+        }
         target.ping = arguments.timeLimit("ping") ?? target.ping
         target.pong = arguments.timeLimit("pong") ?? target.pong
         target.idle = arguments.timeLimit("idle") ?? target.idle
         target.life = arguments.timeLimit("life") ?? target.life
         if case .milliseconds(let time)? = arguments.timeLimit("end") { target.terminateMilliseconds = time }
         if case .milliseconds(let time)? = arguments.timeLimit("kill") { target.killMilliseconds = time }
+        return true
+    }
+
+    /// What a shell would have done with a word, and nobody does here.
+    private func warnOfShellWords(_ words: [Arguments.Item]) {
+        let meant = ["|", "||", "&&", ">", ">>", "<", "2>&1", "&"]
+        guard let word = words.first(where: { meant.contains($0.token.text) }) else { return }
+        warn(
+            word.token,
+            "no shell is involved, so that \"\(word.token.text)\" is one more word for the program; a shell is `sh -c '…'`",
+            [])
     }
 
     private func setFraming(_ arguments: Arguments, _ target: inout SessionTarget) -> Bool {
@@ -147,6 +169,7 @@ extension FileDecoder {
 
     /// Reports terminals that everybody may use though nobody said so.
     func checkTerminals(of site: Site) {
+        guard !hasBrokenGuard else { return }
         for route in site.routes {
             guard case .session(let target) = route.destination, target.hasTerminal, !target.isOpen,
                 !isGuarded(route, of: site)
@@ -177,29 +200,34 @@ extension FileDecoder {
     /// Where the gateway serves as root, that a program does too has to be said a second time.
     private func mayRun(_ arguments: Arguments, _ target: inout SessionTarget) -> Bool {
         let serving = (machine ?? self).servesAs
-        let isRoot = serving?.name == "root" || serving?.name == "0"
-        if let item = arguments.first("user"), let name = arguments.text("user") {
-            guard let serving else {
-                if name == "root" {
-                    target.mayBeRoot = true
-                    return true
-                }
-                report(item.token, "`user=` names whom the machine's file names with `user`, which is nobody")
-                return false
-            }
-            guard name == serving.name else {
-                report(
-                    item.token,
-                    "this version runs programs as who serves: `user \(serving.name)` of the machine's file",
-                    ["user=" + serving.name])
-                return false
-            }
-            target.mayBeRoot = isRoot
+        let isRoot = serving?.isRoot ?? false
+        guard let item = arguments.first("user"), let name = arguments.text("user") else {
+            guard isRoot else { return true }
+            report(
+                arguments.keyword,
+                "the program would run as root, as the gateway does; where that is meant, say so: `user=root`"
+            )
+            return false
+        }
+        let wantsRoot = UserName(name)?.isRoot ?? false
+        if wantsRoot && (isRoot || serving == nil) {
+            target.mayBeRoot = true
             return true
         }
-        guard isRoot else { return true }
-        report(arguments.keyword, "the program would run as root; where that is meant, say so: `user=root`")
-        return false
+        guard let serving else {
+            report(
+                item.token,
+                "a program runs as who serves, and the machine's file names nobody: `user \(name)` stands there first"
+            )
+            return false
+        }
+        guard name == serving.name else {
+            report(
+                item.token, "a program runs as who serves, which is \(serving.name)",
+                ["user=" + serving.name])
+            return false
+        }
+        return true
     }
 
     private func programDirectory(_ arguments: Arguments) -> String? {
@@ -214,43 +242,5 @@ extension FileDecoder {
         default: report(item.token, "\"\(path)\" is not a directory")
         }
         return nil
-    }
-
-    // MARK: - The program
-
-    private static let usualPath = "/usr/local/bin:/usr/bin:/bin"
-
-    /// The file that a command's first word names: a path, or a name that is looked up as a shell does.
-    private func program(_ token: Token) -> String? {
-        let name = token.text
-        guard !name.isEmpty, !name.utf8.contains(0) else {
-            report(token, "a program has a name")
-            return nil
-        }
-        if name.contains("/") {
-            let path = resolve(name)
-            return isProgram(path, token) ? path : nil
-        }
-        let places = (session.environmentValue("PATH") ?? Self.usualPath).split(separator: ":")
-        for place in places where place.hasPrefix("/") {
-            let path = FilePath.resolve(name, in: String(place))
-            if session.kind(of: path) == .file && session.fileSystem.isExecutable(path) { return path }
-        }
-        let near = session.kind(of: resolve(name)) == .file ? ["./" + name] : []
-        report(token, "there is no program \"\(name)\"", near)
-        return nil
-    }
-
-    private func isProgram(_ path: String, _ token: Token) -> Bool {
-        switch session.kind(of: path) {
-        case .file where session.fileSystem.isExecutable(path): return true
-        case .file:
-            report(
-                token,
-                "\"\(token.text)\" cannot be executed: it is not marked as a program, or not for who serves")
-        case nil: report(token, "the program \"\(token.text)\" does not exist")
-        default: report(token, "\"\(token.text)\" is not a program")
-        }
-        return false
     }
 }

@@ -139,7 +139,8 @@ extension FileDecoder {
             guard let arguments = arguments(of: statement, from: next, for: row),
                 let destination = effect(arguments, self, draft)
             else { continue }
-            warnIfClosed(pattern, settings, statement)
+            // Below a session there is nothing.
+            if case .session = destination {} else { warnIfClosed(pattern, settings, statement) }
             site.routes.append(
                 Route(
                     methods: head.methods, pattern: pattern, matchers: head.matchers,

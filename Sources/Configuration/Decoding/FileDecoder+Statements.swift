@@ -19,12 +19,18 @@ extension FileDecoder {
                     return
                 }
                 seen[row.name] = position
-                guard let arguments = arguments(of: statement, from: count, for: row) else { return }
+                guard let arguments = arguments(of: statement, from: count, for: row) else {
+                    // What is guarded by it cannot be told.
+                    if Self.guards.contains(row.name) { hasBrokenGuard = true }
+                    return
+                }
                 self.place = place
                 apply(row, arguments)
             }
         }
     }
+
+    private static let guards: Set<String> = ["auth basic", "allow", "deny"]
 
     /// Runs `body` with the statement's file as the current one.
     func within<Result>(_ statement: Statement, _ body: () -> Result) -> Result {
@@ -230,8 +236,11 @@ extension FileDecoder {
         }
         guard let extra = rest.first else { return groups }
         let flags = row.options.filter { $0.since == .first && $0.type.isFlag }.map(\.key)
-        let near = NearMiss.suggestions(for: extra.text, among: flags)
-        report(extra, "\"\(extra.text)\" is one word too many: \(row.usage)", near)
+        let named = row.options.first { $0.since == .first && $0.key == extra.text && !$0.type.isFlag }
+        let near = named.map { ["\($0.key)=\($0.type.example)"] }
+        report(
+            extra, "\"\(extra.text)\" is one word too many: \(row.shortUsage)",
+            near ?? NearMiss.suggestions(for: extra.text, among: flags))
         return nil
     }
 }

@@ -42,19 +42,28 @@ extension FileDecoder {
         if tls.isInternal {
             report(first.token, "`tls internal` and a certificate's files cannot stand in one site")
         }
+        let third = arguments.first("ocsp").map { Arguments.Item(token: $0.token.value, value: $0.value) }
         guard let chain = certificateFile(first), let key = certificateFile(second) else { return }
+        let status = third.flatMap { certificateFile($0) }
+        if third != nil, status == nil { return }
         do throws(CertificateFault) {
             let certificate = try ServerCertificate(
-                chain: chain.content, key: key.content, status: arguments.file("ocsp")?.content ?? [])
+                chain: chain.content, key: key.content, status: status?.content)
             try certificate.tryOut()
-            warnOfTime(certificate, first)
+            warn(of: certificate, first, status: third)
         } catch {
-            let wrong = error.concernsKey ? second : first
+            let wrong =
+                switch error.file {
+                case .chain: first
+                case .key: second
+                case .status: third ?? first
+                }
             report(wrong.token, "\"\(wrong.token.text)\" \(error.reason)")
             return
         }
         tls.certificates.append(
-            SiteTLS.Certificate(chain: chain, key: key, status: arguments.file("ocsp")))
+            SiteTLS.Certificate(
+                chain: chain, key: key, status: status, position: current.position(arguments.keyword)))
     }
 
     private func reportLoneWord(_ token: Token) {
@@ -73,9 +82,13 @@ extension FileDecoder {
         return referenced(path, item.token, isKept: false)
     }
 
-    private func warnOfTime(_ certificate: ServerCertificate, _ item: Arguments.Item) {
-        guard certificate.secondsLeft < 0 else { return }
-        warn(item.token, "the certificate in \"\(item.token.text)\" has expired")
+    /// What serves all the same, and clients may refuse.
+    private func warn(of certificate: ServerCertificate, _ item: Arguments.Item, status: Arguments.Item?) {
+        let file = "\"\(item.token.text)\""
+        for doubt in certificate.doubts { warn(item.token, doubt.text(file)) }
+        if let status, let doubt = certificate.status?.doubt {
+            warn(status.token, "the OCSP response in \"\(status.token.text)\" \(doubt)")
+        }
     }
 
     func clientAuthorities(_ arguments: Arguments, _ tls: inout SiteTLS) {
@@ -101,17 +114,50 @@ extension FileDecoder {
                 .error, at: tls.position, "no listener with `tls` leads to this site", [],
                 length: 3, line: line(at: tls.position))
         }
-        guard !tls.certificates.isEmpty else { return }
-        let certificates = tls.certificates.compactMap {
-            try? ServerCertificate(chain: $0.chain.content, key: $0.key.content)
+        checkHosts(of: site, tls)
+    }
+
+    /// Warns of hosts that no certificate is for, and of certificates that are for no host.
+    private func checkHosts(of site: Site, _ tls: SiteTLS) {
+        let certificates = tls.certificates.compactMap { source in
+            (try? ServerCertificate(chain: source.chain.content, key: source.key.content)).map {
+                (source, $0)
+            }
         }
-        for host in site.hosts {
-            guard let name = host.certificateName,
-                !certificates.contains(where: { $0.covers(name) })
-            else { continue }
+        guard !certificates.isEmpty else { return }
+        let names = site.hosts.map(\.certificateName)
+        for (host, name) in zip(site.hosts, names) {
+            guard let name, !certificates.contains(where: { $1.covers(name) }) else { continue }
             report(
                 .warning, at: tls.position, "no certificate of this site is one for \"\(host)\"", [],
                 length: 3, line: line(at: tls.position))
+        }
+        // Of a single certificate that is said already.
+        guard certificates.count > 1, !names.contains(nil) else { return }
+        for (source, certificate) in certificates
+        where !names.contains(where: { $0.map(certificate.covers) ?? false }) {
+            report(
+                .warning, at: source.position, "the certificate of this line is one for no host of the site",
+                [],
+                length: 3, line: line(at: source.position))
+        }
+    }
+}
+
+extension ServerCertificate.Doubt {
+    /// - Parameter file: the chain's, as it was written.
+    fileprivate func text(_ file: String) -> String {
+        switch self {
+        case .expired(1): "the certificate in \(file) has expired"
+        case .expired(let number): "certificate \(number) in \(file) has expired"
+        case .early(1): "the certificate in \(file) is not valid yet"
+        case .early(let number): "certificate \(number) in \(file) is not valid yet"
+        case .outOfOrder(let number):
+            "certificate \(number) in \(file) did not sign the one before it: each signs the one above"
+        case .alone:
+            "\(file) holds no certificate of who signed this one; clients may not have it (`fullchain.pem` of most tools does)"
+        case .notForServers:
+            "the certificate in \(file) is not one for servers: its extended key usage lacks serverAuth"
         }
     }
 }

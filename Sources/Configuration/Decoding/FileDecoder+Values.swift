@@ -23,7 +23,7 @@ extension FileDecoder {
         case .outgoing: return outgoing(token)
         case .limitKey: return limitKey(token, ofSessions: false)
         case .sessionKey: return limitKey(token, ofSessions: true)
-        case .text, .duration, .timeLimit, .size, .workers, .onOff, .status, .cidr, .rate, .count:
+        case .text, .duration, .timeLimit, .size, .workers, .onOff, .status, .cidr, .rate, .count, .port:
             guard let text = resolved(token) else { return nil }
             return scalar(text, token, type)
         }
@@ -103,6 +103,8 @@ extension FileDecoder {
             suggestions = Rate.suggestions(for: text)
         case .count:
             if let count = Int(text), (1...1_000_000_000).contains(count) { return .number(count) }
+        case .port:
+            if let port = port(text), port > 0 { return .number(Int(port)) }
         case .cidr:
             if let block = CIDR(text) {
                 warnOfHostBits(text, block, token)

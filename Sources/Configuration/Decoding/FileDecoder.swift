@@ -40,6 +40,8 @@ final class FileDecoder {
     var secureListeners: Set<String?> = []
     /// Where the statements being decoded stand.
     var place = Places.machine
+    /// A line that was to guard something has an error.
+    var hasBrokenGuard = false
     /// How many statements `use` brought in so far.
     var usedStatements = 0
 

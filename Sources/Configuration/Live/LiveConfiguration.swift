@@ -54,6 +54,7 @@ package final class LiveConfiguration {
     /// Nil: nothing is kept.
     private(set) var keeper: VersionKeeper?
     private let storeDirectory: String?
+    private let servesAs: UserName?
     private var reloads = 0
     /// What the machine's file and its own sites made the last reading look at.
     private var machineReferences: [Dependency] = []
@@ -63,6 +64,7 @@ package final class LiveConfiguration {
     /// - Parameters:
     ///   - machineFile: as messages show it.
     ///   - storeDirectory: where last good versions are kept if the machine's file has no `data`; nil: nowhere.
+    ///   - servesAs: who serves, whatever the machine's file says.
     ///   - clock: milliseconds since 1970.
     ///   - pause: called between tenants, wherever there may be thousands of them, so that others have their turn.
     package init(
@@ -71,6 +73,7 @@ package final class LiveConfiguration {
             getenv(name).map { String(cString: $0) }
         },
         limits: ConfigurationLimits = ConfigurationLimits(), storeDirectory: String? = nil,
+        servesAs: UserName? = nil,
         clock: @escaping () -> Int64 = LiveConfiguration.wallMilliseconds,
         pause: @escaping () -> Void = {}
     ) {
@@ -81,6 +84,7 @@ package final class LiveConfiguration {
         self.limits = limits
         self.storeDirectory = storeDirectory
         self.clock = clock
+        self.servesAs = servesAs
         digests = FileDigests(fileSystem)
     }
 
@@ -98,6 +102,7 @@ package final class LiveConfiguration {
         prepared = nil
         reloads += 1
         let session = LoadSession(fileSystem: fileSystem, environment: environment, limits: limits)
+        session.servesAs = servesAs
         guard let (machine, context) = readMachine(session) else {
             return failed(unreadable: session, cause, began: began)
         }
@@ -194,7 +199,7 @@ package final class LiveConfiguration {
         next.order = round.order
         next.rails = round.machine.rails
         next.remembered = round.remembered
-        round.machine.warnOfUnusedNames(Set(configuration.sites.flatMap(\.site.on)))
+        round.machine.warnOfIdleListeners(configuration.sites)
         round.machine.checkSessionListeners(
             configuration.sites.lazy.map(\.site), known: Set(round.order),
             broken: Set(round.order.filter { round.wanted[$0] == nil }))

@@ -80,13 +80,16 @@ package struct ConfigurationLoader: Sendable {
     /// The configuration of `chimera session -- COMMAND…`: it answers to the names of this machine alone, since a page of
     /// somebody else must not reach a program by having its own name lead here.
     ///
-    /// - Parameter options: `key=value`, as the verb takes them.
+    /// - Parameters:
+    ///   - options: `key=value`, as the verb takes them.
+    ///   - isOpen: it answers to every name.
     package func load(
-        session command: [String], options: [String], listen: [String] = ["127.0.0.1:8080"]
+        session command: [String], options: [String], listen: [String] = ["127.0.0.1:8080"],
+        isOpen: Bool = false
     ) -> LoadResult {
         load(
             verb: ["session"] + options + ["--"] + command, listen: listen, options: options.count,
-            hosts: ["localhost", "127.0.0.1", "[::1]"])
+            hosts: isOpen ? ["*"] : ["localhost", "127.0.0.1", "[::1]"])
     }
 
     var session: LoadSession {

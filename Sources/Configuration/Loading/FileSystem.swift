@@ -22,6 +22,9 @@ package protocol ConfigurationFileSystem: Sendable {
     /// Whether this process may execute a file.
     func isExecutable(_ path: String) -> Bool
 
+    /// The first octets of a file that this process may read, at most 256; nil where nothing is known of them.
+    func beginning(of path: String) -> [UInt8]?
+
     /// What changes when a file does; nil: nothing is known, so the file has to be read to see.
     func stamp(of path: String) -> DiskStamp?
 
@@ -31,6 +34,8 @@ package protocol ConfigurationFileSystem: Sendable {
 
 extension ConfigurationFileSystem {
     package func isExecutable(_ path: String) -> Bool { kind(of: path) == .file }
+
+    package func beginning(of path: String) -> [UInt8]? { nil }
 
     package func read(_ path: String, atMost limit: Int) throws(FileFailure) -> [UInt8] {
         try read(path, atMost: limit, within: nil)

@@ -52,7 +52,7 @@ struct Load {
                 configuration.sites += sites.map(SharedSite.init)
             }
         }
-        machine.warnOfUnusedNames(Set(configuration.sites.flatMap(\.site.on)))
+        machine.warnOfIdleListeners(configuration.sites)
         machine.checkSessionListeners(
             configuration.sites.lazy.map(\.site), known: Set(tenants.map(\.id) + unreadable.map(\.id)),
             broken: Set(refused))

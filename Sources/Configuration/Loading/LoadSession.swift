@@ -11,6 +11,8 @@ final class LoadSession {
     private var kinds: [String: FileKind?] = [:]
     private var realPaths: [String: String?] = [:]
     let currentDirectory: String
+    /// Who serves, whatever the machine's file says; nil: whoever that names.
+    var servesAs: UserName?
 
     private struct Key: Hashable {
         var path: String

@@ -48,7 +48,7 @@ struct MachineLoad {
             })
         configuration.settings = settings
         machine.listenerNames = Set(configuration.listeners.compactMap(\.name))
-        machine.servesAs = configuration.user
+        machine.servesAs = machine.session.servesAs ?? configuration.user
         machine.secureListeners = Set(configuration.listeners.filter(\.tls).map(\.name))
         if !statements.contains(where: { $0.first.isBare("listen") }) {
             machine.report(
@@ -188,12 +188,34 @@ struct MachineLoad {
 
     // MARK: - Warnings
 
-    func warnOfUnusedNames(_ used: Set<String>) {
+    /// Warns of listeners that serve nobody.
+    ///
+    /// - Parameter sites: all that serve.
+    func warnOfIdleListeners(_ sites: [SharedSite]) {
+        let used = Set(sites.lazy.flatMap(\.site.on))
+        let secure = secureNames(sites)
+        let serves = sites.contains { !$0.site.isTelemetry }
         for listener in configuration.listeners {
             if let name = listener.name, !used.contains(name) {
                 decoder.warn(at: listener.position, "no site answers on the listener \"\(name)\"", other: nil)
+            } else if listener.tls, listener.session == nil, serves, !secure.contains(listener.name) {
+                decoder.warn(
+                    at: listener.position,
+                    "no site that answers here has `tls`, so every handshake is refused",
+                    other: nil)
             }
         }
+    }
+
+    /// The names of the listeners on which a site with `tls` answers; nil for those without a name.
+    private func secureNames(_ sites: [SharedSite]) -> Set<String?> {
+        guard configuration.listeners.contains(where: \.tls) else { return [] }
+        var names: Set<String?> = []
+        for site in sites where site.site.tls != nil {
+            if site.site.on.isEmpty { names.insert(nil) }
+            for name in site.site.on { names.insert(name) }
+        }
+        return names
     }
 }
 

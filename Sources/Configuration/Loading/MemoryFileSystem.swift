@@ -1,3 +1,5 @@
+internal import ChimeraBytes
+
 /// Files that exist in memory only, for tests and fuzzing.
 package struct MemoryFileSystem: ConfigurationFileSystem {
     package var currentDirectory: String

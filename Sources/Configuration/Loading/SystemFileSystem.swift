@@ -76,6 +76,15 @@ package struct SystemFileSystem: ConfigurationFileSystem {
 
     package func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 }
 
+    package func beginning(of path: String) -> [UInt8]? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var room = [UInt8](repeating: 0, count: ScriptBeginning.octetsMax)
+        let count = Glibc.read(descriptor, &room, room.count)
+        return count >= 0 ? Array(room[..<count]) : nil
+    }
+
     package func realPath(of path: String) -> String? {
         guard let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }

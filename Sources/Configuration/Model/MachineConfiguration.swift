@@ -8,6 +8,8 @@ package struct MachineConfiguration: Sendable, Equatable {
     package var dataDirectory: String?
     /// Nil: text on a terminal and JSON elsewhere, to standard output.
     package var accessLog: AccessLog?
+    /// Where that stands.
+    package var accessLogPosition: SourcePosition?
     /// The absolute path of the administration's socket; nil for the usual place.
     package var adminSocket: String?
     /// Who serves, where the gateway is started as root; nil for the usual one.
@@ -54,6 +56,9 @@ package struct UserName: Sendable, Equatable {
         name = parts[0]
         group = parts.count == 2 ? parts[1] : nil
     }
+
+    /// By its name, or by its number.
+    package var isRoot: Bool { name == "root" || UInt32(name) == 0 }
 }
 
 package enum WorkerCount: Sendable, Equatable {

@@ -8,11 +8,16 @@ package struct SiteTLS: Sendable, Equatable {
         package var key: ReferencedFile
         /// An OCSP response in DER form to send with it.
         package var status: ReferencedFile?
+        package var position: SourcePosition
 
-        package init(chain: ReferencedFile, key: ReferencedFile, status: ReferencedFile? = nil) {
+        package init(
+            chain: ReferencedFile, key: ReferencedFile, status: ReferencedFile? = nil,
+            position: SourcePosition
+        ) {
             self.chain = chain
             self.key = key
             self.status = status
+            self.position = position
         }
     }
 

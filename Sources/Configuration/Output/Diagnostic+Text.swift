@@ -1,3 +1,5 @@
+internal import ChimeraBytes
+
 extension Diagnostic {
     /// What to write instead, as a message says it; nil where nothing is proposed.
     package var suggestion: String? {
@@ -79,26 +81,5 @@ enum Shown {
         let value: UInt32 =
             scalar.value < 0x20 ? 0x2400 + scalar.value : scalar.value == 0x7f ? 0x2421 : 0xfffd
         return Unicode.Scalar(value) ?? "\u{fffd}"
-    }
-}
-
-/// RFC 8259 §7.
-enum JSONText {
-    static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
-            case _ where Shown.isControl(scalar):
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 }

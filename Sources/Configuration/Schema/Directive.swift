@@ -26,7 +26,15 @@ package struct Directive: Sendable {
     var takesCommand = false
 
     /// `redirect URL [STATUS]`
-    var usage: String {
+    var usage: String { usage(shortened: false) }
+
+    /// The same for a message, where many options are none to be read.
+    var shortUsage: String {
+        let usage = usage
+        return usage.utf8.count > 200 ? self.usage(shortened: true) : usage
+    }
+
+    private func usage(shortened: Bool) -> String {
         var usage = name
         for argument in arguments {
             switch argument.count {
@@ -36,7 +44,8 @@ package struct Directive: Sendable {
             case .any: usage += " [\(argument.name)…]"
             }
         }
-        for option in options where option.since == .first {
+        if shortened { usage += " [OPTION=VALUE…]" }
+        for option in options where option.since == .first && !shortened {
             usage += option.type.isFlag ? " [\(option.key)]" : " [\(option.key)=\(option.type.placeholder)]"
         }
         if takesCommand { usage += " -- COMMAND…" }

@@ -11,7 +11,7 @@ extension Schema {
                     "session", .word("TENANT/ROUTE"),
                     "each connection gets a program of that session route, and speaks nothing but its octets"),
                 Option(
-                    "public", .count, "the port to name in redirects, where something maps it to this one"),
+                    "public", .port, "the port to name in redirects, where something maps it to this one"),
                 Option(
                     "proxy-protocol", .onOff, default: "off",
                     "peers that `trust` names begin with a PROXY header, which says who the client is"),
@@ -32,10 +32,7 @@ extension Schema {
                 var listener = Listener(
                     address: address, tls: arguments.isOn("tls") ?? false, name: arguments.text("name"),
                     position: decoder.current.position(arguments.keyword))
-                if let item = arguments.first("public"), case .number(let number) = item.value {
-                    listener.publicPort = UInt16(exactly: number)
-                    if listener.publicPort == nil { decoder.reportMismatch(item.token, "a port") }
-                }
+                listener.publicPort = arguments.number("public").map { UInt16($0) }
                 listener.hasProxyHeaders = arguments.isOn("proxy-protocol") ?? false
                 decoder.setSession(arguments, &listener)
                 configuration.listeners.append(listener)
@@ -68,6 +65,7 @@ extension Schema {
                 if format == .off, let path = arguments.first("PATH") {
                     decoder.report(path.token, "a log that is off has no path")
                 }
+                configuration.accessLogPosition = decoder.current.position(arguments.keyword)
                 configuration.accessLog = AccessLog(
                     format: format, target: path == "-" ? .standardOutput : .file(decoder.resolve(path)))
             }),

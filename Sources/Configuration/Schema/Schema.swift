@@ -49,12 +49,27 @@ enum NearMiss {
         guard !bytes.isEmpty, bytes.count <= 40 else { return [] }
         var best: (distance: Int, words: [String]) = (max(1, min(3, bytes.count / 3)), [])
         for candidate in words where candidate != word {
-            let distance = distance(bytes, Array(candidate.utf8), atMost: best.distance)
+            let other = Array(candidate.utf8)
+            var distance = distance(bytes, other, atMost: best.distance)
+            if distance > 1, drawn(bytes) == drawn(other) { distance = 1 }
             guard distance <= best.distance else { continue }
             if distance < best.distance { best = (distance, []) }
             best.words.append(candidate)
         }
         return Array(best.words.sorted().prefix(2))
+    }
+
+    /// As the eye has it: many typefaces draw `rn` like `m`.
+    private static func drawn(_ word: [UInt8]) -> [UInt8] {
+        var drawn: [UInt8] = []
+        for byte in word {
+            if byte == UInt8(ascii: "n"), drawn.last == UInt8(ascii: "r") {
+                drawn[drawn.count - 1] = UInt8(ascii: "m")
+            } else {
+                drawn.append(byte)
+            }
+        }
+        return drawn
     }
 
     /// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment).

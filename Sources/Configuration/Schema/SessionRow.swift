@@ -15,7 +15,8 @@ extension Schema {
     private static let runningOptions: [Option] = [
         Option(
             "pty", .onOff, default: "off",
-            "a terminal in the place of pipes, for shells and programs that draw; `framing` is `raw` then"),
+            "a terminal in the place of pipes, for shells and programs that draw; `framing` is `raw` then, where it is not given"
+        ),
         Option(
             "open", .onOff, default: "off",
             "a terminal that neither `auth`, `allow`, `deny` nor `client require` guards is meant to be so"),
@@ -48,10 +49,10 @@ extension Schema {
             """),
         Option("deflate", .onOff, default: "on", "whether compression is agreed to with who offers it"),
         Option(
-            "env", .word("a variable, as NAME=VALUE"), isRepeatable: true,
+            "env", .word("NAME=VALUE"), isRepeatable: true,
             "a variable of the program's environment"),
         Option(
-            "user", .word("a user"),
+            "user", .word("user"),
             """
             who runs the program; only the machine's `user`, and `root` has to be said here as well
             """),

@@ -7,7 +7,7 @@ extension Schema {
             name: "tls", family: .structure, places: .site,
             arguments: [Argument("CHAIN", .place), Argument("KEY", .place, .optional)],
             options: [
-                Option("ocsp", .file, "an OCSP response in DER form to send with the certificate"),
+                Option("ocsp", .place, "an OCSP response in DER form to send with the certificate"),
                 Option(
                     "redirect", .onOff, default: "on",
                     "whether requests without TLS are sent to https with 308; never those below "

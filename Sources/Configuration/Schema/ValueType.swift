@@ -43,6 +43,8 @@ enum ValueType: Sendable {
     case rate
     /// A number from 1.
     case count
+    /// The number of a TCP port.
+    case port
     /// `client`, `site` or `header:NAME`
     case limitKey
     /// The same, or `user`
@@ -61,6 +63,9 @@ enum ValueType: Sendable {
     }
 
     var isFlag: Bool { if case .flag = self { true } else { false } }
+
+    /// What an option that was named without a value may have been meant to be.
+    var example: String { if case .onOff = self { "on" } else { placeholder } }
 
     /// How the type is written in a usage line.
     var placeholder: String {
@@ -85,7 +90,7 @@ enum ValueType: Sendable {
         case .headerField: "FIELD"
         case .outgoing: "CIDR"
         case .rate: "RATE"
-        case .count: "N"
+        case .count, .port: "N"
         case .limitKey: "client|site|header:NAME"
         case .sessionKey: "client|user|site|header:NAME"
         case .flag: ""
@@ -123,6 +128,7 @@ enum ValueType: Sendable {
         case .outgoing: "a block of addresses such as 10.0.0.0/8, or unix:/path"
         case .rate: "a rate such as 100/s or 5/m"
         case .count: "a number from 1 to 1000000000"
+        case .port: "a port from 1 to 65535"
         case .limitKey: "client, site or header:NAME"
         case .sessionKey: "client, user, site or header:NAME"
         case .flag: "without a value"

@@ -57,5 +57,7 @@ struct EmbeddedConfiguration: ConfigurationFileSystem {
 
     func isExecutable(_ path: String) -> Bool { disk.isExecutable(path) }
 
+    func beginning(of path: String) -> [UInt8]? { disk.beginning(of: path) }
+
     func stamp(of path: String) -> DiskStamp? { disk.stamp(of: path) }
 }

@@ -126,8 +126,12 @@ public final class Gateway: Sendable {
         case .standardOutput: target = .standardOutput
         case .file(let path): target = .file(path: path)
         }
-        return try AccessLogWriter(target, format: format) { event in
-            logger.log(level: event.isTrouble ? .warning : .info, "access log: \(event)")
+        do throws(SystemError) {
+            return try AccessLogWriter(target, format: format) { event in
+                logger.log(level: event.isTrouble ? .warning : .info, "access log: \(event)")
+            }
+        } catch {
+            throw AccessLogUnwritable(reason: error, user: ProcessFigures.userName)
         }
     }
 
@@ -373,6 +377,9 @@ public final class Gateway: Sendable {
             uptimeMilliseconds: startedAt == 0 ? 0 : Clock.monotonicMilliseconds() - startedAt)
     }
 
+    /// Connections that are open now.
+    package var openConnections: Int { loads.total }
+
     /// The configuration was loaded, or could not be: for the metrics.
     package func note(_ status: ReloadStatus) { metrics.state.noted(status) }
 
@@ -410,7 +417,9 @@ public final class Gateway: Sendable {
                 worker.drain(idleMilliseconds: idleMilliseconds, keepsMetrics: keepsMetrics)
             }
             if !drained.wait(milliseconds: deadlineMilliseconds) {
-                logger.warning("connections were open at the deadline and are closed")
+                logger.warning(
+                    "connections were open at the deadline and are closed",
+                    metadata: ["connections": "\(openConnections)"])
                 cutOff(workers)
             }
             end()
@@ -482,4 +491,13 @@ public final class Gateway: Sendable {
         for pool in [pool, namePool, passwordPool] { pool.stop() }
         stopped.open()
     }
+}
+
+/// The access log cannot be opened.
+private struct AccessLogUnwritable: Error, CustomStringConvertible {
+    let reason: SystemError
+    /// Who tried it: file modes are seldom those of whoever started the gateway.
+    let user: String
+
+    var description: String { "the access log cannot be written by user \(user): \(reason)" }
 }

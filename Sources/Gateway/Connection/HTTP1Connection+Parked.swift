@@ -145,6 +145,9 @@ extension HTTP1Connection {
     /// Both sides want the connection to carry another request.
     var keepsOpen: Bool { parser.persistence.keepAlive && !host.isDraining && !client.isExcess }
 
+    /// Why the connection ends behind an answer, where that is not as the client asked.
+    var reasonForLast: CloseReason? { parser.persistence.keepAlive && host.isDraining ? .draining : nil }
+
     /// Answers a request that cannot be understood, after which the connection ends.
     func refuse(_ transaction: Transaction, _ refusal: Refusal, _ output: ByteBuffer) {
         let body = host.refuse(transaction, refusal, client, tls)
@@ -171,9 +174,11 @@ extension HTTP1Connection {
             let input = host.scratchInput
             input.clear()
             endsAfterOutput = closing
+            // The task knows nothing of this request any more.
+            if closing && ending == nil { ending = reasonForLast }
             return becomeTask(.next(takeTransaction()), input: input, output: output)
         }
-        if closing { return closeGracefully(nil) }
+        if closing { return closeGracefully(reasonForLast) }
         // No news will come of what is there already: what a full read left, or the end behind the last request.
         if socket.isReadable { return continueAsTask() }
         if socket.isReadClosed { return close(nil) }

@@ -17,10 +17,6 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
 
     /// Bytes of a file handed to the kernel at once.
     static let fileWindow = 512 * 1024
-    /// Bytes of a request body that nobody wants and that are read all the same to keep the connection.
-    private static let discardMax = 256 * 1024
-    /// How long that may take.
-    private static let discardMilliseconds: Int64 = 5_000
     /// Content up to this size is copied behind the head; more is written from where it lies.
     private static let copyMax = 8 * 1024
 
@@ -110,7 +106,7 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
         host.finished(transaction)
         guard keepsOpen, bodyHasEnded, !isTunnel else {
             host.giveTransaction(transaction)
-            connection.closeGracefully(nil)
+            connection.closeGracefully(isTunnel ? nil : connection.reasonForLast)
             return false
         }
         startOver()
@@ -147,8 +143,8 @@ final class HTTP1Exchange: GatewayExchange, RelayOwner {
     private func discardBody() async {
         guard !owesContinue else { return }
         var discarded = 0
-        let end = worker.now + HTTP1Exchange.discardMilliseconds
-        while discarded <= HTTP1Exchange.discardMax, lost == nil, worker.now < end {
+        let end = worker.now + UnwantedBody.milliseconds
+        while discarded <= UnwantedBody.bytesMax, lost == nil, worker.now < end {
             switch readBody(into: { discarded += $0.count }) {
             case .progressed: continue
             case .ended, .refused, .aborted: return

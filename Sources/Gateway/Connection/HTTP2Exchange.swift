@@ -61,10 +61,6 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
 
     /// Octets of a request's body that are passed on at once.
     static let windowBytes = 64 * 1024
-    /// Octets of a request's body that nobody wants and that are taken all the same.
-    private static let discardMax = 256 * 1024
-    /// How long that may take, in milliseconds.
-    private static let discardMilliseconds: Int64 = 5_000
 
     init(_ host: GatewayWorker) {
         self.host = host
@@ -160,7 +156,7 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
     func discard() {
         mode = .discarding
         guard let connection, !requestHasEnded, connection.codec.isLive(stream) else { return release() }
-        setDeadline(after: HTTP2Exchange.discardMilliseconds)
+        setDeadline(after: UnwantedBody.milliseconds)
         drop(input?.count ?? 0)
         input?.clear()
         if isLast && mode == .discarding { endDiscarding() }
@@ -169,7 +165,7 @@ final class HTTP2Exchange: GatewayExchange, RelayOwner {
     private func drop(_ count: Int) {
         guard let connection else { return }
         discarded += count
-        if discarded > HTTP2Exchange.discardMax {
+        if discarded > UnwantedBody.bytesMax {
             if mode == .discarding { endDiscarding() }
             return
         }

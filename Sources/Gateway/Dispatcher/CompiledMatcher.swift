@@ -111,18 +111,18 @@ final class CompiledMatcher {
 
 /// What a value has to be: one of some globs, or merely there.
 struct ValueTest {
-    private let globs: [ChimeraHTTPCore.Glob]
+    private let globs: [Glob]
 
-    init(_ globs: [ChimeraConfiguration.Glob]) {
+    init(_ globs: [Glob]) {
         // Read again for each worker, so that no two of them count references of one array.
-        self.globs = globs.map { ChimeraHTTPCore.Glob(Array($0.text.utf8).span) }
+        self.globs = globs.map { Glob(Array($0.text.utf8).span) }
     }
 
     var asksPresence: Bool { globs.isEmpty }
 
     func matches(_ value: Span<UInt8>) -> Bool {
         if globs.isEmpty { return true }
-        for glob in globs where glob.matches(value) { return true }
+        for index in globs.indices where globs[index].matches(value) { return true }
         return false
     }
 }

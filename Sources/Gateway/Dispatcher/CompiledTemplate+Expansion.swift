@@ -162,14 +162,7 @@ extension ByteBuffer {
         let value = Array(copying: readable.extracting(start..<count))
         truncate(to: end - value.count)
         for byte in value {
-            switch byte {
-            case UInt8(ascii: "&"): append("&amp;")
-            case UInt8(ascii: "<"): append("&lt;")
-            case UInt8(ascii: ">"): append("&gt;")
-            case UInt8(ascii: "\""): append("&quot;")
-            case UInt8(ascii: "'"): append("&#39;")
-            default: append(byte)
-            }
+            if let entity = Markup.entity(for: byte) { append(entity) } else { append(byte) }
         }
     }
 }

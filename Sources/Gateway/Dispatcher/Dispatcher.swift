@@ -81,6 +81,18 @@ final class Dispatcher {
         table.defaultSite(on: listener).flatMap { snapshot.places[$0]?.site.site }
     }
 
+    /// What a handshake is for: `found` of the site that has the name, else of the one that has every host.
+    ///
+    /// - Parameters:
+    ///   - name: in small letters; empty where the client names none.
+    ///   - found: nil for a site without `tls`.
+    /// - Returns: nil where the handshake is refused.
+    func handshake<Found>(for name: Span<UInt8>, on listener: ListenerID, _ found: (Int) -> Found?) -> Found?
+    {
+        if let number = table.site(for: name, on: listener), let site = found(number) { return site }
+        return table.defaultSite(on: listener).flatMap(found)
+    }
+
     /// How many sites were compiled so far.
     var compiledSites: Int { sites.reduce(0) { $1 == nil ? $0 : $0 + 1 } }
 
@@ -104,9 +116,7 @@ final class Dispatcher {
                 return .answer(answerAsterisk(context, request, response))
             }
             try findPath(context, request)
-            if let security = site.security, !context.isSecure, !context.isPlain, security.redirects,
-                !context.isACMEChallenge
-            {
+            if Dispatcher.redirects(context, to: site) {
                 context.settings = site.baseSettings
                 return .answer(redirectToTLS(site, context, request, response))
             }
@@ -137,10 +147,10 @@ final class Dispatcher {
         }
         try findHost(context, request)
         guard let number = table.site(for: context.canonicalHost, on: context.listener) else {
-            throw Rejection(status: 421)
+            throw Rejection(.hostUnknown)
         }
         if let site = sites[number] { return site }
-        guard let site = compile(number) else { throw Rejection(status: 421) }
+        guard let site = compile(number) else { throw Rejection(.hostUnknown) }
         return site
     }
 
@@ -151,6 +161,12 @@ final class Dispatcher {
         guard let security = site.security, security.demand == tls.site?.demand else {
             throw Rejection(.siteMismatched)
         }
+    }
+
+    /// Whether a request that came without TLS is sent to https.
+    static func redirects(_ context: RequestContext, to site: CompiledSite) -> Bool {
+        guard let security = site.security else { return false }
+        return !context.isSecure && !context.isPlain && security.redirects && !context.isACMEChallenge
     }
 
     /// Whether the site wants a certificate of each client and no handshake of ours has asked for one; what a trusted peer

@@ -15,13 +15,16 @@ package struct ExplainedRequest: Sendable, Equatable {
     /// The name of the listener; nil for those without one.
     package var listener: String?
 
-    /// - Parameter url: `http://host[:port]/path[?query]`; `host/path` is one as well. Nil where it is none.
+    /// - Parameter url: `http://host[:port]/path[?query]`; `host/path` is one as well, and so is one with `ws` or `wss`. Nil where it is none.
     package init?(url: String) {
         var rest = url[...]
         scheme = "http"
-        for known in ["http", "https"] where rest.hasPrefix(known + "://") {
-            scheme = known
+        // The handshake of a WebSocket is a request of HTTP (RFC 6455 §3).
+        for (known, meant) in [("http", "http"), ("https", "https"), ("ws", "http"), ("wss", "https")] {
+            guard rest.hasPrefix(known + "://") else { continue }
+            scheme = meant
             rest = rest.dropFirst(known.utf8.count + 3)
+            break
         }
         let bytes = rest.utf8
         let end = bytes.firstIndex { "/?#".utf8.contains($0) } ?? bytes.endIndex
@@ -32,6 +35,16 @@ package struct ExplainedRequest: Sendable, Equatable {
         guard !authority.isEmpty, authority.utf8.last != UInt8(ascii: ":"),
             (authority + target).utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f })
         else { return nil }
+    }
+
+    /// The port of the URL, or the usual one of its scheme.
+    var port: UInt16 {
+        if let colon = authority.lastIndex(of: ":"),
+            let port = UInt16(authority[authority.index(after: colon)...])
+        {
+            return port
+        }
+        return scheme == "https" ? 443 : 80
     }
 
     /// Sets the method.

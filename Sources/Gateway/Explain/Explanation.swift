@@ -21,49 +21,52 @@ package struct Explanation {
         let dispatcher = Dispatcher(sequence.next(configuration, pause: pause), targets: targets) { 1 }
         let (context, request, response) = (RequestContext(), RequestHead(), ResponseHead())
         request.fill(asked)
+        let listener = ExplainedListener(asked, in: configuration)
+        let listenerID = dispatcher.listener(named: asked.listener)
+        dispatcher.securePort = configuration.securePort
         context.begin(
-            peer: IPAddress(asked.client), peerPort: 0, listener: dispatcher.listener(named: asked.listener),
-            port: Explanation.port(of: asked), isSecure: asked.scheme == "https")
-        let verdict = dispatcher.dispatch(context, request, response)
+            peer: IPAddress(asked.client), peerPort: 0, listener: listenerID, port: listener.redirectPort,
+            isSecure: listener.isSecure)
         var lines = ["\(asked.method) \(asked.scheme)://\(asked.authority)\(asked.target)"]
-        lines += Explanation.listener(asked, configuration)
-        lines += Explanation.site(context)
-        lines += Explanation.route(context, request)
-        lines += Explanation.settings(context, request)
-        lines += Explanation.outcome(verdict, context, request, response)
+        lines.append(Explanation.line("listener", listener.text))
+        if let mismatch = listener.mismatch {
+            lines.append(Explanation.line("answer", mismatch))
+        } else {
+            let verdict = dispatcher.dispatch(context, request, response)
+            var outcome: [String]?
+            if listener.isSecure {
+                let host = String(decoding: Array(copying: context.canonicalHost), as: UTF8.self)
+                let handshake = ExplainedHandshake(host: host, on: listenerID, dispatcher)
+                lines += Explanation.block("tls", handshake.lines)
+                let refusal = handshake.refusal ?? context.site.flatMap(handshake.refusal(of:))
+                outcome = refusal.map { [Explanation.line("answer", $0)] }
+            }
+            lines += Explanation.site(context)
+            if let outcome {
+                lines += outcome
+            } else if Explanation.isSentToTLS(context, response) {
+                // No route is asked.
+                lines += Explanation.outcome(verdict, context, request, response)
+            } else {
+                lines += Explanation.route(context, request)
+                lines += Explanation.settings(context, request)
+                lines += Explanation.outcome(verdict, context, request, response)
+            }
+        }
         dispatcher.close()
         text = lines.map { $0 + "\n" }.joined()
-    }
-
-    private static func port(of asked: ExplainedRequest) -> UInt16 {
-        if let colon = asked.authority.lastIndex(of: ":"),
-            let port = UInt16(asked.authority[asked.authority.index(after: colon)...])
-        {
-            return port
-        }
-        return asked.scheme == "https" ? 443 : 80
     }
 
     private static func line(_ title: String, _ text: String) -> String {
         "  " + title + String(repeating: " ", count: max(1, 10 - title.utf8.count)) + text
     }
 
-    // MARK: Listener, site, route
-
-    private static func listener(
-        _ asked: ExplainedRequest, _ configuration: MachineConfiguration
-    ) -> [String] {
-        let port = port(of: asked)
-        let fitting = configuration.listeners.filter { listener in
-            guard listener.name == asked.listener else { return false }
-            switch listener.address {
-            case .anyAddress(let own), .ip(_, let own): return own == port
-            case .unix: return asked.listener != nil
-            }
-        }
-        guard let listener = fitting.first else { return [line("listener", "none listens on port \(port)")] }
-        return [line("listener", "\(listener.address.text) (\(listener.position))")]
+    /// Lines of which the first has the title.
+    private static func block(_ title: String, _ texts: [String]) -> [String] {
+        texts.enumerated().map { line($0 == 0 ? title : "", $1) }
     }
+
+    // MARK: Site and route
 
     private static func site(_ context: RequestContext) -> [String] {
         guard let site = context.site?.source else { return [line("site", "none answers to this host")] }
@@ -122,8 +125,10 @@ package struct Explanation {
         for limit in settings.connectionLimits {
             add("limit connections \(limit) (\(limit.position))")
         }
-        add("limit body \(settings.limitBody ?? Settings.limitBodyDefault) bytes")
-        add("limit head \(settings.limitHead ?? Settings.limitHeadDefault) bytes")
+        for limit in settings.sessionLimits { add("limit sessions \(limit) (\(limit.position))") }
+        for limit in settings.sessionRates { add("limit starts \(limit) (\(limit.position))") }
+        add("limit body \(Quantity.text(ofBytes: settings.limitBody ?? Settings.limitBodyDefault))")
+        add("limit head \(Quantity.text(ofBytes: settings.limitHead ?? Settings.limitHeadDefault))")
         return lines
     }
 
@@ -151,9 +156,17 @@ package struct Explanation {
     ) -> [String] {
         switch verdict {
         case .answer:
-            var lines = [line("answer", "\(response.status)")]
+            let why = context.refusal.map { " (\($0.token))" } ?? ""
+            var lines = [line("answer", "\(response.status)\(why)")]
             if let value = response[.location] {
                 lines.append(line("", "Location: \(String(decoding: Array(copying: value), as: UTF8.self))"))
+            }
+            if isSentToTLS(context, response), let tls = context.site?.source.tls {
+                lines.append(
+                    line(
+                        "",
+                        "since the site has `tls`, which leads to https without `redirect=off` (\(tls.position))"
+                    ))
             }
             return lines
         case .authenticate: return [line("answer", "401, or with the right password what the route leads to")]
@@ -161,6 +174,11 @@ package struct Explanation {
             guard let source = context.site?.source else { return [] }
             return destination(source.routes[route.index].destination, route, context, request)
         }
+    }
+
+    private static func isSentToTLS(_ context: RequestContext, _ response: ResponseHead) -> Bool {
+        guard response.status == 308, let site = context.site else { return false }
+        return Dispatcher.redirects(context, to: site)
     }
 
     private static func destination(
@@ -181,11 +199,8 @@ package struct Explanation {
             return [line("upstream", proxy.targets.map(\.address.description).joined(separator: " ") + pools)]
                 + [line("", "as \(path)")]
         case .session(let session):
-            return [
-                line("session", session.command.joined(separator: " ")),
-                line("", "program: \(session.program)"),
-                line("", "directory: \(session.directory)"),
-            ]
+            return [line("session", session.command.joined(separator: " "))]
+                + session.explained.map { line("", $0) }
         case .welcome: return [line("answer", "the welcome page")]
         case .handler: return [line("answer", "the handler of the program that embeds the gateway")]
         case .telemetry(let page):

@@ -48,14 +48,9 @@ extension GatewayWorker {
     /// says then what is wrong.
     func secureSite(forServerName name: [UInt8], on listener: ListenerFacts) -> TLSSite? {
         guard let secure = secureSites() else { return nil }
-        let table = dispatcher.table
-        if let number = table.site(for: name.span, on: listener.id),
-            let site = secure.site(number, in: dispatcher.snapshot)
-        {
-            return site
+        return dispatcher.handshake(for: name.span, on: listener.id) { [dispatcher] number in
+            secure.site(number, in: dispatcher.snapshot)
         }
-        guard let number = table.defaultSite(on: listener.id) else { return nil }
-        return secure.site(number, in: dispatcher.snapshot)
     }
 
     /// The port of the listener with TLS that leads to a site with these names of listeners; nil where there is none.

@@ -49,7 +49,7 @@ final class SecureSites {
                 certificates.append(
                     try ServerCertificate(
                         chain: certificate.chain.content, key: certificate.key.content,
-                        status: certificate.status?.content ?? [], library: endpoint.library))
+                        status: certificate.status?.content, library: endpoint.library))
             }
             var clients: ClientTrust?
             if let authorities = tls.clientAuthorities {

@@ -14,15 +14,32 @@ struct ProgramEnvironment {
     /// Past it the request is too large for a program.
     static let octetsMax = 48 * 1024
     /// What a program gets of the gateway's own environment.
-    private static let inherited = ["PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"]
+    private static let inherited = ["LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"]
+
+    /// What every program gets of the gateway's surroundings. Who runs it is who serves, as the system knows that one, and
+    /// not whoever has started the gateway.
+    private static let surroundings: [(String, String)] = {
+        func own(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+        var known: [(String, String?)] = [
+            ("PATH", own("PATH") ?? "/usr/local/bin:/usr/bin:/bin"), ("HOME", own("HOME") ?? "/"),
+            ("USER", own("USER")), ("LOGNAME", own("LOGNAME")), ("SHELL", own("SHELL")),
+        ]
+        if let entry = getpwuid(geteuid())?.pointee {
+            let name = String(cString: entry.pw_name)
+            known[1...] = [
+                ("HOME", String(cString: entry.pw_dir)), ("USER", name), ("LOGNAME", name),
+                ("SHELL", String(cString: entry.pw_shell)),
+            ]
+        }
+        known += inherited.map { ($0, own($0)) }
+        return known.compactMap { name, value in value.map { (name, $0) } }
+    }()
 
     init(
         _ request: RequestHead, _ context: RequestContext, _ destination: SessionDestination,
         serverSoftware: String
     ) {
-        for name in Self.inherited {
-            if let value = getenv(name) { add(name, String(cString: value)) }
-        }
+        for (name, value) in Self.surroundings { add(name, value) }
         if destination.target.hasTerminal { add("TERM", "xterm-256color") }
         let general = variables.count
         addServer(request, context, serverSoftware)
@@ -35,9 +52,7 @@ struct ProgramEnvironment {
 
     /// That of a program which is started before there is a request.
     init(of key: RouteKey, serverSoftware: String) {
-        for name in Self.inherited {
-            if let value = getenv(name) { add(name, String(cString: value)) }
-        }
+        for (name, value) in Self.surroundings { add(name, value) }
         if key.target.hasTerminal { add("TERM", "xterm-256color") }
         add("GATEWAY_INTERFACE", "CGI/1.1")
         add("SERVER_SOFTWARE", serverSoftware)

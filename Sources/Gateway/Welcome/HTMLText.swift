@@ -11,12 +11,11 @@ struct HTMLText {
     /// entity.
     mutating func put(escaped text: some StringProtocol) {
         for byte in text.utf8 {
+            if let entity = Markup.entity(for: byte) {
+                put(entity)
+                continue
+            }
             switch byte {
-            case UInt8(ascii: "&"): put("&amp;")
-            case UInt8(ascii: "<"): put("&lt;")
-            case UInt8(ascii: ">"): put("&gt;")
-            case UInt8(ascii: "\""): put("&quot;")
-            case UInt8(ascii: "'"): put("&#39;")
             // HTML §13.2.3.5: neither NUL nor other controls belong in a document.
             case 0x09, 0x0A, 0x20...0x7E, 0x80...0xFF: bytes.append(byte)
             default: put("\u{FFFD}")

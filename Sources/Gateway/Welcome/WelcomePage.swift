@@ -86,7 +86,7 @@ package enum WelcomePage {
         var text = "{\"requests\":\(requests),\"connections\":\(connections),\"sites\":{"
         for (number, site) in sites.prefix(sitesMax).enumerated() {
             if number > 0 { text += "," }
-            text += "\(quoted(site.key)):\(site.requests)"
+            text += "\(JSONText.quoted(site.key)):\(site.requests)"
         }
         return Array((text + "}}").utf8)
     }
@@ -134,22 +134,6 @@ package enum WelcomePage {
     }
 
     // MARK: Texts
-
-    /// RFC 8259 §7.
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            if scalar == "\"" || scalar == "\\" {
-                result += "\\"
-                result.unicodeScalars.append(scalar)
-            } else if scalar.value < 0x20 {
-                result += "\\u00" + (scalar.value < 0x10 ? "0" : "") + String(scalar.value, radix: 16)
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
-    }
 
     /// The hash of an inline element's text, as Content-Security-Policy names it (CSP 3 §2.3.1).
     private static func hash(_ text: StaticString) -> String {

@@ -288,9 +288,7 @@ extension ConnectionEnd {
         guard id & 1 == 1 else { throw .streamIdentifierUnexpected }
         let priority = Priority(parsing: payload.extracting(4..<payload.count))
         guard let slot = streams.find(id) else {
-            if id > lastStream && id <= lastTaken {
-                earlyPriorities.add(id, priority, countMax: limits.streamsMax)
-            }
+            if id > lastStream && id <= lastTaken { try keep(priority, of: id) }
             return .again
         }
         let isQueued = streams[slot].isQueued
@@ -298,6 +296,13 @@ extension ConnectionEnd {
         streams[slot].priority = priority
         if isQueued { queue.append(slot, &streams) }
         return .again
+    }
+
+    /// RFC 9218 §7.1: streams that are open and those that are only spoken of are together no more than may be open. A client
+    /// that does not know our settings yet cannot know how many that are.
+    private func keep(_ priority: Priority, of id: UInt32) throws(Violation) {
+        let isKept = earlyPriorities.add(id, priority, countMax: limits.streamsMax - streams.count)
+        guard isKept || !settingsAcknowledged else { throw .streamsPrioritizedTooMany }
     }
 
     // MARK: Errors of streams

@@ -77,13 +77,18 @@ struct EarlyPriorities {
 
     var isEmpty: Bool { entries.isEmpty }
 
-    /// Keeps it until the stream opens; of more than `countMax` streams nothing is kept.
-    mutating func add(_ id: UInt32, _ priority: Priority, countMax: Int) {
+    /// Keeps it until the stream opens.
+    ///
+    /// - Parameter countMax: how many streams there may be of which something is kept.
+    /// - Returns: false where it is of one too many, and not kept.
+    mutating func add(_ id: UInt32, _ priority: Priority, countMax: Int) -> Bool {
         if let index = entries.firstIndex(where: { $0.id == id }) {
             entries[index].priority = priority
-        } else if entries.count < countMax {
-            entries.append((id, priority))
+            return true
         }
+        guard entries.count < countMax else { return false }
+        entries.append((id, priority))
+        return true
     }
 
     /// What was said of a stream that opens; those before it can open no more (RFC 9113 §5.1.1).

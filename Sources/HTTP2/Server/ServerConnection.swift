@@ -13,7 +13,7 @@ package final class ServerConnection: ConnectionEnd {
     }
 
     /// What the client said of the stream's priority (RFC 9218).
-    package func priority(of stream: StreamHandle) -> Priority {
+    func priority(of stream: StreamHandle) -> Priority {
         streams.slot(of: stream).map { streams[$0].priority } ?? Priority()
     }
 

@@ -83,7 +83,7 @@ struct ConnectionsCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "list", abstract: "Who is connected, since when, and doing what; the oldest first.")
 
-        @Option(help: "At most so many of each data plane.")
+        @Option(help: "At most so many of each data plane.", transform: ListBound.read)
         var limit = 1000
         @OptionGroup var admin: AdminOption
 
@@ -112,18 +112,42 @@ extension AdminOption {
     ///
     /// - Parameter limit: at most so many of each data plane.
     func list(_ command: String, atMost limit: Int, as text: ([JSON]) -> String) throws(ExitCode) {
+        for generation in try generations() {
+            let lines = try ask(
+                .of([
+                    "command": .string(command), "limit": .integer(Int64(limit)), "generation": generation,
+                ]))
+            if !json { Stream.output.write(text(lines)) }
+        }
+    }
+
+    /// The data planes that can be asked.
+    private func generations() throws(ExitCode) -> [JSON?] {
         var quiet = self
         quiet.json = false
         let status = try quiet.ask(.of(["command": .string("status")])).last
         let planes = status?["supervisor"]?["data_planes"]?.array ?? []
-        for plane in planes where plane["state"]?.string != "starting" {
-            let lines = try ask(
+        return planes.filter { $0["state"]?.string != "starting" }.map { $0["generation"] }
+    }
+
+    /// Ends a session, at whichever data plane has it.
+    ///
+    /// - Parameter id: as its program has it.
+    func endSession(_ id: String) throws(ExitCode) {
+        var quiet = self
+        quiet.json = false
+        let all = try generations()
+        var found = all.first ?? nil
+        for generation in all where all.count > 1 {
+            let lines = try quiet.ask(
                 .of([
-                    "command": .string(command), "limit": .integer(Int64(limit)),
-                    "generation": plane["generation"],
+                    "command": .string("sessions"), "limit": .integer(1_000_000), "generation": generation,
                 ]))
-            if !json { Stream.output.write(text(lines)) }
+            if lines.contains(where: { $0["id"]?.string == id }) { found = generation }
         }
+        _ = try ask(
+            .of(["command": .string("end-session"), "id": .string(id), "generation": found]))
+        if !json { Stream.output.write("ended\n") }
     }
 
     /// Ends what a list names, at the data plane that its name begins with.

@@ -12,7 +12,7 @@ struct SessionsCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "list", abstract: "Which program serves whom, since when; the oldest first.")
 
-        @Option(help: "At most so many of each data plane.")
+        @Option(help: "At most so many of each data plane.", transform: ListBound.read)
         var limit = 1000
         @OptionGroup var admin: AdminOption
 
@@ -26,12 +26,12 @@ struct SessionsCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "end", abstract: "End a session: its client is told, and its program ends.")
 
-        @Argument(help: "As `chimera sessions` shows it.")
+        @Argument(help: "As `chimera sessions` shows it, the log, and the program's CHIMERA_SESSION.")
         var id: String
         @OptionGroup var admin: AdminOption
 
         func run() throws {
-            try admin.end(id, by: "end-session")
+            try admin.endSession(id)
         }
     }
 }

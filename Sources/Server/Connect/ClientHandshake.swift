@@ -9,6 +9,8 @@ enum ClientHandshake {
         let reason: String
         /// The request itself is said to be wrong.
         var isRefusal = false
+        /// Who asks is to say who that is.
+        var wantsUser = false
     }
 
     /// A connection that has become a WebSocket.
@@ -24,12 +26,12 @@ enum ClientHandshake {
 
     /// Connects and asks.
     static func open(
-        _ address: WebSocketAddress, subprotocol: String?, trust: TLSClient.Trust
+        _ address: WebSocketAddress, subprotocol: String?, fields: [String] = [], trust: TLSClient.Trust
     ) throws(Failure) -> Opened {
         let transport = try ClientTransport.connect(to: address, trust: trust)
         let key = OpeningHandshake.key((UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max)))
         let head = ByteBuffer(capacity: 1024)
-        head.append(request(address, key, subprotocol).span)
+        head.append(request(address, key, subprotocol, fields).span)
         guard transport.send(head, waits: true) else {
             throw Failure(reason: "the connection ended before a word")
         }
@@ -38,13 +40,17 @@ enum ClientHandshake {
         return Opened(transport: transport, isTagged: isTagged, rest: rest)
     }
 
-    static func request(_ address: WebSocketAddress, _ key: [UInt8], _ subprotocol: String?) -> [UInt8] {
+    /// - Parameter fields: more lines of the head, `Name: value`.
+    static func request(
+        _ address: WebSocketAddress, _ key: [UInt8], _ subprotocol: String?, _ fields: [String] = []
+    ) -> [UInt8] {
         var lines = [
             "GET \(address.target) HTTP/1.1", "Host: \(address.authority)", "Connection: Upgrade",
             "Upgrade: websocket", "Sec-WebSocket-Version: \(OpeningHandshake.version)",
             "Sec-WebSocket-Key: \(String(decoding: key, as: UTF8.self))",
         ]
         if let subprotocol { lines.append("Sec-WebSocket-Protocol: \(subprotocol)") }
+        lines += fields
         return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
     }
 
@@ -76,7 +82,7 @@ enum ClientHandshake {
         guard status.hasPrefix("101") else {
             throw Failure(
                 reason: "no WebSocket: \(status.isEmpty ? "an answer that is none" : status.printable)",
-                isRefusal: status.hasPrefix("400"))
+                isRefusal: status.hasPrefix("400"), wantsUser: status.hasPrefix("401"))
         }
         var fields: [String: String] = [:]
         for line in lines.dropFirst() {
@@ -110,7 +116,9 @@ extension Substring {
 
 extension String {
     /// Without anything that would drive a terminal.
-    fileprivate var printable: String {
-        String(String.UnicodeScalarView(unicodeScalars.filter { $0.value >= 0x20 && $0.value != 0x7F }))
+    var printable: String {
+        String(
+            String.UnicodeScalarView(
+                unicodeScalars.filter { $0.value >= 0x20 && !(0x7F..<0xA0).contains($0.value) }))
     }
 }

@@ -77,7 +77,13 @@ final class ClientTransport {
                 throw error
             }
             tls.outgoing(to: records)
-            guard flush(waits: true) else { continue }
+            guard flush(waits: true) else {
+                // What cannot be sent is of no use to anybody; the handshake says itself what it misses.
+                records.clear()
+                tls.receiveEnd()
+                if isDone { return }
+                continue
+            }
             if isDone { return }
             let count = receiveWire(waits: true)
             // At the end the handshake says itself what it misses.

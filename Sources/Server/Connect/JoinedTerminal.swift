@@ -1,6 +1,7 @@
 internal import CLinux
 internal import ChimeraAdministration
 internal import ChimeraBytes
+internal import ChimeraEventLoop
 internal import ChimeraSessions
 internal import ChimeraWebSocket
 internal import Glibc
@@ -24,6 +25,9 @@ final class JoinedTerminal {
     /// The exit status, once it is known.
     private var status: Int32?
     private var before: termios?
+    private var escape = TerminalEscape()
+    /// When the wait for the other side's Close is over, once it is this side that goes.
+    private var leavesAt = Int64.max
     private var signals: Int32 = -1
 
     init(_ opened: ClientHandshake.Opened) {
@@ -47,7 +51,8 @@ final class JoinedTerminal {
                 pollfd(fd: takesInput ? STDIN_FILENO : -1, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
             ]
-            guard poll(&polled, nfds_t(polled.count), -1) >= 0 || errno == EINTR else { break }
+            guard poll(&polled, nfds_t(polled.count), waitMilliseconds) >= 0 || errno == EINTR else { break }
+            if Clock.monotonicMilliseconds() >= leavesAt { break }
             if polled[1].revents != 0 { readInput() }
             if polled[2].revents != 0 { while chimera_next_signal(signals) != 0 { tellSize() } }
             flush()
@@ -55,6 +60,16 @@ final class JoinedTerminal {
             flush()
         }
         return status ?? lost()
+    }
+
+    private var waitMilliseconds: Int32 {
+        guard leavesAt != .max else { return -1 }
+        return Int32(clamping: max(0, leavesAt - Clock.monotonicMilliseconds()))
+    }
+
+    /// Says something that is not the program's.
+    private func tell(_ text: String) {
+        Stream.error.write(before == nil ? "\(text)\n" : "\r\n\(text)\r\n")
     }
 
     private func lost() -> Int32 {
@@ -79,6 +94,8 @@ final class JoinedTerminal {
         var mode = termios()
         guard isatty(STDIN_FILENO) == 1, tcgetattr(STDIN_FILENO, &mode) == 0 else { return }
         before = mode
+        // Who is ended by a signal leaves the terminal as it was.
+        chimera_restore_terminal_at_end(STDIN_FILENO, &mode)
         cfmakeraw(&mode)
         tcsetattr(STDIN_FILENO, TCSADRAIN, &mode)
         tellSize()
@@ -109,6 +126,7 @@ final class JoinedTerminal {
         if count < 0 && (errno == EINTR || errno == EAGAIN) { return }
         guard count > 0 else { return endInput() }
         let bytes = Array(room[..<count])
+        if before != nil { return typed(bytes) }
         if isTagged { return sayInput(bytes) }
         for byte in bytes {
             if byte == UInt8(ascii: "\n") {
@@ -118,6 +136,20 @@ final class JoinedTerminal {
             }
         }
     }
+
+    private func typed(_ bytes: [UInt8]) {
+        let (keys, leaves) = escape.take(bytes)
+        if !keys.isEmpty { sayInput(keys) }
+        guard leaves else { return }
+        leaveRawMode()
+        Stream.error.write("\nthe connection is closed\n")
+        status = 0
+        sendClose(.normal)
+        leavesAt = Clock.monotonicMilliseconds() + Self.leaveMilliseconds
+    }
+
+    /// How long the other side has to answer a Close.
+    private static let leaveMilliseconds: Int64 = 1_000
 
     private func sayInput(_ bytes: [UInt8]) {
         if let text = String(validating: bytes, as: UTF8.self) {
@@ -197,19 +229,21 @@ final class JoinedTerminal {
     private func closed(_ code: CloseStatus?, _ reason: String) {
         sendClose(code)
         flush()
-        if status == nil { status = Self.exitStatus(code) }
-        guard let code, status == CommandStatus.cannotServe.rawValue else { return }
+        guard status == nil else { return }
+        status = Self.exitStatus(code)
+        guard let code, status == nil else { return }
+        status = CommandStatus.cannotServe.rawValue
         leaveRawMode()
         Stream.error.write("closed with \(code.rawValue)\(reason.isEmpty ? "" : ": \(reason)")\n")
     }
 
-    /// What a Close says of the program's end.
-    static func exitStatus(_ code: CloseStatus?) -> Int32 {
+    /// What a Close says of the program's end; nil for one that is about something else.
+    static func exitStatus(_ code: CloseStatus?) -> Int32? {
         switch code?.rawValue {
         case nil, 1000: 0
         case .some(let code) where (4001...4255).contains(code): Int32(code) - 4000
         case .some(let code) where (4301...4399).contains(code): 128 + Int32(code) - 4300
-        default: CommandStatus.cannotServe.rawValue
+        default: nil
         }
     }
 
@@ -229,6 +263,10 @@ final class JoinedTerminal {
             if let number = json["signal"]?.integer {
                 status = Int32(truncatingIfNeeded: 128 + number & 0xFF)
             }
+        case "lost":
+            let count = json["octets"]?.integer
+            tell("output is missing here: \(count.map { "\($0) octets" } ?? "nobody knows how much")")
+        case "error": tell("the gateway: \(json["message"]?.string?.printable ?? "an error")")
         default: break
         }
     }

@@ -14,6 +14,8 @@ struct WebSocketAddress: Equatable {
     var target: String
     /// Over TLS.
     var isSecure: Bool
+    /// `NAME:PASSWORD` of the URL, decoded.
+    var user: String?
 
     init(_ text: String) throws(Malformed) {
         isSecure = text.hasPrefix("wss://")
@@ -23,6 +25,13 @@ struct WebSocketAddress: Equatable {
         let rest = text.dropFirst(isSecure ? "wss://".count : "ws://".count)
         let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
         authority = String(rest[..<end])
+        if let at = authority.lastIndex(of: "@") {
+            guard let decoded = Self.decoded(authority[..<at]) else {
+                throw Malformed(reason: "what stands before @ in the URL is no NAME:PASSWORD")
+            }
+            user = decoded
+            authority = String(authority[authority.index(after: at)...])
+        }
         let path = rest[end...].prefix { $0 != "#" }
         target = path.hasPrefix("/") ? String(path) : "/" + path
         var name = authority[...]
@@ -32,10 +41,29 @@ struct WebSocketAddress: Equatable {
             number = String(authority[authority.index(after: colon)...])
         }
         if name.hasPrefix("["), name.hasSuffix("]") { name = name.dropFirst().dropLast() }
-        guard !name.isEmpty, UInt16(number) != nil, !authority.contains("@") else {
+        guard !name.isEmpty, UInt16(number) != nil else {
             throw Malformed(reason: "\"\(text)\" names no host and port")
         }
         host = String(name)
         port = number
+    }
+
+    /// RFC 3986 §2.1; nil where a `%` has no two digits behind it.
+    private static func decoded(_ text: Substring) -> String? {
+        var octets: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let octet = rest.popFirst() {
+            guard octet == UInt8(ascii: "%") else {
+                octets.append(octet)
+                continue
+            }
+            let digits = rest.prefix(2)
+            guard digits.count == 2, digits.allSatisfy({ $0 != UInt8(ascii: "+") }),
+                let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
+            else { return nil }
+            octets.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return octets.isEmpty ? nil : String(decoding: octets, as: UTF8.self)
     }
 }

@@ -178,7 +178,12 @@ final class DataPlane: Sendable {
     private func drain(_ gateway: any RunningGateway, _ reloader: Reloader, isLast: Bool) {
         reloader.stop()
         let time = drainMilliseconds
-        logger.info("draining", metadata: ["seconds": "\(time / 1000)", "generation": "\(generation)"])
+        logger.info(
+            "draining",
+            metadata: [
+                "seconds": "\(time / 1000)", "generation": "\(generation)",
+                "connections": "\(gateway.openConnections)",
+            ])
         gateway.drain(
             deadlineMilliseconds: time, idleMilliseconds: isLast ? 0 : min(time, Self.idleMilliseconds))
     }
@@ -203,14 +208,20 @@ final class DataPlane: Sendable {
         let pace = Pace()
         let live = LiveConfiguration(
             machineFile: machineFile, fileSystem: SupervisedFiles(line: line),
-            storeDirectory: dataDirectory,
-            pause: pace.step)
+            storeDirectory: dataDirectory, servesAs: servesAs, pause: pace.step)
         do {
             return try Reloader(live, watch: watch, logger: logger)
         } catch {
             logger.critical("cannot serve: \(error)")
             throw CommandStatus.cannotServe.exitCode
         }
+    }
+
+    /// Who serves, where that is not whom the machine's file names.
+    private var servesAs: UserName? {
+        // Started as somebody else, `--user` does nothing, and whoever serves is not root.
+        guard let user, !user.isRoot || geteuid() == 0 else { return nil }
+        return user
     }
 
     /// Tenants whose files have errors are left out, or serve their last good versions; the others do not wait for them.

@@ -18,10 +18,9 @@ final class DataPlaneAdministration: Sendable {
     private let busy = Mutex(0)
     private let reloads = Mutex(0)
 
-    /// Requests that are answered at a time, those that wait for a reload, and connections that are listed.
+    /// Requests that are answered at a time, and those that wait for a reload.
     static let requestsMax = 16
     static let reloadsMax = 16
-    static let connectionsMax = 10_000
     /// How long a reader of an answer may stand still, in seconds.
     private static let patience = 10
 
@@ -144,8 +143,12 @@ final class DataPlaneAdministration: Sendable {
     }
 
     private func connections(_ body: JSON) -> [JSON] {
-        let wanted = body["limit"]?.integer.flatMap { Int(exactly: $0) } ?? Self.connectionsMax
-        let (reports, total) = gateway.connections(atMost: max(0, min(wanted, Self.connectionsMax)))
+        let wanted: Int
+        switch ListBound.of(body) {
+        case .success(let count): wanted = count
+        case .failure(let wrong): return [AdminRequest.failed(wrong.reason)]
+        }
+        let (reports, total) = gateway.connections(atMost: wanted)
         let lines = reports.map { report in
             JSON.of([
                 "id": .string("\(generation)-\(report.id)"), "peer": .string(report.peer),
@@ -178,11 +181,15 @@ final class DataPlaneAdministration: Sendable {
     }
 
     private func sessions(_ body: JSON) -> [JSON] {
-        let wanted = body["limit"]?.integer.flatMap { Int(exactly: $0) } ?? Self.connectionsMax
-        let (reports, total) = gateway.sessions(atMost: max(0, min(wanted, Self.connectionsMax)))
+        let wanted: Int
+        switch ListBound.of(body) {
+        case .success(let count): wanted = count
+        case .failure(let wrong): return [AdminRequest.failed(wrong.reason)]
+        }
+        let (reports, total) = gateway.sessions(atMost: wanted)
         let lines = reports.map { report in
             JSON.of([
-                "id": .string("\(generation)-\(report.id)"), "tenant": .string(report.tenant),
+                "id": .string(report.id), "tenant": .string(report.tenant),
                 "site": .string(report.site), "route": .string(report.route),
                 "program": .string(report.program), "process": .integer(Int64(report.process)),
                 "client": .string(report.client), "age_ms": .integer(report.ageMilliseconds),
@@ -196,10 +203,7 @@ final class DataPlaneAdministration: Sendable {
 
     private func endSession(_ body: JSON) -> JSON {
         guard let id = body["id"]?.string else { return AdminRequest.failed("the request has no \"id\"") }
-        let parts = id.split(separator: "-", maxSplits: 1)
-        guard parts.count == 2, parts[0] == "\(generation)", gateway.endSession(String(parts[1])) else {
-            return AdminRequest.failed("there is no session \(id)")
-        }
+        guard gateway.endSession(id) else { return AdminRequest.failed("there is no session \(id)") }
         return AdminRequest.done()
     }
 

@@ -39,18 +39,33 @@ enum Privileges {
             }
             return
         }
-        let user: User
-        if let wanted { user = try resolve(wanted) } else { user = try usual(machineFile) }
+        let user = try server(wanted, machineFile: machineFile)
         guard user.id != 0 else {
             logger.warning("serving as root, without its privileges; name another with `user`")
             guard chimera_drop_capabilities() == 0 else { throw failure("capset") }
+            leaveSurroundings(of: user)
             return
         }
         if let dataDirectory { makeDirectory(dataDirectory, for: user) }
         try become(user)
+        leaveSurroundings(of: user)
         logger.log(
             level: wanted == nil ? .notice : .info, "started as root, serving as \(user.name)",
             metadata: ["uid": "\(user.id)", "gid": "\(user.group)"])
+    }
+
+    /// Who serves where root starts the gateway.
+    static func server(_ wanted: UserName?, machineFile: String) throws(Failure) -> User {
+        if let wanted { return try resolve(wanted) }
+        return try usual(machineFile)
+    }
+
+    /// What root's environment says of places is for root: programs are looked up where every user may.
+    private static func leaveSurroundings(of user: User) {
+        setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 1)
+        let entry = getpwuid(user.id)?.pointee
+        setenv("HOME", entry.map { String(cString: $0.pw_dir) } ?? "/", 1)
+        for name in ["USER", "LOGNAME", "SHELL", "TMPDIR", "MAIL"] { unsetenv(name) }
     }
 
     /// Makes a directory, and those above it, where nobody but root has a say in what a path leads to; elsewhere who
@@ -135,7 +150,8 @@ enum Privileges {
         return User(name: "\(id)", id: id, group: gid_t(id), hasOtherGroups: false)
     }
 
-    private static func become(_ user: User) throws(Failure) {
+    /// Takes on the user's rights for good.
+    static func become(_ user: User) throws(Failure) {
         if user.hasOtherGroups {
             guard initgroups(user.name, user.group) == 0 else { throw failure("initgroups") }
         } else {

@@ -32,6 +32,8 @@ struct SupervisedFiles: ConfigurationFileSystem {
 
     func isExecutable(_ path: String) -> Bool { disk.isExecutable(path) }
 
+    func beginning(of path: String) -> [UInt8]? { disk.beginning(of: path) }
+
     func stamp(of path: String) -> DiskStamp? { disk.stamp(of: path) }
 
     func isWatchedByOthers(_ path: String) -> Bool { line.watchesKey(path) }

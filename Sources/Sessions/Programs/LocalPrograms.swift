@@ -14,19 +14,44 @@ package final class LocalPrograms: ProgramSource {
         var letters: [Letter] = []
         /// The thread runs.
         var hasStarted = false
+        /// Nothing is started any more.
+        var isEnding = false
     }
 
     private let mail = Mutex(Mail())
     private let wake: Int32
+    /// Is told what the ids of all programs begin with, before the first one starts.
+    private let begun: @Sendable (String) -> Void
 
     /// What the thread has.
     private final class Desk {
         let keeper = ProgramKeeper(reach: .everywhere, listPath: nil)
         /// By process: what becomes readable at its end, and who is told of that.
         var watched: [Int32: (descriptor: Int32, ended: @Sendable (ProgramEnd) -> Void)] = [:]
+        /// Open once nothing is left.
+        var waiters: [Latch] = []
     }
 
-    package init() { wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
+    /// - Parameter begun: told what the ids of all programs begin with, on another thread and before the first one starts.
+    package init(begun: @escaping @Sendable (String) -> Void = { _ in }) {
+        self.begun = begun
+        wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+    }
+
+    /// Ends all programs, starts none any more, and waits until nothing of them is left, or for so long.
+    package func endAll(atMostMilliseconds most: Int64) {
+        let latch = Latch()
+        let hasStarted = mail.withLock { mail in
+            mail.isEnding = true
+            return mail.hasStarted
+        }
+        guard hasStarted else { return }
+        send { desk in
+            desk.waiters.append(latch)
+            desk.keeper.endAll(now: Clock.monotonicMilliseconds())
+        }
+        latch.wait(milliseconds: most)
+    }
 
     deinit { if wake >= 0 { close(wake) } }
 
@@ -34,6 +59,9 @@ package final class LocalPrograms: ProgramSource {
         _ order: ProgramOrder, started: @escaping @Sendable (Result<StartedProgram, SystemError>) -> Void,
         ended: @escaping @Sendable (ProgramEnd) -> Void
     ) {
+        guard !mail.withLock({ $0.isEnding }) else {
+            return started(.failure(SystemError("execve", ESHUTDOWN)))
+        }
         guard startThread() else { return started(.failure(SystemError("pthread_create", EAGAIN))) }
         send { desk in
             do throws(SystemError) {
@@ -77,6 +105,7 @@ package final class LocalPrograms: ProgramSource {
 
     private func run() {
         let desk = Desk()
+        begun(desk.keeper.instance)
         while true {
             var polled = [pollfd(fd: wake, events: Int16(POLLIN), revents: 0)]
             for watch in desk.watched.values where watch.descriptor >= 0 {
@@ -92,6 +121,9 @@ package final class LocalPrograms: ProgramSource {
             for letter in letters { letter(desk) }
             reap(desk)
             desk.keeper.expired(now: Clock.monotonicMilliseconds())
+            guard !desk.waiters.isEmpty, !desk.keeper.hasWork else { continue }
+            for waiter in desk.waiters { waiter.open() }
+            desk.waiters = []
         }
     }
 

@@ -163,6 +163,7 @@ package final class ProgramKeeper {
         let environment = order.environment.filter { !$0.hasPrefix("CHIMERA_SESSION=") }
         let group = try makeGroup(id, order.limits)
         defer { if let group { FileDescriptors.close(group.directory) } }
+        let tick = ProcessFile.tick
         let started: StartedProgram
         do throws(SystemError) {
             started = try ProgramPipes.start(
@@ -175,9 +176,12 @@ package final class ProgramKeeper {
         programs[id] = Program(
             process: started.process, owner: owner, delays: order.ending, hasGroup: group != nil)
         byProcess[started.process] = id
-        list?.add(
-            ProgramList.Entry(
-                process: started.process, startedAt: ProcessFile.startTime(of: started.process) ?? 0, id: id))
+        if let list {
+            // It is known already where the clock has not moved on, and the file in /proc costs as much as ten other calls.
+            let startedAt =
+                ProcessFile.tick == tick ? tick : ProcessFile.startTime(of: started.process) ?? 0
+            list.add(ProgramList.Entry(process: started.process, startedAt: startedAt, id: id))
+        }
         return started
     }
 

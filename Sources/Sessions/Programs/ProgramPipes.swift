@@ -185,6 +185,15 @@ enum ProcessFile {
     /// When a process started, in ticks since the machine did: with its number that names one process of this boot.
     static func startTime(of process: Int32) -> UInt64? { fields(of: process).flatMap { UInt64($0[19]) } }
 
+    /// The moment, in the same ticks.
+    static var tick: UInt64 {
+        var now = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &now)
+        return UInt64(now.tv_sec) * ticksASecond + UInt64(now.tv_nsec) * ticksASecond / 1_000_000_000
+    }
+
+    private static let ticksASecond = UInt64(sysconf(Int32(_SC_CLK_TCK)))
+
     /// Whether a process lives: a zombie does not.
     static func lives(_ process: Int32) -> Bool {
         fields(of: process).map { $0[0] != "Z" && $0[0] != "X" } ?? false

@@ -40,8 +40,8 @@ class Certificate:
 
 
 def certify(directory: Path, name: str, *hosts: str, kind: str = "ec", issuer: Certificate | None = None,
-            authority: bool = False) -> Certificate:
-    """Makes directory/NAME.pem and .key: self-signed, or signed by `issuer`."""
+            authority: bool = False, more: tuple[str, ...] = ()) -> Certificate:
+    """Makes directory/NAME.pem and .key: self-signed, or signed by `issuer`; `more` are extensions, as openssl takes them."""
     directory.mkdir(parents=True, exist_ok=True)
     made = Certificate(directory / f"{name}.pem", directory / f"{name}.key")
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "ec" else ["-newkey", "rsa:2048"]
@@ -50,10 +50,22 @@ def certify(directory: Path, name: str, *hosts: str, kind: str = "ec", issuer: C
         extensions += ["-addext", "subjectAltName=" + ",".join(f"DNS:{h}" for h in hosts)]
     if not authority:
         extensions += ["-addext", "basicConstraints=critical,CA:FALSE"]
+    extensions += [word for extension in more for word in ("-addext", extension)]
     signed = ["-CA", issuer.chain, "-CAkey", issuer.key] if issuer else []
     openssl("req", "-x509", *key, "-nodes", "-keyout", made.key, "-out", made.chain, "-days", "30",
             "-subj", f"/CN={name}", *extensions, *signed)
     return made
+
+
+def certify_status(authority: Certificate, certificate: Certificate, path: Path, status: str = "V") -> Path:
+    """Has the authority sign an OCSP response about a certificate, for a day: it is valid (V), or nothing is known of it ("")."""
+    number = openssl("x509", "-in", certificate.chain, "-noout", "-serial").strip().split("=")[1]
+    index, asked = path.with_suffix(".index"), path.with_suffix(".request")
+    index.write_text(f"{status}\t991231235959Z\t\t{number}\tunknown\t/CN=x\n" if status else "")
+    openssl("ocsp", "-reqout", asked, "-issuer", authority.chain, "-cert", certificate.chain)
+    openssl("ocsp", "-index", index, "-rsigner", authority.chain, "-rkey", authority.key, "-CA", authority.chain,
+            "-reqin", asked, "-respout", path, "-ndays", "1")
+    return path
 
 
 def port(gateway: Gateway) -> int:

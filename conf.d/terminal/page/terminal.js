@@ -24,7 +24,8 @@ terminal.loadAddon(fit);
 // Before it is opened: the page's policy has no place for the styles of the renderer that is used otherwise.
 terminal.loadAddon(new CanvasAddon.CanvasAddon());
 terminal.open(document.querySelector("#terminal"));
-window.addEventListener("resize", () => fit.fit());
+// Of what is around it: the line above it may need a second row.
+new ResizeObserver(() => fit.fit()).observe(document.querySelector("main"));
 
 const bytes = base64 => Uint8Array.from(atob(base64), character => character.charCodeAt(0));
 

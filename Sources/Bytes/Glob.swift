@@ -1,10 +1,10 @@
-internal import ChimeraBytes
-
 /// A pattern in which `*` stands for any octets, none too, and every other octet for itself.
 ///
 /// It is read once. Matching takes time in proportion to the text alone: the pieces between the stars are
 /// looked for one after the other, leftmost first, by the method of Knuth, Morris and Pratt.
-package struct Glob: Equatable, Sendable {
+package struct Glob: Hashable, Sendable {
+    /// As it was written.
+    package let text: String
     private let isFolded: Bool
     private let prefix: [UInt8]
     /// Between the first star and the last, without the empty ones.
@@ -14,6 +14,7 @@ package struct Glob: Equatable, Sendable {
 
     /// - Parameter ignoringCase: whether `A` … `Z` are the same as `a` … `z`.
     package init(_ pattern: Span<UInt8>, ignoringCase: Bool = false) {
+        text = pattern.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
         isFolded = ignoringCase
         var parts: [[UInt8]] = [[]]
         for index in 0..<pattern.count {
@@ -27,6 +28,9 @@ package struct Glob: Equatable, Sendable {
         suffix = parts.popLast()
         pieces = parts.filter { !$0.isEmpty }.map(Piece.init)
     }
+
+    /// Case counts.
+    package init(_ text: String) { self.init(Array(text.utf8).span) }
 
     /// Whether the pattern stands for all of `text`.
     package func matches(_ text: Span<UInt8>) -> Bool {
@@ -53,7 +57,7 @@ package struct Glob: Equatable, Sendable {
 
 extension Glob {
     /// Octets to look for, and how far each prefix of them ends in another.
-    fileprivate struct Piece: Equatable, Sendable {
+    fileprivate struct Piece: Hashable, Sendable {
         private let bytes: [UInt8]
         private let borders: [Int]
 
