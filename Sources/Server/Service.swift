@@ -138,7 +138,9 @@ struct Service: Sendable {
         case .drain:
             logger.info(
                 "draining",
-                metadata: ["seconds": "\(drainMilliseconds / 1000)", "connections": "\(gateway.openConnections)"])
+                metadata: [
+                    "seconds": "\(drainMilliseconds / 1000)", "connections": "\(gateway.openConnections)",
+                ])
             gateway.drain(deadlineMilliseconds: drainMilliseconds)
         case .stopNow:
             logger.info("stopping at once")
