@@ -82,10 +82,6 @@ import Testing
         let said = load(tenant: "site a.example { session pty -- t/page.html }\n").diagnostics
         #expect(said.map(\.suggestions) == [["pty=on"]])
         #expect(said.allSatisfy { $0.text.utf8.count < 300 }, "\(said.rendered)")
-        let size = load(tenant: "site a.example { session memory=64M -- t/page.html }\n").diagnostics
-        #expect(
-            size.map(\.suggestions) == [["memory=64MB"]] || size.map(\.suggestions) == [["64MB"]],
-            "\(size.rendered)")
     }
 
     @Test func `what a shell would do with a word is a warning`() {

@@ -1,5 +1,5 @@
 /// Numbers with a unit: durations and sizes.
-package enum Quantity {
+enum Quantity {
     private static let milliseconds: [(unit: String, factor: Int64)] = [
         ("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("y", 31_536_000_000),
     ]
@@ -33,13 +33,6 @@ package enum Quantity {
     /// `50MB` in bytes.
     static func size(_ text: String) -> Int64? { value(text, in: bytes) }
 
-    /// A size with the largest unit that says it exactly: `10GB`, `32KiB`, `1500B`.
-    package static func text(ofBytes count: Int64) -> String {
-        let exact = bytes.filter { count != 0 && count % $0.factor == 0 }
-        let unit = exact.max { $0.factor < $1.factor } ?? ("B", 1)
-        return "\(count / unit.factor)\(unit.unit)"
-    }
-
     private static func value(_ text: String, in units: [(unit: String, factor: Int64)]) -> Int64? {
         guard let (number, unit) = split(text), let factor = units.first(where: { $0.unit == unit })?.factor
         else {
@@ -55,11 +48,14 @@ package enum Quantity {
         return (number, String(text.dropFirst(digits.count)))
     }
 
-    /// What the author of a wrong duration or size may have meant: a missing or a misspelt unit is completed for the type
-    /// at hand.
+    /// What the author of a wrong duration or size may have meant. Where a unit could be of two types both are offered,
+    /// as neither can be told from the other; a missing or a misspelt unit is completed for the type at hand.
     static func suggestions(for text: String, isSize: Bool) -> [String] {
         guard let (number, unit) = split(text), let names = aliases[unit.lowercased()] else { return [] }
         let mine = Set((isSize ? bytes : milliseconds).map(\.unit))
-        return names.filter { mine.contains($0) }.map { "\(number)\($0)" }.filter { $0 != text }
+        let isAmbiguous = unit.lowercased() == "m"
+        return names.filter { isAmbiguous || mine.contains($0) }.map { "\(number)\($0)" }.filter {
+            $0 != text
+        }
     }
 }

@@ -1,5 +1,5 @@
 /// The first octets of a file that is to be executed.
-struct ScriptBeginning {
+package struct ScriptBeginning {
     private let bytes: [UInt8]
 
     /// - Parameter bytes: as many as there are, up to `octetsMax`.
@@ -7,6 +7,12 @@ struct ScriptBeginning {
 
     /// As many as the kernel looks at.
     static let octetsMax = 256
+
+    /// Why the kernel would not execute a file of this machine; nil where it may, or where nothing is known of it.
+    package static func fault(ofFile path: String) -> String? {
+        let disk = SystemFileSystem()
+        return disk.beginning(of: path).flatMap { ScriptBeginning($0).fault { disk.kind(of: $0) == .file } }
+    }
 
     /// Why the kernel would not execute it; nil where it may.
     ///

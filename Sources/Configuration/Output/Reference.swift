@@ -30,7 +30,7 @@ package enum Reference {
     ]
 
     private static func section(_ row: Directive) -> String {
-        var text = "### `\(row.usage)`\n\n\(row.meaning)\n\n"
+        var text = "### `\(row.shortUsage)`\n\n\(row.meaning)\n\n"
         text += "Stands in \(row.places.description).\(row.isRepeatable ? " May be repeated." : "")"
         if let value = row.defaultText { text += " Default: \(value)." }
         text += "\n"

@@ -24,8 +24,10 @@ final class ProgramLog: Sendable {
     /// A program that cannot be started is the operator's business.
     func cannotStart(_ program: String, _ error: SystemError, tenant: String) {
         _ = pool.submit { [logger] in
+            // What is missing may be what runs it, which the system does not tell apart.
+            let why = ScriptBeginning.fault(ofFile: program).map { ": \($0)" } ?? ""
             logger.error(
-                "a program cannot be started: \(error)",
+                "a program cannot be started: \(error)\(why)",
                 metadata: ["program": "\(program)", "tenant": "\(tenant)"])
         }
     }
