@@ -73,6 +73,8 @@ long chimera_receive_packet(int socket, void *room, size_t size, int *descriptor
     if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
         for (size_t index = 0; index < *count; index++) close(descriptors[index]);
         *count = 0;
+    }
+    if (message.msg_flags & MSG_TRUNC) {
         errno = EMSGSIZE;
         return -1;
     }

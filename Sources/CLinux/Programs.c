@@ -177,8 +177,9 @@ int chimera_terminal(int ends[2], int owner) {
         close(ends[1]);
         ends[1] = -1;
     }
-    if (ends[1] >= 0) return chimera_resize_terminal(ends[0], 80, 24);
+    if (ends[1] >= 0 && chimera_resize_terminal(ends[0], 80, 24) == 0) return 0;
     int failure = errno;
+    if (ends[1] >= 0) close(ends[1]);
     close(ends[0]);
     errno = failure;
     return -1;

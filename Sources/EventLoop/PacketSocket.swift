@@ -8,7 +8,7 @@ package final class PacketSocket: Sendable {
     /// One packet.
     package struct Packet: Sendable {
         package var bytes: [UInt8]
-        /// Closed on exec; they belong to the receiver.
+        /// Closed on exec; they belong to the receiver. None have come where this process has too few left for all.
         package var descriptors: [Int32]
 
         package init(_ bytes: [UInt8], descriptors: [Int32] = []) {
@@ -20,8 +20,7 @@ package final class PacketSocket: Sendable {
     /// What a receive came to.
     package enum Received: Sendable {
         case packet(Packet)
-        /// A packet that could not be taken whole, because it is too large or this process has too few descriptors; it is
-        /// lost.
+        /// A packet that is too large; it is lost.
         case damaged
         /// Nothing is there now.
         case nothing

@@ -45,4 +45,7 @@ extension SystemError {
 
     /// The process or the machine has no descriptor left.
     package var isExhaustion: Bool { number == EMFILE || number == ENFILE }
+
+    /// There is no room for another process, for its memory or for its descriptors.
+    package var isShortage: Bool { isExhaustion || number == EAGAIN || number == ENOMEM }
 }

@@ -126,6 +126,9 @@ package protocol Exchange: AnyObject {
     /// Whether the client has ended its own side, which may only mean that it has no more to say.
     var clientHasEnded: Bool { get }
 
+    /// Whether no more of the request comes than is here already, and may not have been read.
+    var hasAllOfRequest: Bool { get }
+
     /// Tells the client that its body is wanted (RFC 9110 §15.2.1), where it waits for that.
     func continueBody()
 
@@ -186,6 +189,8 @@ package protocol Exchange: AnyObject {
 
 extension Exchange {
     package var mayHaveBody: Bool { true }
+
+    package var hasAllOfRequest: Bool { clientHasEnded }
 
     package func clientHasProgressed() -> Bool { false }
 

@@ -19,6 +19,8 @@ package enum Refusal: UInt8, CaseIterable, Sendable, Error {
     case pathMalformed, expectationFailed
     // Bounds on bodies and time.
     case bodyTooLarge, headTimeout, bodyTimeout
+    // Handshakes of WebSockets, RFC 6455 §4.2 and §10.2.
+    case handshakeMalformed, originForeign
     // Status lines of upstreams, RFC 9112 §4.
     case statusLineMalformed
 
@@ -33,7 +35,7 @@ package enum Refusal: UInt8, CaseIterable, Sendable, Error {
         case .bodyTooLarge: 413
         case .headTimeout, .bodyTimeout: 408
         case .hostUnknown, .schemeMismatched, .siteMismatched: 421
-        case .clientCertificateMissing: 403
+        case .clientCertificateMissing, .originForeign: 403
         default: 400
         }
     }

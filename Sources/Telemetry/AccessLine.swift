@@ -28,6 +28,7 @@ struct AccessLine: ~Copyable {
             bytes += min(tls.serverName.count, AccessLogLimits.nameBytesMax)
             bytes += min(tls.clientSubject.count, AccessLogLimits.nameBytesMax)
         }
+        if let session = record.session { bytes += min(session.id.utf8.count, AccessLogLimits.nameBytesMax) }
         return AccessLine.fixedBytesMax + bytes * LineWriter.expansionMax
             + max(labels.json.count, labels.text.count)
             + max(record.upstream?.json.count ?? 0, record.upstream?.text.count ?? 0)
@@ -175,6 +176,24 @@ struct AccessLine: ~Copyable {
             line.put(limit.token)
             line.put("\"")
         }
+        if let session = record.session { writeJSON(session, into: &line) }
+    }
+
+    private func writeJSON(_ session: LoggedSession, into line: inout LineWriter) {
+        line.put(",\"session\":{\"id\":\"")
+        line.put(json: session.id, max: AccessLogLimits.nameBytesMax)
+        line.put("\",\"end\":\"")
+        line.put(session.end)
+        line.put("\"")
+        if let status = session.exitStatus {
+            line.put(",\"exit\":")
+            line.put(decimal: Int64(status))
+        }
+        if let signal = session.signal {
+            line.put(",\"signal\":")
+            line.put(decimal: Int64(signal))
+        }
+        line.put("}")
     }
 
     // MARK: Text
@@ -295,10 +314,26 @@ struct AccessLine: ~Copyable {
             line.put(" limit=")
             line.put(limit.token)
         }
+        if let session = record.session { writeText(session, into: &line) }
         if record.idHigh | record.idLow != 0 {
             line.put(" id=")
             line.put(hexadecimal: record.idHigh)
             line.put(hexadecimal: record.idLow)
+        }
+    }
+
+    private func writeText(_ session: LoggedSession, into line: inout LineWriter) {
+        line.put(" session=")
+        line.put(text: session.id, max: AccessLogLimits.nameBytesMax, asWord: true)
+        line.put(" session-end=")
+        line.put(session.end)
+        if let status = session.exitStatus {
+            line.put(" session-exit=")
+            line.put(decimal: Int64(status))
+        }
+        if let signal = session.signal {
+            line.put(" session-signal=")
+            line.put(decimal: Int64(signal))
         }
     }
 

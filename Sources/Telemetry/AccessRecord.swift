@@ -21,6 +21,21 @@ package enum LoggedProtocol: UInt8, Sendable {
     }
 }
 
+/// What a session came to.
+package struct LoggedSession: Sendable {
+    /// The value of `CHIMERA_SESSION`.
+    package var id: String
+    /// Why it ended.
+    package var end: StaticString
+    /// Of a program that has ended: its exit status, or else the number of its signal.
+    package var exitStatus: Int32?
+    package var signal: Int32?
+
+    package init(id: String, end: StaticString, exitStatus: Int32? = nil, signal: Int32? = nil) {
+        (self.id, self.end, self.exitStatus, self.signal) = (id, end, exitStatus, signal)
+    }
+}
+
 /// What one exchange leaves in the access log beside its request head: numbers and references, nothing
 /// allocated.
 ///
@@ -67,6 +82,8 @@ package struct AccessRecord {
     package var refusal: Refusal?
     /// The bound that the request ran into.
     package var limit: LimitHit?
+    /// What became of the session that the request has begun; nil where it has begun none.
+    package var session: LoggedSession?
 
     @inlinable @inline(__always)
     package init() {}

@@ -98,6 +98,9 @@ extension MetricFamily {
         "chimera_sessions_started_total", .counter, "Clients that got a program.")
     package static let sessionsOpen = MetricFamily(
         "chimera_sessions", .gauge, "Clients that have a program.")
+    package static let sessionsEnded = MetricFamily(
+        "chimera_sessions_ended_total", .counter, ["reason"],
+        "Clients whose session has ended, by why: `program` where that ended, `client` where the client did.")
     package static let programsFailed = MetricFamily(
         "chimera_program_failures_total", .counter, "Programs of sessions that could not be started.")
     package static let programsWarm = MetricFamily(
@@ -124,7 +127,7 @@ extension MetricFamily {
 
     private static let requests = [
         requestsTotal, requestDuration, siteRequests, siteErrors, siteReceived, siteSent, received, sent,
-        refusals, limitHits, tunnels, sessions, sessionsOpen, programsFailed,
+        refusals, limitHits, tunnels, sessions, sessionsOpen, sessionsEnded, programsFailed,
         programsWarm, poolRequests, poolDeaths, programsUnattended, sessionReturns, sessionTakeovers,
         sessionLost, sessionSlow,
     ]

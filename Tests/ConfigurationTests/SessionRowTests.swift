@@ -256,7 +256,7 @@ import Testing
         "shared=on resume=5m", "shared=on pool=2", "shared=on pty=on open=on", "shared=on framing=length",
         "shared=on request=line", "pty=on open=on request=line", "shared=on start=load linger=1s", "tag=off",
         "start=client", "linger=1s", "replay=1MiB", "resume=1ms", "resume=2d", "pool=0", "pool=65",
-        "resume=1m replay=1B",
+        "resume=1m replay=1B", "resume=1m framing=length", "resume=1m framing=typed",
     ])
     func `what does not go together is refused`(_ options: String) {
         #expect(load(tenant: "site a.example { session \(options) -- t/page.html }\n").hasErrors)

@@ -484,6 +484,88 @@ def test_programs_of_another_data_plane_count_in_limits(session, marked, what):
         assert client.recv(timeout=30) == "here"
 
 
+def test_an_upgrade_hands_the_input_over(session, tmp_path):
+    """What the client has said and the program has not read is the next data plane's to write."""
+    go = tmp_path / "go"
+    gateway = session(*shell(f"while ! test -e {go}; do sleep 0.1; done; head -c 200000 | wc -c; cat"), options=RESUME)
+    first = Tagged(gateway).began()
+    # More than a pipe holds, than the gateway keeps for it, and then some.
+    said = [json.dumps({"type": "stdin", "data": "x" * 99_999 + "\n"})] * 2
+    for message in said:
+        first.client.send(message)
+    wait_until(lambda: octets_in(gateway) == sum(map(len, said)), within=40, what="all that was said")
+    gateway.upgrade()
+    back = come_back(gateway, first)
+    go.touch()
+    back.until("200000\n")
+    back.line("one")
+    back.until("one\n")
+    # The end of input goes over as well.
+    back.say(type="eof")
+    while back.next()["type"] != "exit":
+        pass
+
+
+def octets_in(gateway) -> int:
+    done = gateway.command("sessions", "--json")
+    assert done.returncode == 0, done.stderr
+    return sum(entry["octets_in"] for entry in map(json.loads, done.stdout.splitlines()[:-1]))
+
+
+def test_an_end_of_input_that_waits_goes_over_an_upgrade(session, tmp_path):
+    go = tmp_path / "go"
+    gateway = session(*shell(f"while ! test -e {go}; do sleep 0.1; done; wc -c; echo over; sleep 1000"), options=RESUME)
+    first = Tagged(gateway).began()
+    said = [json.dumps(message) for message in ({"type": "stdin", "data": "x" * 99_999 + "\n"}, {"type": "eof"})]
+    for message in said:
+        first.client.send(message)
+    wait_until(lambda: octets_in(gateway) == sum(map(len, said)), within=40, what="all that was said")
+    gateway.upgrade()
+    back = come_back(gateway, first)
+    go.touch()
+    assert back.until("over\n").endswith("100000\nover\n")
+    back.client.close(1000)
+
+
+def test_a_life_ends_without_a_client_too(session, marked):
+    """`life=` counts from the program's start, whether anybody is there or not."""
+    gateway = session("cat", options=f"{RESUME} life=2s end=100ms")
+    first = Tagged(gateway).began()
+    first.vanish()
+    marked.await_gone()
+
+
+@pytest.mark.parametrize("token", ["x", "0" * 39, "0" * 41, "0" * 40 + ".x", "z" * 40])
+def test_what_is_no_token_starts_no_program(session, marked, token):
+    """4400, as for one that is worth nothing: who comes back must not get another program."""
+    gateway = session("cat", options=RESUME)
+    client = Tagged(gateway, token)
+    assert closed_by(client.client)[0] == 4400
+    assert marked.pids() == []
+
+
+def test_a_bare_client_gets_no_rest_of_a_line(session):
+    """A line is a message: one whose beginning has no room any more is lost as a whole."""
+    gateway = session(*shell("head -c 3000 /dev/zero | tr \"\\0\" x; echo; echo second; read a; echo $a"),
+                      options=f"{RESUME} replay=1KiB")
+    with gateway.connect() as connection:
+        connection.send(REQUEST.replace(b"/chat", b"/"))
+        response = connection.response()
+        token = response.fields["Chimera-Resume"]
+        connection.reset()
+    await_unattended(gateway)
+    wait_until(lambda: octets_out(gateway) >= 3008, within=40, what="all of the output")
+    with join(gateway, additional_headers={"Chimera-Resume": token}) as client:
+        assert client.response.headers["Chimera-Lost"] == "3001"
+        assert client.recv(timeout=30) == "second"
+        client.send("third")
+        assert client.recv(timeout=30) == "third"
+
+
+def octets_out(gateway) -> int:
+    return sum(entry["octets_out"] for entry in unattended(gateway))
+
+
 def test_an_upgrade_hands_the_buffer_over(session):
     """Issue: an upgrade never ends a session with resume."""
     gateway = session("cat", options=RESUME)
@@ -856,6 +938,7 @@ def test_a_shared_program_over_a_crash_is_another_one(session, marked):
     ("shared=on resume=5m", "`resume=` does not go with `shared=`"),
     ("shared=on pool=2", "`pool=` does not go with `shared=`"),
     ("shared=on pty=on open=on", "`pty=` does not go with `shared=`"),
+    ("resume=5m framing=length", "`framing=length` does not go with `resume=`"),
     ("shared=on framing=length", "`framing=length` does not go with `shared=`"),
     ("shared=on request=line", "`request=` does not go with `shared=`"),
     ("pty=on open=on request=line", "`request=` does not go with `pty=`"),

@@ -95,6 +95,34 @@ def test_a_plain_connection_gets_the_program(door, where):
     assert {(r["status"], r["protocol"]) for r in records} == {(101, "stream")}
 
 
+@pytest.mark.parametrize("text", ["POST / HTTP/1.1\r\nHost: x\r\n\r\nevil\n", "GET /" + "a" * 20_000, "OPTIONS * HTTP/1.1\n"])
+def test_a_page_reaches_no_program_by_tcp(door, text):
+    """Any page may have a browser send a request to any port of its machine: no program runs what that says."""
+    gateway, address = door("cat", where="127.0.0.1:0")
+    with Plain(address) as client:
+        for start in range(0, len(text), 1500):
+            with contextlib.suppress(OSError):
+                client.send(text[start:start + 1500].encode())
+        with contextlib.suppress(ConnectionResetError):
+            assert client.rest() == b""
+
+
+@pytest.mark.parametrize("text", ["POST me a letter\n", "GETTING on\n", "GET", "PUT x HTTP\n", "\n", "GET /x"])
+def test_what_only_begins_as_a_request_is_passed_on(door, text):
+    gateway, address = door("cat", where="127.0.0.1:0")
+    with Plain(address) as client:
+        for letter in text:
+            client.send(letter.encode())
+        assert client.end().rest() == text.encode()
+
+
+def test_no_page_reaches_a_unix_socket(door):
+    gateway, address = door("cat")
+    text = b"POST / HTTP/1.1\r\n\r\nfine\n"
+    with Plain(address) as client:
+        assert client.send(text).end().rest() == text
+
+
 def test_octets_are_octets(door):
     """Nothing is a line, a message or UTF-8, whatever `framing=` says to WebSockets; both ways at once, without bounds."""
     gateway, address = door("cat")

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rig.client import wait_until
 from rig.gateway import run
+from rig.http2 import CANCEL, ENABLE_PUSH, END_HEADERS, HEADERS, RST_STREAM, Http2, frame
 from rig.metrics import Metrics
 from rig.sessions import ROOT, join, shell, site
+from rig.websocket import REQUEST
 
 
 def refused(gateway, **options) -> InvalidStatus:
@@ -81,6 +84,30 @@ def test_the_log_names_the_limit(session, lines, name):
     assert [record["limit"] for record in records.values()] == [name]
 
 
+@pytest.mark.parametrize("script, said", [
+    ("exit 3", {"end": "program", "exit": 3}), ("kill -9 $$", {"end": "program", "signal": 9}), ("cat", {"end": "client"}),
+])
+def test_the_log_tells_how_a_session_ended(start_gateway, marked, script, said):
+    """Issue: an access-log line at the end; with the program's id and its end."""
+    metrics = Metrics(start_gateway, site(*shell(f"echo $CHIMERA_SESSION; {script}"), options=marked.option))
+    with join(metrics.gateway) as client:
+        said["id"] = client.recv(timeout=30)
+    record, = metrics.gateway.records(1, where=lambda record: record["status"] == 101)
+    assert record["session"] == said
+    metrics.expect(1, "chimera_sessions_ended_total", reason=said["end"])
+    marked.await_gone()
+
+
+def test_the_log_tells_who_was_refused(session):
+    """RFC 6455 10.2: a page of somebody else, and a handshake that is none."""
+    gateway = session("cat")
+    for request, status, reason in ((REQUEST[:-2] + b"Origin: http://other\r\n\r\n", 403, "origin-foreign"),
+                                    (REQUEST.replace(b"dGhl", b"dGh"), 400, "handshake-malformed")):
+        assert gateway.exchange(request.replace(b"/chat", b"/")).status == status
+        record, = gateway.records(1, where=lambda record: record["status"] == status)
+        assert record["refused"] == reason
+
+
 @pytest.mark.parametrize("line, message", [
     ("limit starts 5", "is not a rate"), ("limit sessions 5 per=usr", "user"),
     ("limit requests 5/s per=user", "is not client, site or header:NAME"),
@@ -89,6 +116,53 @@ def test_limits_that_are_none_are_errors(tmp_path, line, message):
     (tmp_path / "chimera.conf").write_text(f"listen 127.0.0.1:1\nsite test {{ {line} ; session {ROOT} -- cat }}\n")
     done = run("check", "--config", tmp_path / "chimera.conf")
     assert done.returncode == 1 and message in done.stderr, done.stderr
+
+
+SESSION = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/"), (":authority", "test"),
+           ("sec-websocket-version", "13")]
+
+
+def test_clients_that_leave_at_once_keep_their_places(start_gateway, marked):
+    """`limit sessions` is about programs: one whose client has left before it ran counts until it has ended."""
+    metrics = Metrics(start_gateway, site(*shell("trap \"\" TERM; exec sleep 1000"), options=f"{marked.option} end=3s kill=3s",
+                                          block="limit sessions 3"))
+    with Http2(metrics.gateway.address, (ENABLE_PUSH, 0)) as client:
+        for _ in range(20):
+            # Both in one segment, so that the stream is gone before its program is there.
+            stream = client.open()
+            client.send(frame(HEADERS, END_HEADERS, stream, client.encoder.encode(SESSION))
+                        + frame(RST_STREAM, 0, stream, CANCEL.to_bytes(4, "big")))
+        client.ping()
+        most = 0
+        for _ in range(30):
+            most = max(most, len(marked.pids()))
+            time.sleep(0.05)
+    assert most <= 3
+    marked.await_gone()
+    with join(metrics.gateway) as other:
+        assert marked.await_count(1)
+        other.close()
+
+
+LIMITED = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (110, 110)); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+def test_without_descriptors_there_is_503_and_nothing_is_left(session, marked):
+    """A program whose pipes find no room is ended, and its client told at once."""
+    gateway = session("cat", options="end=100ms kill=300ms", block="limit sessions 500 per=client",
+                      wrapper=[sys.executable, "-c", LIMITED])
+    with contextlib.ExitStack() as stack:
+        status = 101
+        for _ in range(60):
+            connection = stack.enter_context(gateway.connect())
+            connection.send(REQUEST.replace(b"/chat", b"/"))
+            status = connection.response().status
+            if status != 101:
+                break
+        assert status == 503
+    record, = gateway.records(1, where=lambda record: record["status"] == 503)
+    assert record["limit"] == "program-resources"
+    marked.await_gone()
 
 
 # The ceiling
@@ -237,7 +311,12 @@ CLEAN = "(env -i setsid -f sleep 1000); (env -i sleep 1001 &); "
 
 def members(group: Path) -> list[str]:
     """The processes of a gateway's programs."""
-    return [pid for procs in group.glob("programs/*/cgroup.procs") for pid in procs.read_text().split()]
+    found = []
+    for procs in group.glob("programs/*/cgroup.procs"):
+        # It may be taken away meanwhile.
+        with contextlib.suppress(OSError):
+            found += procs.read_text().split()
+    return found
 
 
 @pytest.mark.parametrize("how", ["client", "program"])

@@ -2,6 +2,7 @@
 RFC 6455 5.5, docs/sessions.md."""
 
 import contextlib
+import json
 import select
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from rig.client import wait_until
 from rig.http2 import ENABLE_PUSH, Http2
-from rig.sessions import shell
+from rig.sessions import join, shell
 from rig.websocket import KEY, REQUEST, frame
 
 CLOSE = frame(b"\x03\xe8", opcode=8, key=KEY)
@@ -88,12 +89,33 @@ def test_pings_of_who_takes_nothing_are_answered_within_bounds(session, marked):
     marked.await_gone()
 
 
-def test_a_life_ends_whatever_the_client_takes(session, marked):
-    """docs/sessions.md: `life=` counts for who takes nothing as well."""
-    gateway = session("yes", block=PATIENT, options="life=1s end=100ms kill=300ms")
+@pytest.mark.parametrize("option", ["life=1s", "idle=2s"])
+def test_times_end_a_session_whatever_the_client_takes(session, marked, option):
+    """docs/sessions.md: `life=` and `idle=` count for who takes nothing as well."""
+    gateway = session("yes", block=PATIENT, options=f"{option} end=100ms kill=300ms")
     with gateway.connect(receive_buffer=4096) as connection:
         upgrade(connection)
         marked.await_gone()
+
+
+def test_who_was_not_read_is_asked_before_it_is_given_up(session, tmp_path):
+    """`pong=` counts from the ping, and not from when the client was last heard, which was before its program stopped reading."""
+    go = tmp_path / "go"
+    gateway = session(*shell(f"while ! test -e {go}; do sleep 0.1; done; head -c 400000 > /dev/null; cat"),
+                      options="ping=1s pong=5s")
+    with join(gateway, ping_interval=None) as client:
+        # More than a pipe and a window hold, so that nothing is read of the client.
+        for _ in range(4):
+            client.send("x" * 99_999)
+        # Longer than both times.
+        time.sleep(7)
+        go.touch()
+        client.send("here")
+        assert client.recv(timeout=40) == "here"
+        # And once more, behind another ping.
+        time.sleep(2)
+        client.send("still here")
+        assert client.recv(timeout=40) == "still here"
 
 
 def test_a_close_is_heard_behind_what_the_program_does_not_read(session, marked):
@@ -102,7 +124,13 @@ def test_a_close_is_heard_behind_what_the_program_does_not_read(session, marked)
     with gateway.connect() as connection:
         upgrade(connection)
         # More than a pipe holds.
-        connection.send(frame(b"x" * 50_000, key=KEY) * 2 + frame(b"there?", opcode=9, key=KEY) + CLOSE)
+        connection.send(frame(b"x" * 50_000, key=KEY) * 2)
+
+        def taken():
+            done = gateway.command("sessions", "--json")
+            return sum(json.loads(line).get("octets_in", 0) for line in done.stdout.splitlines()) == 100_000
+        wait_until(taken, within=40, what="all that was said")
+        connection.send(frame(b"there?", opcode=9, key=KEY) + CLOSE)
         assert connection.read_exactly(8 + 4) == b"\x8a\x06there?\x88\x02\x03\xe8"
     marked.await_gone()
 

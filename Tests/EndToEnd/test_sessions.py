@@ -339,9 +339,9 @@ def test_a_client_that_gives_no_sign_of_life_is_given_up(session, marked):
 
 
 def test_a_client_that_answers_stays(session):
-    gateway = session(*shell("read word; sleep 1; echo $word; cat"), options="ping=50ms pong=20s")
+    gateway = session(*shell("read word; sleep 8; echo $word; cat"), options="ping=1s pong=5s")
     with join(gateway, ping_interval=None) as client:
-        # The library answers each ping in a thread of its own. A good many go by until the program says so.
+        # The library answers each ping in a thread of its own; who did not would be given up before the program says so.
         client.send("begin")
         assert client.recv(timeout=30) == "begin"
 
@@ -704,6 +704,16 @@ def test_there_are_so_many_sessions_and_no_more(session, marked):
         with wait_until(again, what="a place for another session") as other:
             other.send("here")
             assert other.recv(timeout=30) == "here"
+
+
+def test_an_upgrade_with_a_body_is_refused(session):
+    """RFC 9110 7.8: the other protocol begins behind the whole request; a body is no beginning of it."""
+    gateway = session("cat")
+    request = REQUEST.replace(b"/chat", b"/")[:-2] + b"Content-Length: %d\r\n\r\n%b"
+    assert gateway.exchange(request % (7, frame(b"x", key=KEY))).status == 400
+    with gateway.connect() as connection:
+        connection.send(request % (0, b""))
+        assert connection.response().status == 101
 
 
 # What cannot be run

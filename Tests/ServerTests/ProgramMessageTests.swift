@@ -62,7 +62,7 @@ import Testing
         let (first, second) = (try one.enter(desk), try other.enter(desk))
         #expect(first != second && first < 0 && second < 0)
         var descriptors: [Int32] = [-1, -2, -3]
-        desk.started(startedMessage(second, "i.1"), &descriptors)
+        #expect(desk.started(startedMessage(second, "i.1"), &descriptors) == nil)
         #expect(descriptors.isEmpty)
         guard case .success(let program)? = other.started.withLock({ $0.first }) else {
             Issue.record("nothing was told")
@@ -80,6 +80,22 @@ import Testing
         #expect(other.ended.withLock { $0 } == [.exited(3)] && one.ended.withLock { $0 }.isEmpty)
     }
 
+    @Test func `a program whose descriptors have not come is ended, and whoever asked told`() throws {
+        let desk = ProgramDesk()
+        let told = Told()
+        let request = try told.enter(desk)
+        var none: [Int32] = []
+        #expect(desk.started(startedMessage(request, "i.2"), &none) == "i.2")
+        guard case .failure(let error)? = told.started.withLock({ $0.first }) else {
+            Issue.record("no failure was told")
+            return
+        }
+        #expect(error.isShortage)
+        var late: [Int32] = [-1, -2, -3]
+        #expect(desk.started(startedMessage(request, "i.3"), &late) == "i.3", "nobody asked for it")
+        #expect(late.count == 3)
+    }
+
     @Test func `a refusal of a socket is none of a program`() {
         #expect(!ProgramDesk().refused(.refusal(1, SystemError("listen", EINVAL))))
     }
@@ -88,7 +104,8 @@ import Testing
         let desk = ProgramDesk()
         let (running, waiting) = (Told(), Told())
         var descriptors: [Int32] = [-1, -2]
-        desk.started(startedMessage(try running.enter(desk), "nobody"), &descriptors)
+        let request = try running.enter(desk)
+        #expect(desk.started(startedMessage(request, "nobody"), &descriptors) == nil)
         _ = try waiting.enter(desk)
         desk.supervisorEnded()
         #expect(running.ended.withLock { $0 } == [.unknown])
@@ -112,17 +129,19 @@ import Testing
         let desk = ProgramDesk()
         let received = Received()
         var nobodys: [Int32] = [-1, -2, -3]
-        desk.kept(handed, &nobodys)
+        #expect(desk.kept(handed, &nobodys) == "i.4")
         #expect(nobodys.count == 3, "nobody takes it, so that it is closed")
         desk.receive { program in
             received.programs.withLock { $0.append(program) }
         } release: { id in
             received.released.withLock { $0.append(id) }
         }
-        desk.kept(handed, &nobodys)
+        var none: [Int32] = []
+        #expect(desk.kept(handed, &none) == "i.4", "there was no room for its descriptors")
+        #expect(desk.kept(handed, &nobodys) == nil)
         let file = try #require(MemoryFile.make([1, 2, 3]))
         var withLog: [Int32] = [-1, -2, file]
-        desk.kept(handed.with(.log, 1).with(.terminal, 1), &withLog)
+        #expect(desk.kept(handed.with(.log, 1).with(.terminal, 1), &withLog) == nil)
         #expect(nobodys.isEmpty && withLog.isEmpty)
         let programs = received.programs.withLock { $0 }
         #expect(programs.map(\.log) == [nil, [1, 2, 3]] && programs.map(\.handovers) == [3, 3])

@@ -19,7 +19,8 @@ import Testing
             id: "i.1", process: 7, input: -1, output: -1, error: hasTerminal ? nil : -1)
         let facts = KeptProgram.Facts(tenant: "t", site: "s", route: "/", user: "", command: "cat")
         return KeptProgram(
-            program, manner, facts, keepsErrors: true, log: OutputLog(capacity: capacity, from: position),
+            program, manner, facts, keepsErrors: true,
+            KeptRemains(OutputLog(capacity: capacity, from: position)),
             forgottenBefore: position, startedAt: 0, now: 0)
     }
 
@@ -200,6 +201,57 @@ import Testing
                 told == #"{"client":1,"type":"open","request":{"A":"b"}}"# + "\n"
                     + #"{"client":1,"type":"close"}"# + "\n")
             #expect(!kept.isOver, "one of them ends nothing")
+        }
+    }
+
+    @Test func `a program that is handed over takes along what its client had no room for`() async throws {
+        try await onWorker { worker in
+            let kept = Self.kept()
+            let client = try Self.seat(kept, on: worker)
+            let input = ByteBuffer(capacity: KeptProgram.inputMax)
+            for byte: UInt8 in [0, 1] {
+                input.append([UInt8](repeating: byte, count: KeptProgram.inputMax).span)
+                client.write(input)
+            }
+            #expect(
+                client.hasUnwritten && kept.state.withLock { $0.seats.values.first?.waitsForRoom } == true)
+            kept.handOver()
+            #expect(client.dismissal == .handedOver && client.mayFlush && client.flush())
+            let (count, waits) = kept.state.withLock { ($0.input.count, $0.seats.values.first?.waitsForRoom) }
+            #expect(count == 2 * KeptProgram.inputMax && waits == false)
+            kept.state.withLock { $0.isHandedOver = true }
+            input.append(string: "late")
+            client.write(input)
+            #expect(kept.state.withLock { $0.input.count } == count && !client.hasUnwritten)
+        }
+    }
+
+    @Test(arguments: [
+        ([UInt8](), false), (Array("input".utf8), false), ([], true),
+        ([255, 255, 255, 255, 255, 255, 255, 255], true),
+    ])
+    func `what is left of a program is told whole`(_ input: [UInt8], _ endsInput: Bool) throws {
+        var log = OutputLog(capacity: 100, from: 7)
+        Array("output".utf8).withUnsafeBytes { log.append(.stdout, $0) }
+        var remains = KeptRemains(log)
+        (remains.input, remains.endsInput) = (input, endsInput)
+        let bytes = remains.encoded
+        let read = try #require(KeptRemains(bytes, capacity: 100))
+        #expect(read.input == input && read.endsInput == endsInput && read.log.encoded == log.encoded)
+        for count in 0..<bytes.count {
+            #expect(KeptRemains(Array(bytes[..<count]), capacity: 100) == nil)
+        }
+    }
+
+    @Test(arguments: [(4, ""), (5, ""), (6, "cdef\n"), (8, "cdef\n"), (9, "cdef\n"), (11, "\nab\ncdef\n")])
+    func `a client of lines gets no rest of one`(_ capacity: Int, _ text: String) async throws {
+        try await onWorker { worker in
+            let kept = Self.kept(capacity: capacity)
+            Self.write("\n\nab\ncdef\n", kept)
+            let client = try kept.seat(
+                ResumeClaim(token: Self.token), getsErrors: true, wholeLines: true, request: [], on: worker)
+            #expect(Self.text(of: client) == text)
+            #expect(client.initialLoss?.octets == Int64(10 - text.utf8.count))
         }
     }
 

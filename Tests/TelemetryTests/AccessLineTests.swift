@@ -19,7 +19,8 @@ import Testing
                 "host":"shop.localhost","path":"/api/x?y=1","protocol":"HTTP/1.1","referer":"http://a/",\
                 "user_agent":"curl/8","status":502,"bytes_in":12,"bytes_out":3456,"first_byte_us":120,\
                 "total_us":98765,"upstream":{"address":"127.0.0.1:9001","connect_us":0,"first_byte_us":88,\
-                "total_us":99},"close":"upstream-broken","refused":"lengths-differ","limit":"sessions"}
+                "total_us":99},"close":"upstream-broken","refused":"lengths-differ","limit":"sessions",\
+                "session":{"id":"ab.1","end":"program","exit":3,"signal":9}}
 
                 """)
     }
@@ -42,6 +43,7 @@ import Testing
                 route="/api/*" in=12 first=120us \
                 total=98765us upstream="127.0.0.1:9001" upstream-connect=0us upstream-first=88us \
                 upstream-total=99us close=upstream-broken refused=lengths-differ limit=sessions \
+                session=ab.1 session-end=program session-exit=3 session-signal=9 \
                 id=0123456789abcdeffedcba9876543210
 
                 """)

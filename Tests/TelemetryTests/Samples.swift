@@ -39,6 +39,7 @@ func fullRecord() -> AccessRecord {
     record.close = .upstreamBroken
     record.refusal = .lengthsDiffer
     record.limit = .sessions
+    record.session = LoggedSession(id: "ab.1", end: "program", exitStatus: 3, signal: 9)
     return record
 }
 

@@ -38,6 +38,14 @@ extension FileDecoder {
             }
             target.resumeMilliseconds = text
         }
+        if target.resumeMilliseconds != nil, target.framing.hasLengths, let item = arguments.first("framing")
+        {
+            report(
+                item.token,
+                "`framing=\(target.framing.rawValue)` does not go with `resume=`: what is replayed may begin in the middle of a message"
+            )
+            return false
+        }
         guard let item = arguments.first("replay"), let bytes = arguments.bytes("replay") else { return true }
         guard isShared || target.resumeMilliseconds != nil else {
             report(item.token, "`replay=` is for `resume=` or `shared=on`")

@@ -485,6 +485,7 @@ public final class Gateway: Sendable {
         handover.set([])
         for worker in workers { worker.stop() }
         for worker in workers { worker.waitUntilEnded() }
+        kept.end()
         source.closeAll()
         log?.stop(deadlineMilliseconds: Gateway.logMilliseconds)
         for pool in [pool, namePool, passwordPool] { pool.stop() }

@@ -47,6 +47,7 @@ extension GatewayWorker {
         record.close = transaction.closeReason
         record.refusal = refusal
         record.limit = context.limitHit
+        record.session = transaction.session
         describeUpstream(transaction.upstreamFigures, in: &record)
         return record
     }

@@ -18,6 +18,8 @@ extension HTTP2Exchange {
 
     var clientHasEnded: Bool { connection?.readHasEnded ?? true }
 
+    var hasAllOfRequest: Bool { requestHasEnded || clientHasEnded }
+
     func continueBody() {
         guard owesContinue, let connection else { return }
         owesContinue = false

@@ -1,5 +1,6 @@
 internal import ChimeraBytes
 internal import ChimeraHTTPCore
+internal import ChimeraTelemetry
 internal import ChimeraUpstream
 
 /// One request and what becomes of it: heads, routing and the figures for the log. Pooled by the worker, so that
@@ -22,6 +23,8 @@ final class Transaction: ProxyClient {
     @exclusivity(unchecked) var upstreamFigures = UpstreamFigures()
     /// What an upstream gets, once the request is for one.
     @exclusivity(unchecked) var plan: ProxyPlan?
+    /// What became of a session that the request has begun.
+    @exclusivity(unchecked) var session: LoggedSession?
     /// A final head went out.
     @exclusivity(unchecked) var hasAnswer = false
 
@@ -43,6 +46,7 @@ final class Transaction: ProxyClient {
         bytesOut = 0
         refusal = nil
         closeReason = nil
+        session = nil
         hasAnswer = false
         if upstreamFigures.startedAt != 0 { upstreamFigures = UpstreamFigures() }
     }

@@ -66,6 +66,7 @@ final class BuiltInPages {
         case .siteMismatched: "This connection was made for another site of this server. Please try again."
         case .schemeMismatched: "This address is not to be reached by this kind of connection."
         case .clientCertificateMissing: "This is open to those with a certificate alone."
+        case .originForeign: "This is not open to pages of other sites."
         default: nil
         }
     }

@@ -34,7 +34,7 @@ struct CompiledLimitKey {
         case .site: source = .site
         case .header(let name): source = .header(Array(name.utf8))
         }
-        seed = Self.seed(tenant: site?.tenant, site: ofTenant ? nil : site?.name, identity)
+        seed = Self.seed(key, tenant: site?.tenant, site: ofTenant ? nil : site?.name, identity)
     }
 
     /// By what `limit sessions` counts: all routes of the site together.
@@ -43,9 +43,11 @@ struct CompiledLimitKey {
     }
 
     private static func seed(
-        tenant: String?, site: String?, _ identity: LimitIdentities.Identity?
+        _ key: LimitKey, tenant: String?, site: String?, _ identity: LimitIdentities.Identity?
     ) -> Int {
         var hasher = Hasher()
+        // What counts by clients counts in another place than what counts by users, also for who is neither.
+        hasher.combine(key)
         hasher.combine(tenant)
         hasher.combine(site)
         hasher.combine(identity)
@@ -61,12 +63,14 @@ struct CompiledLimitKey {
     static func numbers(
         ofSessionOf site: String, of tenant: String, client: IPAddress??, user: String
     ) -> [UInt64] {
-        let seed = seed(tenant: tenant, site: site, nil)
-        var found = [number(seed) { _ in }]
-        if let client { found.append(number(seed) { combine(client, into: &$0) }) }
+        func number(_ key: LimitKey, _ combine: (inout Hasher) -> Void) -> UInt64 {
+            Self.number(seed(key, tenant: tenant, site: site, nil), combine)
+        }
+        var found = [number(.everything) { _ in }]
+        if let client { found.append(number(.client) { combine(client, into: &$0) }) }
         if !user.isEmpty {
             let bytes = Array(user.utf8)
-            found.append(number(seed) { hasher in bytes.withUnsafeBytes { hasher.combine(bytes: $0) } })
+            found.append(number(.user) { hasher in bytes.withUnsafeBytes { hasher.combine(bytes: $0) } })
         }
         return found
     }

@@ -2,6 +2,7 @@ internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraHTTP2
 internal import ChimeraHTTPCore
+internal import ChimeraSessions
 internal import ChimeraTLS
 internal import ChimeraTelemetry
 internal import ChimeraUpstream
@@ -98,6 +99,10 @@ final class MetricsSource: Sendable {
         // Read one after the other: more may seem to have ended than were started.
         let (started, ended) = (totals[.sessionsStarted], totals[.sessionsEnded])
         page.sample(started > ended ? started - ended : 0)
+        page.begin(.sessionsEnded)
+        for reason in SessionEnd.Reason.allCases {
+            page.sample(kept.figures.count(reason), [("reason", "\(reason.token)")])
+        }
         page.begin(.programsFailed)
         page.sample(totals[.programsFailed])
         writeKept(&page)

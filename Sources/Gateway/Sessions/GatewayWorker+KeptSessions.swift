@@ -5,6 +5,7 @@ internal import ChimeraHTTPCore
 internal import ChimeraSessions
 internal import ChimeraTelemetry
 internal import ChimeraWebSocket
+internal import Glibc
 
 /// How a client speaks with a program.
 enum SessionDoor {
@@ -29,6 +30,8 @@ struct SessionVisit {
     var isTagged: Bool { door.handshake?.subprotocol != nil }
     /// The client can tell standard error apart, or gets it as it is.
     var getsErrors: Bool { isTagged || destination.options.errorOutput == .inline }
+    /// To the client a line is a message, which has no rest without its beginning.
+    var wantsWholeLines: Bool { !isTagged && destination.options.framing == .lines }
 }
 
 /// Sessions whose programs do not belong to one connection.
@@ -43,7 +46,9 @@ extension GatewayWorker {
         let facts = visit.key.facts(user: user(of: exchange.transaction))
         guard visit.key.target.resumeMilliseconds != nil,
             let kept = await find(claim.token, exchange), kept.facts.isOf(facts),
-            let client = try? kept.seat(claim, getsErrors: visit.getsErrors, request: [], on: worker)
+            let client = try? kept.seat(
+                claim, getsErrors: visit.getsErrors, wholeLines: visit.wantsWholeLines, request: [],
+                on: worker)
         else {
             // It may be on its way to the process that serves next.
             if shared.kept.isDraining {
@@ -126,8 +131,8 @@ extension GatewayWorker {
         let milliseconds = target.resumeMilliseconds ?? 0
         let kept = KeptProgram(
             program, .resumed(token: token, milliseconds: milliseconds), record.facts,
-            keepsErrors: visit.getsErrors, log: OutputLog(capacity: record.replayBytes),
-            startedAt: worker.now, now: worker.now)
+            keepsErrors: visit.getsErrors, KeptRemains(OutputLog(capacity: record.replayBytes)),
+            startedAt: worker.now, lifeMax: record.lifeMax, now: worker.now)
         let client = try? kept.seat(nil, getsErrors: visit.getsErrors, request: [], on: worker)
         shared.kept.add(kept)
         shared.kept.programs.keep(
@@ -201,7 +206,7 @@ extension GatewayWorker {
             do throws(SystemError) {
                 guard let result = launch.result else {
                     launch.abandon()
-                    throw SystemError("execve", 110)
+                    throw SystemError("execve", ETIMEDOUT)
                 }
                 let program = try result.get()
                 let connection = try ProgramConnection(program, launch, on: worker) {}
@@ -225,7 +230,7 @@ extension GatewayWorker {
         let linger = sharing.start == .load ? Int64.max : sharing.lingerMilliseconds
         let kept = KeptProgram(
             program, .shared(ClientTag.Manner(sharing.tag), milliseconds: linger), record.facts,
-            keepsErrors: record.keepsErrors, log: OutputLog(capacity: record.replayBytes),
+            keepsErrors: record.keepsErrors, KeptRemains(OutputLog(capacity: record.replayBytes)),
             startedAt: worker.now, now: worker.now)
         own(kept, connection, record) { place.ended($0) }
         place.started(kept)
@@ -265,7 +270,7 @@ extension GatewayWorker {
             switch outcome {
             case .ended(let how): end = how
             case .left: break
-            case .handedOver(let log): house.programs.release(kept.id, log: log.encoded)
+            case .handedOver(let remains): house.programs.release(kept.id, log: remains.encoded)
             }
             house.remove(kept)
             ended(end)
@@ -286,7 +291,7 @@ private enum SharedRefusal: Error {
 
     var status: Int {
         switch self {
-        case .failed(let error): error.isExhaustion ? 503 : 502
+        case .failed(let error): error.isShortage ? 503 : 502
         case .backsOff, .congested: 503
         case .late: 504
         }
@@ -295,7 +300,7 @@ private enum SharedRefusal: Error {
     /// The bound behind a status 503.
     var limit: LimitHit? {
         switch self {
-        case .failed(let error): error.isExhaustion ? .programResources : nil
+        case .failed(let error): error.isShortage ? .programResources : nil
         case .backsOff: .programBackOff
         case .congested: .programInput
         case .late: nil

@@ -58,7 +58,7 @@ extension GatewayWorker {
     private func serveOwn(_ exchange: some GatewayExchange, _ visit: SessionVisit) async {
         guard let leave = await enter(exchange, visit) else { return }
         let launch = launch(visit, exchange.scope)
-        guard let started = await awaitProgram(exchange, launch) else { return leave() }
+        guard let started = await awaitProgram(exchange, launch, leave) else { return }
         do throws(SystemError) {
             let program = try started.get()
             let connection = try ProgramConnection(program, launch, on: worker, gone: leave)
@@ -74,8 +74,8 @@ extension GatewayWorker {
             counters.add(.programsFailed)
             shared.programLog.cannotStart(
                 visit.destination.target.program, error, tenant: visit.key.tenant)
-            if error.isExhaustion { exchange.transaction.context.limitHit = .programResources }
-            await refuse(exchange, status: error.isExhaustion ? 503 : 502)
+            if error.isShortage { exchange.transaction.context.limitHit = .programResources }
+            await refuse(exchange, status: error.isShortage ? 503 : 502)
         }
     }
 
@@ -101,20 +101,22 @@ extension GatewayWorker {
 
     /// Waits for the program.
     ///
+    /// - Parameter leave: gives the place back; where the program is not wanted any more, once it has ended.
     /// - Returns: nil where the exchange is over, and the program not wanted any more.
     private func awaitProgram(
-        _ exchange: some GatewayExchange, _ launch: ProgramLaunch
+        _ exchange: some GatewayExchange, _ launch: ProgramLaunch, _ leave: @escaping () -> Void
     ) async -> Result<StartedProgram, SystemError>? {
         let limit = worker.now + Self.startMilliseconds
         while true {
             if let result = launch.result { return result }
             if let lost = exchange.lost {
-                launch.abandon()
+                launch.abandon(leave)
                 exchange.abort(lost)
                 return nil
             }
             guard worker.now < limit else {
-                launch.abandon()
+                launch.abandon(leave)
+                counters.add(.programsFailed)
                 await refuse(exchange, status: 504)
                 return nil
             }
@@ -148,7 +150,7 @@ extension GatewayWorker {
             response.add(
                 name: Array(ResumeClaim.fieldName.utf8).span, value: Array(resumption.token.utf8).span)
         }
-        if let loss = (program as? KeptClient)?.initialLoss {
+        if let loss = program?.initialLoss {
             let text = loss.octets.map(String.init) ?? "unknown"
             response.add(name: Array("Chimera-Lost".utf8).span, value: Array(text.utf8).span)
         }
@@ -171,7 +173,7 @@ extension GatewayWorker {
             isWanted: visit.destination.options.errorOutput == .log)
         var options = visit.destination.options
         options.sendMax = (context.settings ?? dispatcher.machineSettings).timeouts.send
-        let tag = (program as? KeptClient)?.tag
+        let tag = program.tag
         switch visit.door {
         case .webSocket(let handshake):
             guard agree(exchange, handshake, program) else {
@@ -186,16 +188,18 @@ extension GatewayWorker {
             exchange.transaction.settle()
             exchange.handOver()
             session.begin { [self] end in
-                leave(key, end, program)
+                leave(key, end, program, exchange.transaction)
                 whenOver()
                 exchange.takeBack()
             }
         case .plain(let form):
             begin(exchange, visit.destination, form)
             let session = PlainSession(
-                exchange, program, options, form, scratch: sessionScratch, errors: errors, tag: tag)
+                exchange, program, options, form, scratch: sessionScratch, errors: errors, tag: tag,
+                // What is no file of the machine any page may reach.
+                isGuarded: form == .stream && context.peer != nil)
             let key = enter(session, visit, context)
-            leave(key, await session.run(), program)
+            leave(key, await session.run(), program, exchange.transaction)
             whenOver()
         }
     }
@@ -209,13 +213,17 @@ extension GatewayWorker {
         return key
     }
 
-    private func leave(_ key: ObjectIdentifier, _ end: SessionEnd, _ program: some SessionProgram) {
+    private func leave(
+        _ key: ObjectIdentifier, _ end: SessionEnd, _ program: some SessionProgram, _ transaction: Transaction
+    ) {
         sessions[key] = nil
         counters.add(.sessionsEnded)
+        transaction.session = LoggedSession(program.id, end)
         let figures = shared.kept.figures
+        figures.add(end)
         if end == .takenOver { figures.takenOver.add(1) }
         if end == .tooSlow { figures.tooSlow.add(1) }
-        if let client = program as? KeptClient { figures.lostOctets.add(client.octetsLost) }
+        figures.lostOctets.add(program.octetsLost)
     }
 
     /// Takes a place for a session, and a start, or refuses the client.
@@ -248,6 +256,11 @@ extension GatewayWorker {
 
     private func refuse(_ exchange: some GatewayExchange, _ fault: WebSocketRequest.Fault) async {
         let transaction = exchange.transaction
+        switch fault {
+        case .upgradeRequired: break
+        case .malformed: transaction.context.refusal = .handshakeMalformed
+        case .foreignOrigin: transaction.context.refusal = .originForeign
+        }
         let status =
             switch fault {
             case .upgradeRequired: 426
@@ -262,5 +275,16 @@ extension GatewayWorker {
             transaction.response.add(.secWebsocketVersion, OpeningHandshake.version)
         }
         await answer(exchange, body)
+    }
+}
+
+extension LoggedSession {
+    fileprivate init(_ id: String, _ end: SessionEnd) {
+        self.init(id: id, end: end.token)
+        switch end {
+        case .program(.exited(let status)): exitStatus = status
+        case .program(.signalled(let number)): signal = number
+        default: break
+        }
     }
 }

@@ -11,6 +11,8 @@ struct KeptFacts {
     var errorOutput: ErrorOutput
     var replayBytes: Int
     var ending: EndingDelays
+    /// Milliseconds for all of it; nil for no bound.
+    var lifeMax: Int64?
     var startedAt: Int64
     /// The address of the client that the program was started for: `.some(nil)` for a Unix socket's, nil where nobody knows
     /// any more.
@@ -28,6 +30,7 @@ struct KeptFacts {
         errorOutput = options.errorOutput
         self.replayBytes = replayBytes
         ending = options.ending
+        lifeMax = options.lifeMax
         self.startedAt = startedAt
         self.client = client
     }
@@ -46,6 +49,7 @@ struct KeptFacts {
         ending = EndingDelays()
         ending.terminate = json["end"]?.integer ?? ending.terminate
         ending.kill = json["kill"]?.integer ?? ending.kill
+        lifeMax = json["life"]?.integer
         self.startedAt = startedAt
         if let client = json["client"]?.string { self.client = .some(IPAddress(client)) }
     }
@@ -56,7 +60,7 @@ struct KeptFacts {
             "user": .string(facts.user), "command": .string(facts.command), "errors": .bool(keepsErrors),
             "stderr": .string(errorOutput.rawValue), "replay": .integer(Int64(replayBytes)),
             "end": .integer(ending.terminate), "kill": .integer(ending.kill),
-            "started": .integer(startedAt),
+            "started": .integer(startedAt), "life": lifeMax.map { .integer($0) },
             "client": client.map { .string($0.map { "\($0)" } ?? "unix") },
         ]).text
     }

@@ -2,6 +2,7 @@ internal import ChimeraAdministration
 internal import ChimeraConfiguration
 internal import ChimeraEventLoop
 internal import ChimeraSessions
+internal import Glibc
 internal import Synchronization
 
 /// The programs of all workers that do not belong to one connection: those whose clients may come back, those that have
@@ -101,6 +102,12 @@ final class KeptPrograms: Sendable {
         if !isEmpty { emptied.wait(milliseconds: milliseconds) }
     }
 
+    /// The workers have ended, each of which knows this.
+    func end() {
+        state.withLock { $0.workers = [] }
+        log.stop()
+    }
+
     // MARK: Programs
 
     /// A program that waits for a client of the route.
@@ -124,7 +131,7 @@ final class KeptPrograms: Sendable {
 
     func startShared(_ place: SharedPlace) {
         onWorker { host in
-            guard let host else { return place.failed(SystemError("execve", 108)) }
+            guard let host else { return place.failed(SystemError("execve", ESHUTDOWN)) }
             host.startShared(place)
         }
     }
@@ -172,14 +179,15 @@ final class KeptPrograms: Sendable {
             return programs.end(handed.running.program.id)
         }
         let first = handed.handovers << KeptFacts.positionBits
-        let log = handed.log.flatMap { OutputLog($0, capacity: record.replayBytes) }
+        let remains =
+            handed.log.flatMap { KeptRemains($0, capacity: record.replayBytes) }
+            ?? KeptRemains(OutputLog(capacity: record.replayBytes, from: first))
         let kept = KeptProgram(
             handed.running.program,
             .resumed(token: handed.record.token, milliseconds: handed.record.milliseconds), record.facts,
-            keepsErrors: record.keepsErrors,
-            log: log ?? OutputLog(capacity: record.replayBytes, from: first),
-            forgottenBefore: ((log?.start ?? first) >> KeptFacts.positionBits) << KeptFacts.positionBits,
-            startedAt: record.startedAt, now: now)
+            keepsErrors: record.keepsErrors, remains,
+            forgottenBefore: (remains.log.start >> KeptFacts.positionBits) << KeptFacts.positionBits,
+            startedAt: record.startedAt, lifeMax: record.lifeMax, now: now)
         // Before anybody can come back to it. It had its places in the process that has left it.
         let (places, table) = (SessionLimits.enter(record, limits), limits.places)
         add(kept)
@@ -236,7 +244,7 @@ private final class LaterCall: TimerTarget {
     }
 }
 
-/// What is counted of kept programs.
+/// What is counted of sessions and of kept programs.
 final class KeptFigures: Sendable {
     final class Figure: Sendable {
         private let value = Atomic<UInt64>(0)
@@ -245,6 +253,13 @@ final class KeptFigures: Sendable {
 
         var count: UInt64 { value.load(ordering: .relaxed) }
     }
+
+    /// Sessions that have ended, by why.
+    private let ends = SessionEnd.Reason.allCases.map { _ in Figure() }
+
+    func add(_ end: SessionEnd) { ends[end.reason.rawValue].add(1) }
+
+    func count(_ reason: SessionEnd.Reason) -> UInt64 { ends[reason.rawValue].count }
 
     /// Clients that got a program which waited, and those that came when none did.
     let poolHits = Figure()

@@ -10,6 +10,9 @@ final class ProgramLog: Sendable {
 
     init(_ logger: Logger) { self.logger = logger }
 
+    /// Nothing is written any more but what waits.
+    func stop() { pool.stop() }
+
     func write(_ line: String, session: String, tenant: String, process: Int32) {
         _ = pool.submit { [logger] in
             logger.info(

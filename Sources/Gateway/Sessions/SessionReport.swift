@@ -53,7 +53,7 @@ extension RunningSession {
             program: key.target.command.joined(separator: " "), process: session.program.process,
             client: String(copying: text.readable), ageMilliseconds: now - session.startedAt,
             octetsIn: session.octetsIn, octetsOut: session.octetsOut,
-            ownership: .init((session.program as? KeptClient)?.kept))
+            ownership: .init(session.program.keptProgram))
     }
 }
 

@@ -37,6 +37,10 @@ struct WebSocketRequest {
             request.occurrences(of: .secWebsocketVersion) == 1,
             let key = request[.secWebsocketKey], OpeningHandshake.isValid(key: key)
         else { throw .malformed }
+        // RFC 9110 §7.8: the other protocol begins behind the whole request, and this one has no use for a body.
+        guard request.majorVersion != 1 || request.body == .none || request.body == .known(0) else {
+            throw .malformed
+        }
         guard destination.origins.allowsWebSocket(request, context) else { throw .foreignOrigin }
         try negotiate(request, destination, subprotocols)
     }
@@ -68,7 +72,10 @@ struct WebSocketRequest {
         var elements = ListElements(list)
         while let range = elements.next() {
             let element = list.extracting(range)
-            if let found = ResumeClaim(subprotocol: element) { claim = found }
+            // What looks like a token and is none is that of no program; it must not start another one.
+            if element.starts(with: "chimera.resume.") {
+                claim = ResumeClaim(subprotocol: element) ?? ResumeClaim(token: "")
+            }
         }
     }
 

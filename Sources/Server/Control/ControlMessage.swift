@@ -40,7 +40,8 @@ struct ControlMessage: Equatable, Sendable {
         case endInput = 12
         /// Asks for the program with a `token`: `request`; answered by `programFound`, behind `programKept` where it comes.
         case findProgram = 13
-        /// This data plane has let go of a program: `text` is its id, and as a descriptor what was kept of its output.
+        /// This data plane has let go of a program: `text` is its id, and as a descriptor what was kept of its output and its
+        /// input; or has never had it, for want of descriptors: `failure`.
         case releaseProgram = 14
         /// From now on it takes the programs that others have left.
         case takesPrograms = 15

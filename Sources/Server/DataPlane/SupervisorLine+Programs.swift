@@ -48,11 +48,14 @@ final class ProgramDesk: Sendable {
         return true
     }
 
-    /// Takes its descriptors out of `descriptors`.
-    func started(_ message: ControlMessage, _ descriptors: inout [Int32]) {
+    /// Takes its descriptors out of `descriptors`; where they have not come, since this process has none left, the program
+    /// is of no use.
+    ///
+    /// - Returns: the id of a program that nobody has.
+    func started(_ message: ControlMessage, _ descriptors: inout [Int32]) -> String? {
         guard let request = message.number(.request), let id = message.text(.text),
             let process = message.number(.count).flatMap({ Int32(exactly: $0) })
-        else { return }
+        else { return nil }
         let waiting = state.withLock { state -> (started: Started, ended: Ended)? in
             let waiting = state.waiting.removeValue(forKey: request)
             if let waiting, (2...3).contains(descriptors.count) {
@@ -63,14 +66,15 @@ final class ProgramDesk: Sendable {
         }
         guard (2...3).contains(descriptors.count) else {
             waiting?.started(.failure(SystemError("recvmsg", EMFILE)))
-            return
+            return id
         }
-        guard let waiting else { return }
+        guard let waiting else { return id }
         let program = StartedProgram(
             id: id, process: process, input: descriptors[0], output: descriptors[1],
             error: descriptors.count > 2 ? descriptors[2] : nil)
         descriptors = []
         waiting.started(.success(program))
+        return nil
     }
 
     func ended(_ message: ControlMessage) {
@@ -126,17 +130,19 @@ extension ProgramDesk {
     }
 
     /// Takes its descriptors out of `descriptors`.
-    func kept(_ message: ControlMessage, _ descriptors: inout [Int32]) {
+    ///
+    /// - Returns: the id of a program that this process cannot have.
+    func kept(_ message: ControlMessage, _ descriptors: inout [Int32]) -> String? {
         guard let id = message.text(.text), let token = message.text(.token),
             let facts = message.text(.facts), let milliseconds = message.number(.milliseconds),
             let process = message.number(.count).flatMap({ Int32(exactly: $0) })
-        else { return }
+        else { return message.text(.text) }
         var log: [UInt8]?
         if message.number(.log) == 1, let file = descriptors.popLast() {
             log = MemoryFile.content(of: file)
             FileDescriptors.close(file)
         }
-        guard descriptors.count == (message.number(.terminal) == 1 ? 2 : 3) else { return }
+        guard descriptors.count == (message.number(.terminal) == 1 ? 2 : 3) else { return id }
         let program = StartedProgram(
             id: id, process: process, input: descriptors[0], output: descriptors[1],
             error: descriptors.count > 2 ? descriptors[2] : nil)
@@ -147,12 +153,13 @@ extension ProgramDesk {
             state.known = id
             return state.receiver
         }
-        guard let receiver else { return }
+        guard let receiver else { return id }
         descriptors = []
         receiver(
             HandedProgram(
                 running, KeptRecord(token: token, facts: facts, milliseconds: milliseconds),
                 handovers: message.number(.more) ?? 1, log: log))
+        return nil
     }
 }
 

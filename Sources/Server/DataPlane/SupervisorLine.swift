@@ -31,6 +31,8 @@ final class SupervisorLine: ListenerSource {
     let programs = ProgramDesk()
     /// Sends what finds no room at once.
     private let sender = BlockingPool(threadsMax: 1)
+    /// How much of that waits.
+    private let queued = Atomic<Int>(0)
     private let state = Mutex(State())
     /// How long the supervisor has for an answer, in milliseconds, and for making room for a packet.
     private let patience: Int64
@@ -116,7 +118,7 @@ final class SupervisorLine: ListenerSource {
     /// A supervisor that takes nothing for too long misses the message, and one that is gone does not need it.
     func tell(_ message: ControlMessage) { try? send(message) }
 
-    /// Sends a message now, or as soon as there is room, without waiting for that.
+    /// Sends a message now, or as soon as there is room, without waiting for that, and behind what was to be sent before it.
     ///
     /// - Returns: false where it cannot be sent.
     ///
@@ -124,17 +126,22 @@ final class SupervisorLine: ListenerSource {
     func tellSoon(_ message: ControlMessage, descriptors: [Int32] = []) -> Bool {
         let packet = PacketSocket.Packet(message.encoded, descriptors: descriptors)
         do throws(SystemError) {
-            if try socket.send(packet, wait: false) { return true }
+            if queued.load(ordering: .acquiring) == 0, try socket.send(packet, wait: false) { return true }
         } catch {
             return false
         }
+        queued.wrappingAdd(1, ordering: .relaxed)
         // By then the caller may have closed them.
         let later = PacketSocket.Packet(packet.bytes, descriptors: FileDescriptors.copies(of: descriptors))
         let isQueued = sender.submit { [self] in
             _ = try? socket.send(later, wait: true)
+            queued.wrappingSubtract(1, ordering: .releasing)
             later.descriptors.forEach(FileDescriptors.close)
         }
-        if !isQueued { later.descriptors.forEach(FileDescriptors.close) }
+        if !isQueued {
+            queued.wrappingSubtract(1, ordering: .relaxed)
+            later.descriptors.forEach(FileDescriptors.close)
+        }
         return isQueued
     }
 
@@ -223,9 +230,12 @@ final class SupervisorLine: ListenerSource {
         switch message.kind {
         case .sockets: answer(message, &descriptors)
         case .refused: if !programs.refused(message) { refuse(message) }
-        case .programStarted: programs.started(message, &descriptors)
+        case .programStarted:
+            if let unwanted = programs.started(message, &descriptors) { end(unwanted) }
         case .programEnded: programs.ended(message)
-        case .programKept: programs.kept(message, &descriptors)
+        case .programKept:
+            guard let unwanted = programs.kept(message, &descriptors) else { return }
+            _ = tellSoon(ControlMessage(.releaseProgram).with(.text, unwanted).with(.failure, "descriptors"))
         case .programFound: programs.found(message)
         case .release: programs.release(message)
         case .drain: orders.put(.drain(isLast: message.number(.count) != 1))
@@ -262,6 +272,10 @@ final class SupervisorLine: ListenerSource {
         guard let request = message.number(.request), let answer = state.withLock({ $0.waiting[request] })
         else {
             return
+        }
+        guard !descriptors.isEmpty else {
+            state.withLock { $0.waiting[request] = nil }
+            return answer.fail(SystemError("recvmsg", EMFILE))
         }
         let port = message.number(.count).flatMap { UInt16(exactly: $0) } ?? 0
         if answer.add(descriptors, port: port) { descriptors = [] }

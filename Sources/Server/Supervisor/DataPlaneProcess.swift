@@ -25,8 +25,8 @@ final class DataPlaneProcess {
     /// The process has closed its end of the line: it says nothing any more, and is about to end.
     private(set) var hasHungUp = false
 
-    /// Packets that may wait for a data plane that does not read; past that they are dropped.
-    private static let unsentMax = 1024
+    /// Packets that may wait for a data plane that does not read, with descriptors and without; past that they are dropped.
+    private static let unsentMax = (some: 1024, none: 65_536)
 
     /// Starts the process.
     ///
@@ -84,11 +84,18 @@ final class DataPlaneProcess {
     }
 
     /// Sends a message, now or when there is room. Its descriptors are closed when they are sent.
-    func tell(_ message: ControlMessage, descriptors: [Int32] = []) {
+    ///
+    /// - Returns: false where it was dropped.
+    @discardableResult
+    func tell(_ message: ControlMessage, descriptors: [Int32] = []) -> Bool {
         let packet = PacketSocket.Packet(message.encoded, descriptors: descriptors)
-        guard unsent.count < Self.unsentMax else { return packet.descriptors.forEach(FileDescriptors.close) }
+        guard unsent.count < (descriptors.isEmpty ? Self.unsentMax.none : Self.unsentMax.some) else {
+            packet.descriptors.forEach(FileDescriptors.close)
+            return false
+        }
         unsent.append(packet)
         sendUnsent()
+        return true
     }
 
     func sendUnsent() {

@@ -81,6 +81,12 @@ extension Supervisor {
             }
             return
         }
+        // It had no room for it, and may have the next time that a client comes back.
+        if message.text(.failure) != nil {
+            orphan(id)
+            if !entry.waiting.isEmpty { handOut(id) }
+            return
+        }
         // Who lets go unasked is about to end.
         if entry.waiting.isEmpty { plane.takesPrograms = false }
         if let old = entry.log { close(old) }

@@ -411,7 +411,10 @@ final class Supervisor {
         let request = message.number(.request) ?? 0
         guard let address = message.text(.address).flatMap({ Listener.Address(text: $0) }),
             let count = message.number(.count), (1...1024).contains(count)
-        else { return plane.tell(.refusal(request, SystemError("listen", EINVAL))) }
+        else {
+            plane.tell(.refusal(request, SystemError("listen", EINVAL)))
+            return
+        }
         do throws(SystemError) {
             guard !plan.isStopping else { throw SystemError("listen", ESHUTDOWN) }
             let group = try groups.open(address, count: Int(count))
@@ -478,10 +481,14 @@ final class Supervisor {
             guard status == nil else { throw SystemError("execve", ESHUTDOWN) }
             let program = try keeper.start(
                 order, owner: plane.generation, as: user(of: plane, mayBeRoot: order.mayBeRoot))
-            plane.tell(
+            let isTold = plane.tell(
                 ControlMessage(.programStarted).with(.request, request).with(.text, program.id)
                     .with(.count, Int64(program.process)),
                 descriptors: program.descriptors)
+            guard isTold else {
+                keeper.end(program.id, now: Clock.monotonicMilliseconds())
+                throw SystemError("sendmsg", EAGAIN)
+            }
         } catch {
             plane.tell(.refusal(request, error))
         }

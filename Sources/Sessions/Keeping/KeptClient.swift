@@ -42,6 +42,7 @@ package final class KeptClient: SessionProgram {
         observer?.pipeReady()
     }
 
+    package var keptProgram: KeptProgram? { kept }
     package var id: String { kept.id }
     package var process: Int32 { kept.process }
     package var hasTerminal: Bool { kept.hasTerminal }
@@ -72,7 +73,7 @@ package final class KeptClient: SessionProgram {
 
     package var mayFlush: Bool {
         guard unwritten != nil else { return false }
-        return kept.state.withLock { $0.input.count < KeptProgram.inputMax || $0.isOver }
+        return kept.state.withLock { $0.hasInputRoom || $0.isOver }
     }
 
     package func flush() -> Bool {
@@ -98,9 +99,10 @@ package final class KeptClient: SessionProgram {
     private func deliver(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var isDelivered = true
         kept.wake { state in
-            guard state.seats[number]?.dismissal == nil, !state.endsInput, !state.isToEnd else { return [] }
-            guard state.input.count < KeptProgram.inputMax else {
-                state.seats[number]?.waitsForRoom = true
+            guard state.hears(state.seats[number]) else { return [] }
+            let hasRoom = state.hasInputRoom
+            state.seats[number]?.waitsForRoom = !hasRoom
+            guard hasRoom else {
                 isDelivered = false
                 return []
             }
@@ -120,7 +122,7 @@ package final class KeptClient: SessionProgram {
         guard endsInput, unwritten == nil else { return }
         endsInput = false
         kept.wake { state in
-            if state.seats[number]?.dismissal == nil { state.endsInput = true }
+            if state.hears(state.seats[number]) { state.endsInput = true }
             return []
         }
     }
@@ -234,7 +236,7 @@ package final class KeptClient: SessionProgram {
             let seat = state.seats.removeValue(forKey: number)
             guard let seat else { return [] }
             // What it still said counts, as far as there is an end to it.
-            if let last, seat.dismissal == nil, !state.endsInput, state.input.count < KeptProgram.inputMax {
+            if let last, state.hears(seat), state.hasLeavingRoom {
                 state.input.append(contentsOf: last.pending)
             }
             if let tag { state.input += tag.closing }
@@ -264,9 +266,11 @@ extension KeptProgram {
     /// - Parameters:
     ///   - claim: nil for a client that is new.
     ///   - getsErrors: it can tell standard error apart.
+    ///   - wholeLines: where something is missing before what is kept, it begins with a line.
     ///   - request: `NAME=VALUE`, for a program that is told of its clients.
     package func seat(
-        _ claim: ResumeClaim?, getsErrors: Bool, request: [String], on worker: Worker
+        _ claim: ResumeClaim?, getsErrors: Bool, wholeLines: Bool = false, request: [String],
+        on worker: Worker
     ) throws(Refusal) -> KeptClient {
         var result: Result<KeptClient, Refusal> = .failure(.over)
         let letterbox = Letterbox()
@@ -279,7 +283,7 @@ extension KeptProgram {
             }
             state.seatsGiven += 1
             let number = state.seatsGiven
-            let (position, loss) = begin(claim, state)
+            let (position, loss) = begin(claim, wholeLines, state)
             let client = KeptClient(
                 self, number: number, position: position, loss: loss, isBack: claim != nil,
                 getsErrors: getsErrors, on: worker)
@@ -295,9 +299,13 @@ extension KeptProgram {
     }
 
     /// Where a client begins to read, and what it has lost.
-    private func begin(_ claim: ResumeClaim?, _ state: borrowing State) -> (Int64, LostOutput?) {
+    private func begin(
+        _ claim: ResumeClaim?, _ wholeLines: Bool, _ state: borrowing State
+    ) -> (Int64, LostOutput?) {
         guard let claim else { return (isShared ? state.log.end : state.log.start, nil) }
-        let first = state.log.wholeCharacter(from: state.log.start)
+        let first =
+            wholeLines && state.log.start > 0
+            ? state.log.line(behind: state.log.start) : state.log.wholeCharacter(from: state.log.start)
         guard let position = claim.position else {
             // All that is kept; that something was before it is told as well.
             return (first, first > 0 ? lost(state.forgottenBefore > 0 ? nil : first, first) : nil)

@@ -49,6 +49,8 @@ package final class KeptProgram: Sendable {
     package let keepsErrors: Bool
     /// In milliseconds of the monotonic clock.
     package let startedAt: Int64
+    /// When its time is over; a client that is there ends it in its own way.
+    let lifeEnds: Int64
     let state: Mutex<State>
 
     struct Seat {
@@ -80,6 +82,7 @@ package final class KeptProgram: Sendable {
         /// The program is to end, as if its client were gone.
         var isToEnd = false
         var isToBeHandedOver = false
+        var isHandedOver = false
         /// All output is in the log.
         var end: ProgramEnd?
         var openStreams: Set<TaggedStreams.Stream>
@@ -97,13 +100,19 @@ package final class KeptProgram: Sendable {
     static let patienceMilliseconds: Int64 = 1_000
     /// Octets that wait for the program before clients have to wait.
     static let inputMax = 64 * 1024
+    /// The same for the last that a client had to say, who cannot wait.
+    static let leavingMax = 4 * inputMax
 
     /// How long the first client of a program for all may take from its start to its seat.
     private static let arrivalMilliseconds: Int64 = 5_000
 
+    /// - Parameters:
+    ///   - remains: what another process has left.
+    ///   - lifeMax: milliseconds for all of it; nil for no bound.
     package init(
-        _ program: StartedProgram, _ manner: Manner, _ facts: Facts, keepsErrors: Bool, log: OutputLog,
-        forgottenBefore: Int64 = 0, startedAt: Int64, now: Int64
+        _ program: StartedProgram, _ manner: Manner, _ facts: Facts, keepsErrors: Bool,
+        _ remains: KeptRemains,
+        forgottenBefore: Int64 = 0, startedAt: Int64, lifeMax: Int64? = nil, now: Int64
     ) {
         id = program.id
         process = program.process
@@ -112,10 +121,12 @@ package final class KeptProgram: Sendable {
         self.facts = facts
         self.keepsErrors = keepsErrors
         self.startedAt = startedAt
+        lifeEnds = lifeMax.map { startedAt + $0 } ?? .max
         var open: Set<TaggedStreams.Stream> = [.stdout]
         if keepsErrors && program.error != nil { open.insert(.stderr) }
         let isShared = if case .shared = manner { true } else { false }
-        var first = State(log: log, forgottenBefore: forgottenBefore, openStreams: open)
+        var first = State(log: remains.log, forgottenBefore: forgottenBefore, openStreams: open)
+        (first.input, first.endsInput) = (remains.input, remains.endsInput)
         first.emptySince = isShared ? now + Self.arrivalMilliseconds : now
         state = Mutex(first)
     }
@@ -182,6 +193,18 @@ package final class KeptProgram: Sendable {
 }
 
 extension KeptProgram.State {
+    /// Whether what a client says counts: until it has to go, and where another process goes on, until that has it.
+    func hears(_ seat: KeptProgram.Seat?) -> Bool {
+        guard let seat, !endsInput, !isToEnd else { return false }
+        return seat.dismissal == nil || (seat.dismissal == .handedOver && !isHandedOver)
+    }
+
+    /// There is room for more input; for a program that is handed over all of it goes along.
+    var hasInputRoom: Bool { input.count < KeptProgram.inputMax || isToBeHandedOver }
+
+    /// There is room for the last that a client has to say.
+    var hasLeavingRoom: Bool { input.count < KeptProgram.leavingMax || isToBeHandedOver }
+
     /// How the owner is told of news; nil where it was told already.
     mutating func owner() -> (@Sendable () -> Void)? {
         guard !ownerIsAwake else { return nil }

@@ -10,8 +10,8 @@ package final class KeptRunner {
         case ended(ProgramEnd)
         /// It was told to end, since nobody was there any more.
         case left
-        /// Another process takes it over, with what was kept of its output.
-        case handedOver(OutputLog)
+        /// Another process takes it over, with what was kept of its output and what it has not read.
+        case handedOver(KeptRemains)
     }
 
     private let kept: KeptProgram
@@ -80,6 +80,8 @@ package final class KeptRunner {
         var size: (columns: Int, rows: Int)?
         var isToEnd = false
         var isToBeHandedOver = false
+        /// Clients have something to say that is not here yet.
+        var hasWaiting = false
         var room = 0
         /// Nobody is there for whom the program writes.
         var isUnattended = false
@@ -88,11 +90,12 @@ package final class KeptRunner {
     private func turn(_ inputEnds: () -> Void) -> Outcome? {
         program.flush()
         let wishes = takeWishes()
-        if wishes.isToBeHandedOver { return handOver() }
         for number in wishes.signals { _ = program.signal(number) }
         if let size = wishes.size { _ = program.resize(columns: size.columns, rows: size.rows) }
-        write(wishes, inputEnds)
+        write(wishes)
+        endInputIfDue(inputEnds)
         if wishes.isToEnd { return leave() }
+        if wishes.isToBeHandedOver, mayHandOver(wishes) { return handOver() }
         isPaused = wishes.isUnattended && isAtBound
         read(room: isPaused ? 0 : wishes.room)
         guard let end = program.end, program.outputHasEnded else { return nil }
@@ -103,7 +106,7 @@ package final class KeptRunner {
     private func takeWishes() -> Wishes {
         let takesInput = !program.hasUnwritten
         let now = worker.now
-        let limit = kept.milliseconds
+        let (limit, lifeEnds) = (kept.milliseconds, kept.lifeEnds)
         let (wishes, news) = kept.state.withLock { state in
             var wishes = Wishes()
             if takesInput {
@@ -113,7 +116,10 @@ package final class KeptRunner {
             (wishes.signals, state.signals) = (state.signals, [])
             (wishes.size, state.size) = (state.size, nil)
             wishes.isToBeHandedOver = state.isToBeHandedOver
-            if let since = state.emptySince, limit != .max, now - since >= limit { state.isToEnd = true }
+            wishes.hasWaiting = state.seats.values.contains { $0.waitsForRoom }
+            if let since = state.emptySince, (limit != .max && now - since >= limit) || now >= lifeEnds {
+                state.isToEnd = true
+            }
             if state.isToEnd { state.isOver = true }
             wishes.isToEnd = state.isToEnd
             if kept.isShared { state.giveUpOnSlow(now: now) }
@@ -124,7 +130,10 @@ package final class KeptRunner {
             guard !wishes.input.isEmpty else { return (wishes, [@Sendable () -> Void]()) }
             state.octetsIn += wishes.input.count
             let waiting = state.seats.filter { $0.value.waitsForRoom }
-            for number in waiting.keys { state.seats[number]?.waitsForRoom = false }
+            // Who is to hand its input over as well says itself that it has.
+            if !wishes.isToBeHandedOver {
+                for number in waiting.keys { state.seats[number]?.waitsForRoom = false }
+            }
             return (wishes, waiting.values.map(\.news))
         }
         for tell in news { tell() }
@@ -133,19 +142,25 @@ package final class KeptRunner {
 
     // MARK: Input
 
-    private func write(_ wishes: Wishes, _ inputEnds: () -> Void) {
+    private func write(_ wishes: Wishes) {
         if !wishes.input.isEmpty {
             let bytes = ByteBuffer(capacity: wishes.input.count)
             bytes.append(wishes.input.span)
             program.write(bytes)
         }
-        guard wishes.endsInput, program.input.isOpen, !inputHasEnded else { return }
+        if wishes.endsInput { endsInput = true }
+    }
+
+    /// Once all of it is written: what is not goes to the next process, where there is one.
+    private func endInputIfDue(_ inputEnds: () -> Void) {
+        guard endsInput, !inputHasEnded, !program.hasUnwritten, program.input.isOpen else { return }
         inputHasEnded = true
         inputEnds()
         _ = program.endInput()
         program.endInputIfDue()
     }
 
+    private var endsInput = false
     private var inputHasEnded = false
 
     // MARK: Output
@@ -234,15 +249,15 @@ package final class KeptRunner {
     }
 
     private var deadline: Int64 {
-        let limit = kept.milliseconds
+        let (limit, lifeEnds) = (kept.milliseconds, kept.lifeEnds)
         let isShared = kept.isShared
         let pause = isPaused ? windowBegins + Self.unattendedMilliseconds : .max
         return min(
-            pause,
+            pause, handOverAt ?? .max,
             kept.state.withLock { state in
                 let patience = isShared && state.ownerWaitsForRoom ? state.patienceEnds : .max
-                guard limit != .max, let since = state.emptySince else { return patience }
-                return min(patience, since + limit)
+                guard let since = state.emptySince else { return patience }
+                return min(patience, lifeEnds, limit == .max ? .max : since + limit)
             })
     }
 
@@ -263,10 +278,30 @@ package final class KeptRunner {
         return .left
     }
 
+    /// When nobody is waited for any more who has something to say.
+    private var handOverAt: Int64?
+    private static let handOverMilliseconds: Int64 = 500
+
+    /// Clients for whose input there was no room bring it now, and have been told so.
+    private func mayHandOver(_ wishes: Wishes) -> Bool {
+        guard wishes.hasWaiting else { return true }
+        let limit = handOverAt ?? worker.now + Self.handOverMilliseconds
+        handOverAt = limit
+        return worker.now >= limit
+    }
+
     private func handOver() -> Outcome {
-        let log = kept.state.withLock { $0.log }
+        let unwritten = program.unwritten.map { Array(copying: $0.readable) } ?? []
+        let inputHasEnded = inputHasEnded
+        let remains = kept.state.withLock { state in
+            state.isHandedOver = true
+            var remains = KeptRemains(state.log)
+            remains.input = unwritten + state.input
+            remains.endsInput = state.endsInput && !inputHasEnded
+            return remains
+        }
         parts.errors.end()
         program.handOver()
-        return .handedOver(log)
+        return .handedOver(remains)
     }
 }

@@ -114,6 +114,16 @@ package struct OutputLog: Sendable {
         }
         return found
     }
+
+    /// Where the next line begins behind `position`; the end where none does.
+    package func line(behind position: Int64) -> Int64 {
+        var found = position
+        while found < end {
+            found += 1
+            if storage[Int((found - 1) % Int64(storage.count))] == UInt8(ascii: "\n") { return found }
+        }
+        return end
+    }
 }
 
 // MARK: - As octets
@@ -155,11 +165,11 @@ extension OutputLog {
         guard end == last else { return nil }
     }
 
-    private static func octets(_ number: Int64) -> [UInt8] {
+    static func octets(_ number: Int64) -> [UInt8] {
         (0..<8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) }
     }
 
-    private static func number(_ bytes: [UInt8], _ at: Int) -> Int64 {
+    static func number(_ bytes: [UInt8], _ at: Int) -> Int64 {
         (0..<8).reduce(0) { $0 | Int64(bytes[at + $1]) << ($1 * 8) }
     }
 }

@@ -60,6 +60,10 @@ package final class ProgramKeeper {
     private var nextDeadline = Int64.max
     private var sweepAt = Int64.max
     private var lastSweep = Int64.min / 2
+    /// Of programs that have ended and may have left something that was not found yet.
+    private var delaysOfEnded: [String: EndingDelays] = [:]
+    /// Programs past which what was left by those before has the usual delays.
+    private static let endedMax = 10_000
     /// Another search follows the next one that finds nothing.
     private var looksAgain = false
     /// Nil until a program has limits that need one, or a supervisor before this one has left some; and where there are none.
@@ -101,9 +105,6 @@ package final class ProgramKeeper {
 
     /// Whether the list of programs is kept.
     package var keepsList: Bool { list != nil }
-
-    /// How many programs run, or have left something.
-    package var programCount: Int { programs.count }
 
     /// Something is left to be ended.
     package var hasWork: Bool { !programs.isEmpty || !strays.isEmpty || sweepAt != .max }
@@ -295,8 +296,11 @@ package final class ProgramKeeper {
     }
 
     private func forget(_ id: String) {
-        if programs[id]?.hasGroup == true { removeGroup(id) }
-        programs[id] = nil
+        if let program = programs.removeValue(forKey: id) {
+            if program.hasGroup { removeGroup(id) }
+            if delaysOfEnded.count >= Self.endedMax { delaysOfEnded = [:] }
+            delaysOfEnded[id] = program.delays
+        }
         lingering.remove(id)
         list?.remove(id)
     }
@@ -313,7 +317,8 @@ package final class ProgramKeeper {
             let program = programs[id]
             // Of a program that runs, or of a group that is ended as a whole.
             if let program, !program.hasEnded || getpgid(process) == program.process { continue }
-            let until = strays[process] ?? now + (program?.delays ?? EndingDelays()).kill
+            let delays = program?.delays ?? delaysOfEnded[id] ?? EndingDelays()
+            let until = strays[process] ?? now + delays.kill
             if strays[process] == nil {
                 kill(process, SIGTERM)
                 kill(process, SIGCONT)
@@ -328,6 +333,8 @@ package final class ProgramKeeper {
         } else if looksAgain {
             looksAgain = false
             sweepAt = now + Self.secondLook
+        } else {
+            delaysOfEnded = [:]
         }
     }
 

@@ -116,7 +116,7 @@ package protocol ProgramSource: Sendable {
 
     /// This process lets go of a program, whose descriptors are closed here by now.
     ///
-    /// - Parameter log: what was kept of its output; see `OutputLog.encoded`.
+    /// - Parameter log: what was kept of its output, and of its input; see `KeptRemains.encoded`.
     func release(_ id: String, log: [UInt8])
 }
 
@@ -153,7 +153,7 @@ package struct HandedProgram: Sendable {
     package var record: KeptRecord
     /// How many processes have had it, this one included.
     package var handovers: Int64
-    /// What was kept of its output, as `OutputLog.encoded`; nil where that is lost.
+    /// What was kept of its output and its input, as `KeptRemains.encoded`; nil where that is lost.
     package var log: [UInt8]?
 
     package init(_ running: RunningProgram, _ record: KeptRecord, handovers: Int64, log: [UInt8]?) {

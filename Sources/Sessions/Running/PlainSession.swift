@@ -31,6 +31,8 @@ package final class PlainSession: PipeObserver, LiveSession {
     private let errors: ProgramErrors
     /// The client gets standard error as well.
     private let mixesErrors: Bool
+    /// Nil where no page can reach the program, or once the client has shown what it speaks.
+    @exclusivity(unchecked) private var pageGuard: PageGuard?
     /// Of a program that has several clients, which is told whose line it reads; nil for one that has this one alone.
     @exclusivity(unchecked) private var lines: PlainLines?
     @exclusivity(unchecked) private var events = EventStream()
@@ -58,10 +60,12 @@ package final class PlainSession: PipeObserver, LiveSession {
 
     /// Joins a client whose answer has begun, or whose connection is a tunnel already, to its program.
     ///
-    /// - Parameter tag: how the program is told whose lines it reads; nil where it has one client.
+    /// - Parameters:
+    ///   - tag: how the program is told whose lines it reads; nil where it has one client.
+    ///   - isGuarded: a request of HTTP is refused.
     package init(
         _ exchange: any Exchange, _ program: any SessionProgram, _ options: SessionOptions, _ form: PlainForm,
-        scratch: SessionScratch, errors: ProgramErrors, tag: ClientTag? = nil
+        scratch: SessionScratch, errors: ProgramErrors, tag: ClientTag? = nil, isGuarded: Bool = false
     ) {
         self.exchange = exchange
         worker = exchange.worker
@@ -72,6 +76,7 @@ package final class PlainSession: PipeObserver, LiveSession {
         self.errors = errors
         mixesErrors = options.errorOutput == .inline
         lines = tag.map { PlainLines($0, octetsMax: options.messageBytesMax) }
+        pageGuard = isGuarded ? PageGuard() : nil
         let now = exchange.worker.now
         startedAt = program.startedAt ?? now
         (movedAt, sentAt, sendProgressAt, inputProgressAt) = (now, now, now, now)
@@ -151,6 +156,7 @@ package final class PlainSession: PipeObserver, LiveSession {
         let progress = exchange.readBody { room.append($0) }
         octetsIn += room.count
         if !room.isEmpty { movedAt = worker.now }
+        if !passes(room, isLast: progress == .ended) { return give(up: .lost) }
         if lines != nil, lines?.take(room, isLast: progress == .ended) == false { return give(up: .lost) }
         program.write(room)
         switch progress {
@@ -164,6 +170,17 @@ package final class PlainSession: PipeObserver, LiveSession {
             lookWhetherClientIsThere()
         case .refused, .aborted: give(up: .lost)
         }
+    }
+
+    /// Whether the client may say what it says; what cannot be told yet is held back.
+    private func passes(_ room: ByteBuffer, isLast: Bool) -> Bool {
+        guard pageGuard != nil, isLast || !room.isEmpty else { return true }
+        switch pageGuard?.take(room, isLast: isLast) {
+        case .refuse: return false
+        case .pass: pageGuard = nil
+        case .hold, nil: break
+        }
+        return true
     }
 
     /// A connection that only carries octets may have one end of its own; of an answer nobody who has hung up sees more.
@@ -292,18 +309,26 @@ package final class PlainSession: PipeObserver, LiveSession {
         let now = worker.now
         if let lifeMax = options.lifeMax, now >= startedAt + lifeMax { return give(up: .life) }
         if hasLeftUnheard, now >= inputProgressAt + options.ending.terminate { return give(up: .lost) }
-        if exchange.isBlocked {
-            guard let sendMax = options.sendMax, now >= sendProgressAt + sendMax else { return }
-            if exchange.clientHasProgressed() {
-                sendProgressAt = now
-            } else {
-                give(up: .sendTimeout)
-            }
-            return
-        }
+        if exchange.isBlocked { return checkSending(now) }
         if let idleMax = options.idleMax, now >= movedAt + idleMax { return give(up: .idle) }
         guard form == .events, let pingAfter = options.pingAfter, now >= sentAt + pingAfter else { return }
         sayNothing()
+    }
+
+    /// What a client takes shows only when it is asked about.
+    private func checkSending(_ now: Int64) {
+        let isLate = options.sendMax.map { now >= sendProgressAt + $0 } ?? false
+        guard isLate || now >= blockedIdleLimit else { return }
+        if exchange.clientHasProgressed() {
+            sendProgressAt = now
+        } else {
+            give(up: isLate ? .sendTimeout : .idle)
+        }
+    }
+
+    /// When a client that takes nothing has been idle for too long.
+    private var blockedIdleLimit: Int64 {
+        options.idleMax.map { max(movedAt, sendProgressAt) + $0 } ?? .max
     }
 
     /// What a client that has hung up still had to say waits for a program that does not read.
@@ -326,6 +351,7 @@ package final class PlainSession: PipeObserver, LiveSession {
         if hasLeftUnheard { limit = min(limit, inputProgressAt + options.ending.terminate) }
         if exchange.isBlocked {
             if let sendMax = options.sendMax { limit = min(limit, sendProgressAt + sendMax) }
+            limit = min(limit, blockedIdleLimit)
         } else {
             if let idleMax = options.idleMax { limit = min(limit, movedAt + idleMax) }
             if form == .events, let pingAfter = options.pingAfter { limit = min(limit, sentAt + pingAfter) }

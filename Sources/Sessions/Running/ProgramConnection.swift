@@ -121,7 +121,10 @@ package final class ProgramConnection {
     package func leave(
         on worker: Worker, scratch: SessionScratch, ending: EndingDelays, errors: ProgramErrors
     ) {
-        if launch.end != nil { return close() }
+        if launch.end != nil {
+            passLastErrors(scratch, errors)
+            return close()
+        }
         let scope = Scope()
         let waker = ScopeWaker(scope)
         launch.tell(scope)
@@ -162,9 +165,19 @@ package final class ProgramConnection {
             if isTold { worker.cancel(timer.timer) } else { worker.set(timer.timer, to: limit) }
             _ = await scope.wait()
         }
-        if let error { drop(error, scratch) { errors.take($0) } }
+        passLastErrors(scratch, errors)
+    }
+
+    /// Of a program that has ended: what is there of its last words, and no more than a pipe holds, whoever else has it.
+    private func passLastErrors(_ scratch: SessionScratch, _ errors: ProgramErrors) {
+        guard error?.isOpen == true else { return }
+        for _ in 0..<Self.lastReadsMax {
+            guard scratch.passErrors(of: self, to: errors) else { break }
+        }
         errors.end()
     }
+
+    private static let lastReadsMax = 16
 
     private func drop(_ pipe: PipeEnd, _ scratch: SessionScratch, _ sink: (Span<UInt8>) -> Void) {
         guard pipe.isOpen, pipe.isReady else { return }

@@ -11,6 +11,8 @@ package final class ProgramLaunch {
     /// How the program's first process has ended; nil as long as it runs.
     package private(set) var end: ProgramEnd?
     private var isAbandoned = false
+    /// Told when a program that nobody wants takes nothing any more.
+    private var gone: (() -> Void)?
 
     /// Asks for a program, on the worker's thread. It must be told where it is not wanted any more.
     package init(_ order: ProgramOrder, from source: any ProgramSource, on worker: Worker, scope: Scope) {
@@ -36,11 +38,28 @@ package final class ProgramLaunch {
     /// Another scope is woken from now on.
     package func tell(_ scope: Scope?) { self.scope = scope }
 
-    /// Nobody waits for the program: it ends where it runs already.
-    package func abandon() {
+    /// Nobody waits for the program: it ends where it runs already, or as soon as it has been started.
+    ///
+    /// - Parameter gone: told when it has ended, or could not be started; until then it takes what a program takes.
+    package func abandon(_ gone: @escaping () -> Void = {}) {
         scope = nil
         isAbandoned = true
-        if case .success(let program)? = result { release(program) }
+        self.gone = gone
+        if let result { conclude(result) }
+    }
+
+    private func conclude(_ result: Result<StartedProgram, SystemError>) {
+        if case .success(let program) = result {
+            release(program)
+            if end == nil { return }
+        }
+        tellGone()
+    }
+
+    private func tellGone() {
+        let told = gone
+        gone = nil
+        told?()
     }
 
     /// The program has no input any more, and has to end.
@@ -55,7 +74,7 @@ package final class ProgramLaunch {
 
     private func started(_ result: Result<StartedProgram, SystemError>) {
         self.result = result
-        if isAbandoned, case .success(let program) = result { return release(program) }
+        if isAbandoned { return conclude(result) }
         scope?.wake(.done)
     }
 
@@ -66,6 +85,7 @@ package final class ProgramLaunch {
 
     private func ended(_ end: ProgramEnd) {
         self.end = end
+        if isAbandoned { return tellGone() }
         scope?.wake(.done)
     }
 }

@@ -40,7 +40,7 @@ extension Session {
     func fail(_ failure: ConnectionFailure, _ frames: ByteBuffer) {
         self.failure = failure
         let mayAnswer = messagesIn > 0 && program.isOpen(.stdout) && closing.maySend
-        if mayAnswer, !program.hasTerminal, program is ProgramConnection, program.endInput() {
+        if mayAnswer, !program.hasTerminal, program.keptProgram == nil, program.endInput() {
             failsAt = worker.now + Self.lastWordMilliseconds
         } else {
             failsAt = worker.now

@@ -61,7 +61,10 @@ package final class Session: PipeObserver {
     @exclusivity(unchecked) var sendProgressAt: Int64
     @exclusivity(unchecked) var inputProgressAt: Int64
     @exclusivity(unchecked) var closingEndsAt = Int64.max
-    @exclusivity(unchecked) var awaitsPong = false
+    /// When the client was asked whether it is there, as long as it has not answered.
+    @exclusivity(unchecked) var pingedAt: Int64?
+    /// The last turn did not look whether something came of the client.
+    @exclusivity(unchecked) var isDeaf = false
 
     /// Octets between client and program, without frames.
     @exclusivity(unchecked) package private(set) var octetsIn = 0
@@ -189,7 +192,8 @@ package final class Session: PipeObserver {
 
     private func readClient(_ frames: ByteBuffer) {
         guard closing.mayReceive, failure == nil else { return dropClient() }
-        guard !isHeldUp, heldAnswers < Self.heldAnswersMax else { return }
+        isDeaf = isHeldUp || heldAnswers >= Self.heldAnswersMax
+        if isDeaf { return }
         let read = scratch.input
         read.clear()
         if let kept = received {
@@ -197,10 +201,16 @@ package final class Session: PipeObserver {
             received = nil
         }
         var progress = BodyProgress.pending
-        if isStarved || read.isEmpty { progress = exchange.readBody { read.append($0) } }
+        if isStarved || read.isEmpty {
+            progress = exchange.readBody { read.append($0) }
+        } else {
+            // Behind what came before there may be more, of which nobody tells again.
+            isDeaf = true
+            mayReadMore = true
+        }
         if progress == .progressed {
             heardAt = worker.now
-            awaitsPong = false
+            pingedAt = nil
         }
         if !read.isEmpty {
             let before = frames.count

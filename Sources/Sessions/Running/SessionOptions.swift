@@ -81,24 +81,51 @@ package enum SessionEnd: Equatable, Sendable {
     /// The program is another process's to serve.
     case handedOver
 
-    /// The token in the log and in metrics.
-    package var token: StaticString {
-        switch self {
-        case .program: "program"
-        case .client: "client"
-        case .failure: "protocol"
-        case .lost: "lost"
-        case .idle: "idle"
-        case .life: "life"
-        case .unanswered: "ping"
-        case .sendTimeout: "send"
-        case .draining: "draining"
-        case .operatorAsked: "operator"
-        case .takenOver: "taken-over"
-        case .tooSlow: "slow"
-        case .handedOver: "handed-over"
+    /// Without what belongs to the one session.
+    package enum Reason: Int, CaseIterable, Sendable {
+        case program, client, failure, lost, idle, life, unanswered, sendTimeout, draining, operatorAsked,
+            takenOver
+        case tooSlow, handedOver
+
+        /// The token in the log and in metrics.
+        package var token: StaticString {
+            switch self {
+            case .program: "program"
+            case .client: "client"
+            case .failure: "protocol"
+            case .lost: "lost"
+            case .idle: "idle"
+            case .life: "life"
+            case .unanswered: "ping"
+            case .sendTimeout: "send"
+            case .draining: "draining"
+            case .operatorAsked: "operator"
+            case .takenOver: "taken-over"
+            case .tooSlow: "slow"
+            case .handedOver: "handed-over"
+            }
         }
     }
+
+    package var reason: Reason {
+        switch self {
+        case .program: .program
+        case .client: .client
+        case .failure: .failure
+        case .lost: .lost
+        case .idle: .idle
+        case .life: .life
+        case .unanswered: .unanswered
+        case .sendTimeout: .sendTimeout
+        case .draining: .draining
+        case .operatorAsked: .operatorAsked
+        case .takenOver: .takenOver
+        case .tooSlow: .tooSlow
+        case .handedOver: .handedOver
+        }
+    }
+
+    package var token: StaticString { reason.token }
 }
 
 extension CloseStatus {

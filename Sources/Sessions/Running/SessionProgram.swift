@@ -18,6 +18,15 @@ package protocol SessionProgram: AnyObject {
     /// What a client of `TaggedStreams` is told to come back with.
     var resumption: Resumption? { get }
 
+    /// What outlives the client, or has several; nil for a program that is the client's own.
+    var keptProgram: KeptProgram? { get }
+    /// How the client's messages reach the program; nil for as they are.
+    var tag: ClientTag? { get }
+    /// What was lost before the client came back, known before it is told.
+    var initialLoss: LostOutput? { get }
+    /// Octets that the client has lost, as far as is known.
+    var octetsLost: Int { get }
+
     func observe(_ observer: (any PipeObserver)?)
 
     // MARK: Input
@@ -71,6 +80,11 @@ package protocol SessionProgram: AnyObject {
 }
 
 extension SessionProgram {
+    package var keptProgram: KeptProgram? { nil }
+    package var tag: ClientTag? { nil }
+    package var initialLoss: LostOutput? { nil }
+    package var octetsLost: Int { 0 }
+
     var hasUnwritten: Bool { unwrittenCount > 0 }
 
     /// What a terminal's client types at the end.
