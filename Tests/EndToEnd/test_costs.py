@@ -147,7 +147,7 @@ def test_system_calls_of_a_proxied_answer(started, tmp_path):
 
 def test_system_calls_of_a_message_to_a_program(start_gateway, marked, tmp_path):
     """A read and a write on either side for an echoed message, and no read that only finds a pipe empty."""
-    gateway = start_gateway(site("cat", options=marked.option))
+    gateway = start_gateway(site("cat", options=marked.option)).settle()
     message, echo = frame(b"hello", key=KEY), frame(b"hello")
 
     def talk(connection, count):
