@@ -1,5 +1,5 @@
 /// Numbers with a unit: durations and sizes.
-enum Quantity {
+package enum Quantity {
     private static let milliseconds: [(unit: String, factor: Int64)] = [
         ("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("y", 31_536_000_000),
     ]
@@ -32,6 +32,13 @@ enum Quantity {
 
     /// `50MB` in bytes.
     static func size(_ text: String) -> Int64? { value(text, in: bytes) }
+
+    /// A size with the largest unit that says it exactly: `10GB`, `32KiB`, `1500B`.
+    package static func text(ofBytes count: Int64) -> String {
+        let exact = bytes.filter { count != 0 && count % $0.factor == 0 }
+        let unit = exact.max { $0.factor < $1.factor } ?? ("B", 1)
+        return "\(count / unit.factor)\(unit.unit)"
+    }
 
     private static func value(_ text: String, in units: [(unit: String, factor: Int64)]) -> Int64? {
         guard let (number, unit) = split(text), let factor = units.first(where: { $0.unit == unit })?.factor
